@@ -1,0 +1,172 @@
+"""Binds the parameters of a node's function, by name, once, when the graph is built.
+
+A parameter named like a node gets that node's value; `values` gets all set values, `context` the
+call's context; a single parameter that names nothing else gets all set values.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from journey_async.core.conditions import surely_set
+from journey_async.core.nodes import InputNode, Node, Step, function_of
+from journey_async.core.values import NodeKind
+from journey_async.errors import ParameterError
+
+VALUES = "values"
+CONTEXT = "context"
+SYSTEM_NODES = frozenset({"execution_id", "last_updated_at"})  # always set
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How to call a node's function: which node's value goes into which parameter.
+
+    `nodes` maps parameters to nodes; `values` and `context` name the parameters that get the
+    mapping of all values and the Context. `positional` lists parameters that can't be named.
+    """
+
+    nodes: Mapping[str, str]
+    values: str | None
+    context: str | None
+    positional: tuple[str, ...]
+    is_async: bool
+
+    def arguments(
+        self,
+        value_of: Callable[[str], Any],
+        is_set: Callable[[str], bool],
+        all_values: Callable[[], Mapping[str, Any]],
+        context: Any,
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and named arguments; a node that isn't set is left to its default."""
+        named = {p: value_of(node) for p, node in self.nodes.items() if is_set(node)}
+        if self.values is not None:
+            named[self.values] = all_values()
+        if self.context is not None:
+            named[self.context] = context
+        ordered = []
+        for parameter in self.positional:
+            if parameter not in named:
+                break  # it and those behind it keep their defaults
+            ordered.append(named.pop(parameter))
+        return ordered, {p: v for p, v in named.items() if p not in self.positional}
+
+
+def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
+    """The binding of a step's function; None without a function whose code is here.
+
+    Raises ParameterError.
+    """
+    function = function_of(step)
+    if function is None or function.call is None:
+        return None
+    call = function.call
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            step.name,
+            "",
+            f"the parameters of {function.name}, the function of node {step.name!r}, "
+            f"cannot be read; wrap it in a def or a lambda",
+        ) from None
+    parameters = list(signature.parameters.values())
+    bound: dict[str, str] = {}
+    special: dict[str, str] = {}
+    for parameter in parameters:
+        name = parameter.name
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ParameterError(
+                step.name,
+                name,
+                f"the function of node {step.name!r} takes *{name}, which no node can fill; "
+                f"name the nodes it needs, or take `values`",
+            )
+        if name in nodes:
+            _check_set(step, parameter)
+            bound[name] = name
+        elif name in (VALUES, CONTEXT):
+            special[name] = name
+        elif len(parameters) == 1 and parameter.default is parameter.empty:
+            special[VALUES] = name
+        elif parameter.default is parameter.empty:
+            raise ParameterError(
+                step.name,
+                name,
+                f"the function of node {step.name!r} has the parameter {name!r}, which names no "
+                f"node; name one, take `values` or `context`, or give it a default",
+            )
+    _check_types(step, call, bound, nodes)
+    return Binding(
+        nodes=bound,
+        values=special.get(VALUES),
+        context=special.get(CONTEXT),
+        positional=tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY),
+        is_async=inspect.iscoroutinefunction(call)
+        or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+        or inspect.iscoroutinefunction(getattr(call, "func", None)),
+    )
+
+
+def _check_set(step: Step, parameter: inspect.Parameter) -> None:
+    """A parameter without a default must name a node that is set whenever the gate holds."""
+    name = parameter.name
+    if parameter.default is not parameter.empty or name in SYSTEM_NODES:
+        return
+    if name not in surely_set(step.gated_by):
+        if name == step.name:
+            advice = "its own earlier value, which is not there the first time"
+        else:
+            advice = f"{name!r}, which need not be set when its condition holds"
+        raise ParameterError(
+            step.name,
+            name,
+            f"the function of node {step.name!r} wants {advice}; "
+            f"give the parameter a default, or gate the node by provided({name!r})",
+        )
+
+
+def _check_types(
+    step: Step, call: Callable[..., Any], bound: Mapping[str, str], nodes: Mapping[str, Node]
+) -> None:
+    try:
+        hints = get_type_hints(call)
+    except Exception:  # a hint that cannot be evaluated is none
+        return
+    for parameter, node_name in bound.items():
+        node = nodes[node_name]
+        if parameter not in hints or not isinstance(node, InputNode) or node.type.is_any:
+            continue
+        if not _accepts(hints[parameter], node.type.annotation):
+            raise ParameterError(
+                step.name,
+                parameter,
+                f"the function of node {step.name!r} takes {parameter!r} as "
+                f"{hints[parameter]!r}, but the node {node_name!r} is of the type {node.type.name}",
+            )
+
+
+def _accepts(wanted: Any, given: Any) -> bool:
+    """Whether a parameter annotated `wanted` can take a `given`; True where nobody can tell."""
+    if wanted is Any or wanted is object or wanted == given:
+        return True
+    if get_origin(wanted) in (Union, types.UnionType):
+        return any(_accepts(option, given) for option in get_args(wanted))
+    if get_origin(given) in (Union, types.UnionType):
+        return all(_accepts(wanted, option) for option in get_args(given))
+    if not (isinstance(wanted, type) and isinstance(given, type)):
+        return True
+    if get_origin(wanted) or get_origin(given):
+        return True
+    return issubclass(given, wanted) or (wanted is float and given is int)
+
+
+def is_built_in(node: Node) -> bool:
+    """Whether the node computes itself without a user's function."""
+    return (
+        node.kind in (NodeKind.HISTORIAN, NodeKind.ARCHIVE)
+        or getattr(node, "schedule", None) is not None
+    )

@@ -1,0 +1,110 @@
+"""Steps that need no user's function: they run within settling, in one change with their cause."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from journey_async.core import events
+from journey_async.core.binding import is_built_in
+from journey_async.core.change import Saved
+from journey_async.core.draft import Draft
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import (
+    ArchiveNode,
+    HistorianNode,
+    Step,
+    TickOnceNode,
+    TickRecurringNode,
+)
+from journey_async.core.queueing import begun, queued, tick_time
+from journey_async.core.schedules import Cron, Every
+from journey_async.core.values import Computation, ComputationState
+
+
+def run_built_in(draft: Draft) -> bool:
+    """Run the built-in steps that are queued and due; whether there was one."""
+    ran = False
+    for computation in queued(draft):
+        step = draft.graph.steps[computation.node]
+        if is_built_in(step):
+            _run(draft, step, computation)
+            ran = True
+            if draft.archived_at is not None:
+                break
+    return ran
+
+
+def _run(draft: Draft, step: Step, computation: Computation) -> None:
+    running = replace(begun(draft, step, computation), worker=None, token=None)
+    value: JSON
+    if isinstance(step, ArchiveNode):
+        draft.bump()
+        draft.archived_at = draft.now
+        value = int(draft.now.timestamp())
+    elif isinstance(step, HistorianNode):
+        value = _recorded(draft, step, running)
+    else:
+        assert isinstance(step, TickOnceNode | TickRecurringNode)
+        value = _next_time(draft, step)
+    revision = draft.bump()
+    draft.set_value(step.name, value)
+    draft.outcome(step.name, Saved(value, revision))
+    finished = replace(
+        running,
+        state=ComputationState.SUCCESS,
+        completed_at=draft.now,
+        deadline=None,
+        revision_at_completion=revision,
+        successes=computation.successes + 1,
+    )
+    if isinstance(step, HistorianNode):
+        finished = replace(finished, carried={**_seen(running), **running.computed_with})
+    draft.put(finished)
+    draft.ended.add(step.name)
+    events.prune(draft, step, finished)
+
+
+def _recorded(draft: Draft, step: HistorianNode, running: Computation) -> JSON:
+    """The history with an entry more for each upstream node that changed, newest first."""
+    old = draft.value_of(step.name)
+    history: list[Any] = list(old.value) if old.is_set else []
+    seen = _seen(running)
+    fresh = [
+        draft.gate_value_of(node)
+        for node, revision in running.computed_with.items()
+        if revision > seen.get(node, -1) and draft.value_of(node).is_set
+    ]
+    fresh.sort(key=lambda value: (-value.revision, draft.graph.position[value.name]))
+    entries: list[Any] = [
+        {
+            "node": value.name,
+            "value": value.value,
+            "metadata": value.metadata,
+            "revision": value.revision,
+            "timestamp": int(draft.now.timestamp()),
+        }
+        for value in fresh
+    ]
+    return [*entries, *history][: step.max_entries]
+
+
+def _seen(running: Computation) -> dict[str, Any]:
+    """The newest recorded revision of each node, also of those whose entries were trimmed."""
+    return running.carried if isinstance(running.carried, dict) else {}
+
+
+def _next_time(draft: Draft, step: TickOnceNode | TickRecurringNode) -> JSON:
+    schedule = step.schedule
+    if isinstance(schedule, Cron):
+        time = schedule.next_after(draft.now)
+    else:
+        assert isinstance(schedule, Every)
+        previous = tick_time(draft.value_of(step.name))
+        time = schedule.next_after(draft.now, previous)
+    return seconds_of(time)
+
+
+def seconds_of(time: datetime) -> int | float:
+    """Unix seconds: an int if whole, else a float."""
+    seconds = time.astimezone(UTC).timestamp()
+    return int(seconds) if seconds == int(seconds) else seconds

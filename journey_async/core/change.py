@@ -1,0 +1,90 @@
+"""A Change: everything that is written because of a command, and what is due once it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from journey_async.core.conditions import Predicate
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.state import State
+from journey_async.core.values import Computation, ComputationKey
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An outcome: the node's new value, and the revision at which it was set."""
+
+    value: JSON
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveFailed:
+    """An outcome: why the node has no new value, and will not have one without a new input."""
+
+    reason: str
+    kind: Literal["error", "timeout", "max_iterations"]
+
+
+Outcome: TypeAlias = Saved | SaveFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A computation that this process has to run, with the state that it was begun on."""
+
+    computation: Computation
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Successful computations of a node to delete: those between the oldest and the latest."""
+
+    node: str
+    above: int
+    below: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of an execution.
+
+    It may be written only over the version `expected` (0: the execution does not exist yet).
+    `values` and `computations` are what differs; `state` is the whole afterwards. `announces`:
+    it has a new time to wake at, which other processes must hear of. `slot`: the execution is
+    to become the live one of this singleton graph. A change that is not `written` leaves
+    everything as it is.
+    """
+
+    expected: int
+    state: State
+    values: frozenset[str] = frozenset()
+    computations: Mapping[ComputationKey, Computation] = field(default_factory=dict)
+    begun: tuple[Begun, ...] = ()
+    outcomes: tuple[tuple[str, Outcome], ...] = ()
+    prunings: tuple[Pruning, ...] = ()
+    announces: bool = False
+    slot: str | None = None
+    failures: tuple[tuple[str, Predicate, Exception], ...] = ()
+
+    @property
+    def written(self) -> bool:
+        """Whether there is anything to write."""
+        return self.state.version != self.expected
+
+    def then(self, later: "Change") -> "Change":
+        """This change and one that was decided upon it, as one write."""
+        return replace(
+            self,
+            # one write, one version: whoever decides next must expect what the database will hold
+            state=replace(later.state, version=self.expected + (self.written or later.written)),
+            values=self.values | later.values,
+            computations={**self.computations, **later.computations},
+            begun=self.begun + later.begun,
+            outcomes=self.outcomes + later.outcomes,
+            prunings=self.prunings + later.prunings,
+            announces=self.announces or later.announces,
+            slot=None if later.state.archived_at else later.slot or self.slot,
+            failures=self.failures + later.failures,
+        )

@@ -1,0 +1,202 @@
+"""A change in the making: the state being edited, and notes of what was touched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from journey_async.core.change import Begun, Change, Outcome, Pruning
+from journey_async.core.conditions import Evaluation, Predicate
+from journey_async.core.graph import Graph
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import Node
+from journey_async.core.state import State
+from journey_async.core.values import Computation, ComputationKey, NodeValue
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What the core may not find out by itself.
+
+    `capacity` is how many computations may be begun here, `can_run` tells for which nodes the
+    code is here; `chance` draws from [0, 1), `fresh_token` gives fencing tokens.
+    """
+
+    now: datetime
+    worker: str
+    capacity: int
+    can_run: Callable[[Node], bool]
+    chance: Callable[[], float]
+    fresh_token: Callable[[], int]
+
+
+class Draft:
+    """Edits a state; `finish` gives the Change."""
+
+    def __init__(self, graph: Graph, state: State, env: Env) -> None:
+        self.graph = graph
+        self.env = env
+        self.now = env.now
+        self.capacity = env.capacity
+        self.values = dict(state.values)
+        self.newest = dict(state.newest)
+        self.revision = state.revision
+        self.archived_at = state.archived_at
+        self.graph_hash = state.graph_hash
+        self.values_at = state.values_at
+        self.values_revision = state.values_revision
+        self.inputs_revision = state.inputs_revision
+        self.slot: str | None = None
+        # What must be looked at: nodes whose value changed, steps that ended, or everything.
+        self.changed: set[str] = set()
+        self.ended: set[str] = set()
+        self.everything = False
+        # The command could not be followed here; another process must look at once.
+        self.needs_attention = False
+        self._base = state
+        self._touched_values: set[str] = set()
+        self._touched: dict[ComputationKey, Computation] = {}
+        self._to_run: list[str] = []
+        self._outcomes: list[tuple[str, Outcome]] = []
+        self._prunings: list[Pruning] = []
+        self._failures: list[tuple[str, Predicate, Exception]] = []
+
+    # --- reading ------------------------------------------------------------------------------
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that is being edited."""
+        return self._base.execution_id
+
+    def value_of(self, name: str) -> NodeValue:
+        """What a node holds by now."""
+        found = self.values.get(name)
+        if found is not None:
+            return found
+        return self._system_value(name) or NodeValue(name, self.graph.by_name[name].kind)
+
+    def gate_value_of(self, name: str) -> NodeValue:
+        """What a gate sees: `last_updated_at` changes there only with what callers set or unset.
+
+        (With every write, a step gated by it would trigger itself.)
+        """
+        found = self.value_of(name)
+        if name == "last_updated_at":
+            return replace(found, revision=self.inputs_revision)
+        return found
+
+    def evaluation(self) -> Evaluation:
+        """Reads conditions against the values as they are by now."""
+        return Evaluation(self.gate_value_of, self.now)
+
+    def _system_value(self, name: str) -> NodeValue | None:
+        current = replace(
+            self._base, values_at=self.values_at, values_revision=self.values_revision
+        )
+        return current.system_value(name)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def bump(self) -> int:
+        """Count an event that anybody can see; its revision."""
+        self.revision += 1
+        return self.revision
+
+    def set_value(self, name: str, value: JSON, *, metadata: Any = None) -> None:
+        """The node holds a value as of the current revision."""
+        kind = self.graph.by_name[name].kind
+        self._put(NodeValue(name, kind, value, metadata, self.revision, self.now))
+        self._values_changed()
+
+    def replace_value(self, name: str, value: JSON) -> None:
+        """The node holds another value, at the revision that it had."""
+        old = self.value_of(name)
+        self._put(NodeValue(name, old.kind, value, old.metadata, old.revision, self.now))
+
+    def clear_value(self, name: str) -> None:
+        """The node holds nothing as of the current revision."""
+        self._put(NodeValue(name, self.value_of(name).kind, None, None, self.revision, None))
+        self._values_changed()
+
+    def _put(self, value: NodeValue) -> None:
+        self.values[value.name] = value
+        self._touched_values.add(value.name)
+        self.changed.add(value.name)
+
+    def _values_changed(self) -> None:
+        self.values_revision = self.revision
+        self.values_at = self.now
+
+    def put(self, computation: Computation) -> Computation:
+        """The computation is new, or is now like this; it is the newest of its node."""
+        self.newest[computation.node] = computation
+        self._touched[computation.key] = computation
+        return computation
+
+    def run(self, computation: Computation) -> None:
+        """This process has to run the computation once the change is written."""
+        self.put(computation)
+        self._to_run.append(computation.node)
+        self.capacity -= 1
+
+    def outcome(self, node: str, outcome: Outcome) -> None:
+        """Somebody may want to be called back about the node."""
+        self._outcomes.append((node, outcome))
+
+    def take_slot(self) -> None:
+        """The execution is to be the live one, if the graph may have only one."""
+        if self.graph.singleton:
+            self.slot = self.graph.name
+
+    def prune(self, pruning: Pruning) -> None:
+        """Old computations of a node are to go."""
+        self._prunings.append(pruning)
+
+    def note_failures(self, step: str, evaluation: Evaluation) -> None:
+        """Predicates of the step's gate raised: to be logged."""
+        self._failures += [(step, predicate, error) for predicate, error in evaluation.failures]
+        evaluation.failures.clear()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def finish(self, wake_at: datetime | None) -> Change:
+        """The Change; not `written` if nothing differs."""
+        base = self._base
+        differs = (
+            bool(self._touched_values or self._touched)
+            or base.version == 0
+            or wake_at != base.wake_at
+            or self.revision != base.revision
+            or self.graph_hash != base.graph_hash
+        )
+        if not differs:
+            return Change(base.version, base, failures=tuple(self._failures))
+        state = State(
+            execution_id=base.execution_id,
+            graph_name=base.graph_name,
+            graph_version=base.graph_version,
+            graph_hash=self.graph_hash,
+            version=base.version + 1,
+            revision=self.revision,
+            created_at=base.created_at,
+            updated_at=self.now if self.revision != base.revision else base.updated_at,
+            archived_at=self.archived_at,
+            wake_at=wake_at,
+            values_at=self.values_at,
+            values_revision=self.values_revision,
+            inputs_revision=self.inputs_revision,
+            values=self.values,
+            newest=self.newest,
+        )
+        return Change(
+            expected=base.version,
+            state=state,
+            values=frozenset(self._touched_values),
+            computations=self._touched,
+            begun=tuple(Begun(self.newest[node], state) for node in self._to_run),
+            outcomes=tuple(self._outcomes),
+            prunings=tuple(self._prunings),
+            announces=wake_at is not None and wake_at != base.wake_at,
+            slot=self.slot if self.archived_at is None else None,
+            failures=tuple(self._failures),
+        )

@@ -1,0 +1,311 @@
+"""What each command does to a draft, before anything follows from it."""
+
+from dataclasses import replace
+
+from journey_async.core import commands as c
+from journey_async.core import jsonvalue
+from journey_async.core.change import Pruning, Saved, SaveFailed
+from journey_async.core.draft import Draft
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import LoopNode, MutateNode, Step
+from journey_async.core.values import (
+    UNSUCCESSFUL,
+    Computation,
+    ComputationKey,
+    ComputationState,
+    NodeKind,
+)
+from journey_async.errors import ExecutionArchivedError
+
+MAX_ERROR = 1000  # characters of an error that are kept
+MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
+MAX_ITERATIONS_REACHED = "max_iterations_reached"
+
+
+def start(draft: Draft, command: c.Start) -> None:
+    """A new execution: everything is to be looked at."""
+    draft.everything = True
+    draft.take_slot()
+    if command.values:
+        set_values(draft, c.SetValues(command.values))
+
+
+def set_values(draft: Draft, command: c.SetValues) -> None:
+    """Set what differs, all at one revision; the same value and metadata again changes nothing."""
+    _refuse_archived(draft)
+    differing = {
+        name: value
+        for name, value in command.values.items()
+        if not (
+            (old := draft.value_of(name)).is_set
+            and jsonvalue.equal(old.value, value)
+            and jsonvalue.equal(old.metadata, command.metadata)
+        )
+    }
+    if not differing:
+        return
+    revision = draft.inputs_revision = draft.bump()
+    draft.changed.add("last_updated_at")
+    for name, value in differing.items():
+        draft.set_value(name, value, metadata=command.metadata)
+        draft.outcome(name, Saved(value, revision))
+
+
+def unset_values(draft: Draft, command: c.UnsetValues) -> None:
+    """Unset what is set, all at one revision."""
+    _refuse_archived(draft)
+    present = [name for name in dict.fromkeys(command.nodes) if draft.value_of(name).is_set]
+    if not present:
+        return
+    draft.inputs_revision = draft.bump()
+    draft.changed.add("last_updated_at")
+    for name in present:
+        draft.clear_value(name)
+
+
+def succeed(draft: Draft, command: c.Succeed) -> None:
+    """Record a result, unless the attempt was given up meanwhile."""
+    computation = _running(draft, command.key, command.token)
+    if computation is None:
+        return
+    step = draft.graph.steps.get(computation.node)
+    if step is None:  # the node left the graph: nobody wants the result
+        _end(draft, computation, ComputationState.ABANDONED, error="the node left the graph")
+        return
+    revision = draft.bump()
+    finished = replace(
+        _ended(draft, computation, ComputationState.SUCCESS), successes=computation.successes + 1
+    )
+    if isinstance(step, LoopNode):
+        finished = _finish_iteration(draft, step, finished, command)
+    elif isinstance(step, MutateNode):
+        _mutate(draft, step, command.value)
+        draft.outcome(step.name, Saved(step.marker, revision))
+    elif _differs(draft, step.name, command.value) or not step.clearable:
+        draft.set_value(step.name, command.value)
+        draft.outcome(step.name, Saved(command.value, revision))
+    draft.put(finished)
+    draft.ended.add(step.name)
+    prune(draft, step, finished)
+
+
+def fail(draft: Draft, command: c.Fail) -> None:
+    """Record an error, unless the attempt was given up meanwhile."""
+    computation = _running(draft, command.key, command.token)
+    if computation is None:
+        return
+    draft.bump()
+    _end(
+        draft,
+        computation,
+        ComputationState.FAILED,
+        error=command.error,
+        permanent=command.permanent,
+    )
+    _report_exhaustion(draft, computation.node, "error")
+
+
+def abandon(draft: Draft, command: c.Abandon) -> None:
+    """Give up a running attempt; its result, should it come, will find its token gone."""
+    computation = _running(draft, command.key, command.token)
+    if computation is None:
+        return
+    _end(draft, computation, ComputationState.ABANDONED, error=command.error)
+    _report_exhaustion(draft, computation.node, "timeout")
+
+
+def release(draft: Draft, command: c.Release) -> None:
+    """Make available again what a worker was running; ten deaths in a row end the attempts."""
+    for computation in list(draft.newest.values()):
+        if (
+            computation.state is not ComputationState.COMPUTING
+            or computation.worker != command.worker
+            or (command.keys is not None and computation.key not in command.keys)
+        ):
+            continue
+        deaths = computation.deaths + command.died
+        if deaths >= MAX_DEATHS:
+            draft.bump()
+            _end(
+                draft,
+                replace(computation, deaths=deaths),
+                ComputationState.FAILED,
+                error=f"the process that ran it died, {MAX_DEATHS} times in a row",
+                permanent=True,
+            )
+            _report_exhaustion(draft, computation.node, "error")
+            continue
+        draft.put(
+            replace(
+                computation,
+                state=ComputationState.AVAILABLE,
+                worker=None,
+                token=None,
+                started_at=None,
+                deadline=None,
+                revision_at_start=None,
+                due_at=draft.now,
+                deaths=deaths,
+            )
+        )
+        draft.ended.add(computation.node)
+
+
+def retry(draft: Draft, command: c.RetryNode) -> None:
+    """One more attempt, whatever has been used up; a pending one becomes due at once."""
+    _refuse_archived(draft)
+    newest = draft.newest.get(command.node)
+    if newest is None or newest.state is ComputationState.COMPUTING:
+        return
+    if newest.state is ComputationState.AVAILABLE:
+        draft.put(replace(newest, due_at=min(newest.due_at or draft.now, draft.now)))
+    else:
+        again = newest.state in UNSUCCESSFUL
+        draft.put(
+            Computation(
+                execution_id=newest.execution_id,
+                node=newest.node,
+                number=newest.number + 1,
+                kind=newest.kind,
+                state=ComputationState.AVAILABLE,
+                attempt=newest.attempt + 1 if again else 1,
+                iteration=newest.iteration if again or newest.iteration is None else 1,
+                carried=newest.carried if again or newest.kind is NodeKind.HISTORIAN else None,
+                computed_with=newest.computed_with,
+                created_at=draft.now,
+                due_at=draft.now,
+                successes=newest.successes,
+            )
+        )
+    draft.ended.add(command.node)
+
+
+def evolve(draft: Draft) -> None:
+    """Take on the graph as it is now: what it no longer has is withdrawn, the rest looked at."""
+    draft.graph_hash = draft.graph.hash
+    draft.everything = True
+    for computation in list(draft.newest.values()):
+        gone = computation.node not in draft.graph.steps
+        if gone and computation.state is ComputationState.AVAILABLE:
+            draft.put(_ended(draft, computation, ComputationState.CANCELLED))
+
+
+def archive(draft: Draft) -> None:
+    """Stop here; what runs is recorded when it ends."""
+    if draft.archived_at is None:
+        draft.bump()
+        draft.archived_at = draft.now
+
+
+def unarchive(draft: Draft) -> None:
+    """Carry on where it stopped."""
+    if draft.archived_at is not None:
+        draft.bump()
+        draft.archived_at = None
+        draft.everything = True
+        draft.take_slot()
+
+
+def is_exhausted(step: Step, computation: Computation) -> bool:
+    """Whether a failed or abandoned attempt was the last one on its inputs."""
+    return computation.permanent or computation.attempt >= step.retry.max_attempts
+
+
+def prune(draft: Draft, step: Step, finished: Computation) -> None:
+    """Ask for the deletion of successes beyond what the node, or else the graph, keeps."""
+    latest = step.keep_latest_computations or draft.graph.keep_latest_computations
+    if latest is None or latest == "all":
+        return
+    below = finished.successes - int(latest) + 1
+    if below > step.keep_oldest_computations + 1:
+        draft.prune(Pruning(step.name, above=step.keep_oldest_computations, below=below))
+
+
+def _refuse_archived(draft: Draft) -> None:
+    if draft.archived_at is not None:
+        raise ExecutionArchivedError(draft.execution_id)
+
+
+def _running(draft: Draft, key: ComputationKey, token: int | None) -> Computation | None:
+    """The computation, if it is computing under this token (None: under any)."""
+    newest = draft.newest.get(key.node)
+    if newest is None or newest.key != key or newest.state is not ComputationState.COMPUTING:
+        return None
+    return newest if token in (None, newest.token) else None
+
+
+def _ended(draft: Draft, computation: Computation, state: ComputationState) -> Computation:
+    return replace(
+        computation,
+        state=state,
+        completed_at=draft.now,
+        revision_at_completion=draft.revision,
+        due_at=None,
+        deadline=None,
+        token=None,
+        worker=computation.worker,
+    )
+
+
+def _end(
+    draft: Draft,
+    computation: Computation,
+    state: ComputationState,
+    *,
+    error: str,
+    permanent: bool = False,
+) -> None:
+    ended = _ended(draft, computation, state)
+    draft.put(replace(ended, error=error[:MAX_ERROR], permanent=permanent))
+    draft.ended.add(computation.node)
+
+
+def _report_exhaustion(draft: Draft, node: str, kind: str) -> None:
+    step = draft.graph.steps.get(node)
+    newest = draft.newest[node]
+    if step is not None and is_exhausted(step, newest):
+        reason = newest.error or kind
+        draft.outcome(node, SaveFailed(reason, "timeout" if kind == "timeout" else "error"))
+
+
+def _differs(draft: Draft, name: str, value: JSON) -> bool:
+    old = draft.value_of(name)
+    return not (old.is_set and jsonvalue.equal(old.value, value))
+
+
+def _mutate(draft: Draft, step: MutateNode, value: JSON) -> None:
+    draft.set_value(step.name, step.marker)
+    for target in step.mutates:
+        if not step.update_revision_on_change:
+            draft.replace_value(target, value)
+        elif _differs(draft, target, value):
+            draft.set_value(target, value, metadata=draft.value_of(target).metadata)
+
+
+def _finish_iteration(
+    draft: Draft, step: LoopNode, finished: Computation, command: c.Succeed
+) -> Computation:
+    """Record one iteration; the next one, if there is to be one, is queued by what follows."""
+    if not command.continues:
+        draft.set_value(step.name, command.value)
+        draft.outcome(step.name, Saved(command.value, draft.revision))
+        return replace(finished, carried=None)
+    disposition = "cont_with_fallback" if command.fallback else "cont_no_fallback"
+    finished = replace(finished, carried=command.value, disposition=disposition)
+    if (finished.iteration or 1) >= step.max_iterations:
+        if command.fallback:
+            draft.set_value(step.name, command.value)
+            draft.outcome(step.name, Saved(command.value, draft.revision))
+        else:
+            draft.outcome(step.name, SaveFailed(MAX_ITERATIONS_REACHED, "max_iterations"))
+    return finished
+
+
+def ran_out(step: Step, computation: Computation) -> bool:
+    """Whether a loop ended at its cap without a value."""
+    return (
+        isinstance(step, LoopNode)
+        and computation.state is ComputationState.SUCCESS
+        and computation.disposition == "cont_no_fallback"
+        and (computation.iteration or 1) >= step.max_iterations
+    )

@@ -1,0 +1,86 @@
+"""Functions attached to data: stored and compared by qualified name, called if the code is here."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from journey_async.errors import GraphError
+
+
+class Function:
+    """A user's function, or just its name where the code isn't in this process."""
+
+    __slots__ = ("call", "name")
+
+    def __init__(self, name: str, call: Callable[..., Any] | None = None) -> None:
+        self.name = name
+        self.call = call
+
+    @classmethod
+    def of(cls, call: Callable[..., Any]) -> "Function":
+        """The function under its qualified name."""
+        named = call
+        while not hasattr(named, "__qualname__") and hasattr(named, "func"):
+            named = named.func  # functools.partial
+        module = getattr(named, "__module__", None) or type(call).__module__
+        qualified = getattr(named, "__qualname__", None) or type(call).__qualname__
+        return cls(f"{module}.{qualified}", call)
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the name, as texts and diagrams show it."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it is a lambda."""
+        return self.short_name == "<lambda>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.call is None:
+            raise GraphError(f"the code of {self.name} is not in this process")
+        return self.call(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class _FunctionSchema:
+    """Lets pydantic take a callable or a name, and dump the name."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            _as_function,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda function: function.name, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "description": "the qualified name of a function"}
+
+
+def _as_function(given: object) -> Function:
+    if isinstance(given, Function):
+        return given
+    if isinstance(given, str):
+        return Function(given)
+    if callable(given):
+        return Function.of(given)
+    raise ValueError("must be a function")
+
+
+FunctionField: TypeAlias = Annotated[Function, _FunctionSchema]

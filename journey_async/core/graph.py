@@ -1,0 +1,303 @@
+"""A graph: named and versioned nodes, validated as a whole when it is built."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from journey_async.core import jsonvalue, mermaid
+from journey_async.core.binding import Binding, bind
+from journey_async.core.conditions import leaves
+from journey_async.core.functions import FunctionField
+from journey_async.core.model import Model, explained
+from journey_async.core.nodes import (
+    MAX_NAME,
+    AnyNode,
+    InputNode,
+    KeepLatest,
+    MutateNode,
+    Node,
+    Step,
+    function_of,
+    storable_name,
+)
+from journey_async.core.values import TICKS
+from journey_async.errors import (
+    CircularDependencyError,
+    DuplicateNodeError,
+    GraphError,
+    InvalidNodeError,
+    MutationTargetError,
+    UnknownNodeError,
+    UnknownUpstreamError,
+)
+
+EXECUTION_ID = "execution_id"
+LAST_UPDATED_AT = "last_updated_at"
+SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
+
+
+class Graph(Model):
+    """A blueprint of executions: inputs, and nodes that compute themselves.
+
+    `nodes` begins with the system nodes `execution_id` and `last_updated_at`. A graph is complete
+    and right once it is built; what is not raises a GraphError that names the node.
+    """
+
+    name: str = Field(min_length=1, max_length=MAX_NAME)
+    version: str = Field(min_length=1, max_length=MAX_NAME)
+    nodes: tuple[AnyNode, ...]
+    singleton: bool = Field(default=False, strict=True)
+    execution_id_prefix: str = Field(default="EXEC", pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    on_save: FunctionField | None = None
+    keep_latest_computations: KeepLatest = None
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        nodes: Sequence[Node],
+        *,
+        singleton: bool = False,
+        execution_id_prefix: str = "EXEC",
+        on_save: Callable[..., Any] | None = None,
+        keep_latest_computations: int | str | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            options = ", ".join(sorted(unknown))
+            raise InvalidNodeError(f"graph {name!r} was given options that do not exist: {options}")
+        super().__init__(
+            name=name,
+            version=version,
+            nodes=nodes,
+            singleton=singleton,
+            execution_id_prefix=execution_id_prefix,
+            on_save=on_save,
+            keep_latest_computations=keep_latest_computations,
+        )
+
+    @field_validator("name", "version")
+    @classmethod
+    def _storable(cls, given: str) -> str:
+        return storable_name(given)
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _with_system_nodes(cls, given: Any) -> Any:
+        if isinstance(given, Node | str | Mapping) or not isinstance(given, Sequence):
+            raise ValueError("must be a list of nodes")
+        for item in given:
+            if not isinstance(item, Node | Mapping):
+                raise ValueError(f"must be a list of nodes, and {item!r:.80} is none")
+        described = [_name_of(item) for item in given[: len(SYSTEM_NODES)]]
+        complete = described == [node.name for node in SYSTEM_NODES]
+        return tuple(given) if complete else (*SYSTEM_NODES, *given)
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        self._refuse_duplicates()
+        self._refuse_unknown_upstream()
+        self._refuse_bad_targets()
+        self._refuse_cycles()
+        _ = self.bindings
+        return self
+
+    # --- what is derived, once -----------------------------------------------------------------
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """The nodes by name, in the order of the graph."""
+        return MappingProxyType({node.name: node for node in self.nodes})
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        """The nodes that compute themselves, by name."""
+        return MappingProxyType({n.name: n for n in self.nodes if isinstance(n, Step)})
+
+    @cached_property
+    def inputs(self) -> Mapping[str, InputNode]:
+        """The nodes that callers may set, by name."""
+        system = {node.name for node in SYSTEM_NODES}
+        return MappingProxyType(
+            {n.name: n for n in self.nodes if isinstance(n, InputNode) and n.name not in system}
+        )
+
+    @cached_property
+    def upstream(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step the nodes that its gate names, in the order of their naming."""
+        return MappingProxyType(
+            {
+                name: tuple(dict.fromkeys(leaf.node for leaf in leaves(step.gated_by)))
+                for name, step in self.steps.items()
+            }
+        )
+
+    @cached_property
+    def downstream(self) -> Mapping[str, tuple[str, ...]]:
+        """For each node the steps whose gate names it."""
+        found: dict[str, list[str]] = {node.name: [] for node in self.nodes}
+        for name, upstream in self.upstream.items():
+            for node in upstream:
+                found[node].append(name)
+        return MappingProxyType({name: tuple(steps) for name, steps in found.items()})
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Each node's place in the order of the graph."""
+        return MappingProxyType({node.name: place for place, node in enumerate(self.nodes)})
+
+    @cached_property
+    def bindings(self) -> Mapping[str, Binding | None]:
+        """How to call each step's function; None where its code isn't here."""
+        return MappingProxyType({n: bind(step, self.by_name) for n, step in self.steps.items()})
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over what decides persisted shape and readiness: names, types, conditions."""
+        described = [
+            [
+                node.name,
+                node.kind,
+                node.type.name if isinstance(node, InputNode) else None,
+                node.gated_by.model_dump(mode="json") if isinstance(node, Step) else None,
+                list(node.mutates) if isinstance(node, MutateNode) else None,
+            ]
+            for node in sorted(self.nodes, key=lambda node: node.name)
+        ]
+        text = jsonvalue.encode(jsonvalue.normalise(described))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def ticks(self) -> tuple[str, ...]:
+        """The nodes that become provided at a time."""
+        return tuple(name for name, step in self.steps.items() if step.kind in TICKS)
+
+    @cached_property
+    def is_opaque(self) -> bool:
+        """Whether a gate cannot be read here: it asks a predicate whose code is elsewhere."""
+        return any(
+            (predicate := getattr(leaf, "function", None)) is not None and predicate.call is None
+            for step in self.steps.values()
+            for leaf in leaves(step.gated_by)
+        )
+
+    @cached_property
+    def is_described(self) -> bool:
+        """Whether this is a description from the database, without the code of its functions."""
+        functions = [function_of(step) for step in self.steps.values()]
+        return any(function is not None and function.call is None for function in functions)
+
+    def node_named(self, name: str) -> Node:
+        """The node of that name; raises UnknownNodeError."""
+        node = self.by_name.get(name) if isinstance(name, str) else None
+        if node is None:
+            raise UnknownNodeError(name, self.name, list(self.by_name))
+        return node
+
+    def ancestors(self, name: str) -> frozenset[str]:
+        """All nodes upstream of a node, near and far, without itself."""
+        found: set[str] = set()
+        ahead = list(self.upstream.get(name, ()))
+        while ahead:
+            node = ahead.pop()
+            if node not in found:
+                found.add(node)
+                ahead.extend(self.upstream.get(node, ()))
+        return frozenset(found)
+
+    def to_mermaid(self) -> str:
+        """The graph as a Mermaid diagram."""
+        return mermaid.of_graph(self)
+
+    # --- validation ----------------------------------------------------------------------------
+
+    def _refuse_duplicates(self) -> None:
+        seen: set[str] = set()
+        for node in self.nodes:
+            if node.name in seen:
+                raise DuplicateNodeError(node.name, self.name)
+            seen.add(node.name)
+
+    def _refuse_unknown_upstream(self) -> None:
+        for name, upstream in self.upstream.items():
+            missing = [node for node in upstream if node not in self.by_name]
+            if missing:
+                raise UnknownUpstreamError(name, missing, list(self.by_name))
+
+    def _refuse_bad_targets(self) -> None:
+        for node in self.nodes:
+            if not isinstance(node, MutateNode):
+                continue
+            for target in node.mutates:
+                if target == node.name:
+                    raise MutationTargetError(node.name, target, "a node cannot mutate itself")
+                if target not in self.by_name:
+                    raise MutationTargetError(node.name, target, "the graph has no such node")
+                if target in (EXECUTION_ID, LAST_UPDATED_AT):
+                    raise MutationTargetError(node.name, target, "system nodes are read-only")
+                if node.mutates.count(target) > 1:
+                    raise MutationTargetError(node.name, target, "it is listed more than once")
+
+    def _refuse_cycles(self) -> None:
+        cycle = _cycle(list(self.by_name), self.upstream)
+        if cycle:
+            raise CircularDependencyError(cycle, self.name)
+        writers = {name: list(upstream) for name, upstream in self.upstream.items()}
+        for node in self.nodes:
+            if isinstance(node, MutateNode) and node.update_revision_on_change:
+                for target in node.mutates:
+                    writers.setdefault(target, []).append(node.name)
+        cycle = _cycle(list(self.by_name), writers)
+        if cycle:
+            writer = next(
+                name
+                for name, waiter in zip(cycle[1:], cycle, strict=False)
+                if isinstance(self.by_name[name], MutateNode)
+                and waiter in self.by_name[name].mutates  # type: ignore[attr-defined]
+            )
+            target = cycle[cycle.index(writer, 1) - 1]
+            raise MutationTargetError(
+                writer,
+                target,
+                f"with update_revision_on_change it would run again and again, "
+                f"by way of {' → '.join(cycle)}",
+            )
+
+
+def _name_of(item: object) -> object:
+    return item.get("name") if isinstance(item, Mapping) else getattr(item, "name", None)
+
+
+def _cycle(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
+    """A path that begins and ends with the same node, if there is one; linear, not recursive."""
+    done: set[str] = set()
+    for start in sorted(names):
+        path: list[str] = []
+        on_path: set[str] = set()
+        ahead = [(start, False)]
+        while ahead:
+            node, leaving = ahead.pop()
+            if leaving:
+                path.pop()
+                on_path.discard(node)
+                done.add(node)
+            elif node in on_path:
+                return [*path[path.index(node) :], node]
+            elif node not in done:
+                path.append(node)
+                on_path.add(node)
+                ahead.append((node, True))
+                ahead.extend((n, False) for n in sorted(edges.get(node, ()), reverse=True))
+    return None
+
+
+def described_graph(definition: Mapping[str, Any]) -> Graph:
+    """The graph of a stored definition: can be shown, and settled, but not run."""
+    try:
+        return Graph.model_validate(definition)
+    except ValidationError as error:
+        raise GraphError(explained("Graph", definition.get("name"), error)) from None

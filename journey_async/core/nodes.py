@@ -1,0 +1,266 @@
+"""The nodes of a graph, as frozen models, and the functions that build them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, field_validator
+
+from journey_async.core.conditions import AnyCondition, GatedBy, gate
+from journey_async.core.functions import Function, FunctionField
+from journey_async.core.model import Model
+from journey_async.core.retry import Retry
+from journey_async.core.schedules import Cron, Every
+from journey_async.core.types import ANY, TypeField
+from journey_async.core.values import NodeKind
+from journey_async.errors import InvalidNodeError, MutationTargetError
+
+MAX_NAME = 200
+
+KeepLatest: TypeAlias = Annotated[int, Field(ge=1)] | Literal["all"] | None
+
+
+class Node(Model):
+    """What every node has: a name, and perhaps a callback for its outcomes."""
+
+    name: str = Field(min_length=1, max_length=MAX_NAME)
+    on_save: FunctionField | None = None
+
+    # Whether the value is cleared when the gate no longer holds.
+    clearable: ClassVar[bool] = False
+
+    kind: NodeKind
+
+    @field_validator("name")
+    @classmethod
+    def _storable(cls, name: str) -> str:
+        return storable_name(name)
+
+
+def storable_name(name: str) -> str:
+    """The name, if PostgreSQL can store it as a text; raises ValueError."""
+    if "\0" in name:
+        raise ValueError("must not hold the character \\u0000")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not hold lone surrogates") from None
+    return name
+
+
+class InputNode(Node):
+    """A value that callers set."""
+
+    kind: Literal[NodeKind.INPUT] = NodeKind.INPUT
+    type: TypeField = ANY
+
+
+class Step(Node):
+    """A node that computes itself once its gate holds."""
+
+    gated_by: AnyCondition
+    retry: Retry = Retry()
+    abandon_after_seconds: float = Field(default=60.0, gt=0, le=10 * 365 * 86400)
+    keep_latest_computations: KeepLatest = None
+    keep_oldest_computations: int = Field(default=10, ge=1)
+
+    @field_validator("gated_by", mode="before")
+    @classmethod
+    def _as_gate(cls, given: Any) -> Any:
+        return given if isinstance(given, Mapping) else gate(given)
+
+
+class ComputeNode(Step):
+    """Computes a value."""
+
+    kind: Literal[NodeKind.COMPUTE] = NodeKind.COMPUTE
+    function: FunctionField
+    clearable: ClassVar[bool] = True
+
+
+class MutateNode(Step):
+    """Computes a new value for other nodes."""
+
+    kind: Literal[NodeKind.MUTATE] = NodeKind.MUTATE
+    function: FunctionField
+    mutates: tuple[str, ...] = Field(min_length=1)
+    update_revision_on_change: bool = Field(default=False, strict=True)
+
+    @field_validator("mutates", mode="before")
+    @classmethod
+    def _several(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+    @property
+    def marker(self) -> str:
+        """What the mutate node itself holds after a mutation."""
+        return f"updated {', '.join(self.mutates)}"
+
+
+class HistorianNode(Step):
+    """Records every change of its upstream nodes, newest first."""
+
+    kind: Literal[NodeKind.HISTORIAN] = NodeKind.HISTORIAN
+    max_entries: int | None = Field(default=1000, ge=1)
+
+
+class ArchiveNode(Step):
+    """Archives its own execution."""
+
+    kind: Literal[NodeKind.ARCHIVE] = NodeKind.ARCHIVE
+
+
+class TickOnceNode(Step):
+    """Computes a time at which what waits for it is unblocked."""
+
+    kind: Literal[NodeKind.TICK_ONCE] = NodeKind.TICK_ONCE
+    function: FunctionField | None = None
+    schedule: Cron | None = None
+
+
+class TickRecurringNode(Step):
+    """Computes a time, and after it has come the next one."""
+
+    kind: Literal[NodeKind.TICK_RECURRING] = NodeKind.TICK_RECURRING
+    function: FunctionField | None = None
+    schedule: Annotated[Cron | Every, Field(discriminator="kind")] | None = None
+
+
+class LoopNode(Step):
+    """Computes a value in iterations, each of them durable."""
+
+    kind: Literal[NodeKind.LOOP] = NodeKind.LOOP
+    function: FunctionField
+    max_iterations: int = Field(ge=1)
+    clearable: ClassVar[bool] = True
+
+
+AnyNode: TypeAlias = Annotated[
+    InputNode
+    | ComputeNode
+    | MutateNode
+    | HistorianNode
+    | ArchiveNode
+    | TickOnceNode
+    | TickRecurringNode
+    | LoopNode,
+    Field(discriminator="kind"),
+]
+
+
+def function_of(node: Node) -> Function | None:
+    """The user's function of a node, where it has one."""
+    function: Function | None = getattr(node, "function", None)
+    return function
+
+
+# --- the constructors -------------------------------------------------------------------------
+
+
+def input_node(
+    name: str, *, type: Any = Any, on_save: Callable[..., Any] | None = None
+) -> InputNode:
+    """A value that callers set; with a `type`, validated strictly by pydantic in JSON mode."""
+    return InputNode(name=name, type=type, on_save=on_save)
+
+
+def compute(name: str, gated_by: GatedBy, f: Callable[..., Any], **step: Any) -> ComputeNode:
+    """A node whose value `f` computes once `gated_by` holds.
+
+    `step`: retry, abandon_after_seconds, on_save, keep_latest_computations,
+    keep_oldest_computations; the same for every node that computes itself.
+    """
+    return ComputeNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+
+
+def mutate(
+    name: str,
+    gated_by: GatedBy,
+    f: Callable[..., Any],
+    *,
+    mutates: str | Sequence[str],
+    update_revision_on_change: bool = False,
+    **step: Any,
+) -> MutateNode:
+    """A node that writes what `f` returns into the nodes named by `mutates`.
+
+    By default the targets keep their revision, so that nothing downstream runs again; with
+    `update_revision_on_change`, a target whose value changes gets a new one.
+    """
+    targets = (mutates,) if isinstance(mutates, str) else mutates
+    if isinstance(targets, Sequence):
+        for target in targets:
+            if isinstance(target, str) and list(targets).count(target) > 1:
+                raise MutationTargetError(name, target, "it is listed more than once")
+    return MutateNode(
+        name=name,
+        gated_by=gated_by,
+        function=_callable(name, f),
+        mutates=targets,
+        update_revision_on_change=update_revision_on_change,
+        **step,
+    )
+
+
+def historian(
+    name: str, gated_by: GatedBy, *, max_entries: int | None = 1000, **step: Any
+) -> HistorianNode:
+    """A node that keeps the history of its upstream nodes; `max_entries=None`: without limit."""
+    return HistorianNode(name=name, gated_by=gated_by, max_entries=max_entries, **step)
+
+
+def archive(name: str, gated_by: GatedBy, **step: Any) -> ArchiveNode:
+    """A node that archives its execution once `gated_by` holds."""
+    return ArchiveNode(name=name, gated_by=gated_by, **step)
+
+
+def tick_once(
+    name: str, gated_by: GatedBy, f: Callable[..., Any] | Cron, **step: Any
+) -> TickOnceNode:
+    """A node that becomes provided at the time that `f` returns.
+
+    `f` returns an aware datetime, a timedelta from now, unix seconds, or None or 0 for "do not
+    fire"; in its place `cron(…)` fires at the next time of a cron expression.
+    """
+    if isinstance(f, Cron):
+        return TickOnceNode(name=name, gated_by=gated_by, schedule=f, **step)
+    if isinstance(f, Every):
+        raise InvalidNodeError(f"tick_once {name!r} fires once: every() is for tick_recurring")
+    return TickOnceNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+
+
+def tick_recurring(
+    name: str, gated_by: GatedBy, f: Callable[..., Any] | Cron | Every | timedelta, **step: Any
+) -> TickRecurringNode:
+    """A node that becomes provided at the time that `f` returns, again and again.
+
+    As `tick_once`; `every(timedelta)` in place of a function fires without drift.
+    """
+    if isinstance(f, timedelta):
+        f = Every(interval=f)
+    if isinstance(f, Cron | Every):
+        return TickRecurringNode(name=name, gated_by=gated_by, schedule=f, **step)
+    return TickRecurringNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+
+
+def loop(
+    name: str, gated_by: GatedBy, f: Callable[..., Any], *, max_iterations: int, **step: Any
+) -> LoopNode:
+    """A node computed in at most `max_iterations` iterations of `f`.
+
+    `f` returns `Done(value)`, `Continue(value, fallback=bool)`, or a bare value that means Done;
+    what an iteration carries over reaches the next one as the value of the node itself.
+    """
+    return LoopNode(
+        name=name,
+        gated_by=gated_by,
+        function=_callable(name, f),
+        max_iterations=max_iterations,
+        **step,
+    )
+
+
+def _callable(name: str, f: object) -> Callable[..., Any]:
+    if not callable(f) or isinstance(f, Model):
+        raise InvalidNodeError(f"the function of node {name!r} cannot be called: {f!r}", node=name)
+    return f

@@ -1,0 +1,224 @@
+"""Which steps are to run: the stale are queued, the blocked withdrawn, the due begun."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from journey_async.core import jsonvalue
+from journey_async.core.draft import Draft
+from journey_async.core.events import is_exhausted
+from journey_async.core.nodes import HistorianNode, LoopNode, Step
+from journey_async.core.values import (
+    TICKS,
+    UNSUCCESSFUL,
+    Computation,
+    ComputationState,
+    NodeKind,
+    NodeValue,
+)
+
+# A recurring tick whose time lies in the past when it is computed would run without pause.
+MIN_RECURRENCE = timedelta(seconds=1)
+
+
+def reconsider(draft: Draft, name: str) -> None:
+    """Queue, withdraw or leave the computation of a step."""
+    newest = draft.newest.get(name)
+    if newest is not None and newest.state is ComputationState.COMPUTING:
+        return
+    step = draft.graph.steps[name]
+    evaluation = draft.evaluation()
+    if newest is not None and newest.state is ComputationState.AVAILABLE:
+        if not evaluation.holds(step.gated_by, keeping=True):
+            draft.put(replace(newest, state=ComputationState.CANCELLED, due_at=None))
+        elif is_stale(draft, newest, met := evaluation.met(step.gated_by)):
+            draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
+    elif evaluation.holds(step.gated_by, keeping=_is_unfinished(step, newest)):
+        planned = _planned(draft, step, newest, evaluation.met(step.gated_by))
+        if planned is not None:
+            draft.put(planned)
+    draft.note_failures(name, evaluation)
+
+
+def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> bool:
+    """Whether what is met now differs from what the computation has seen, or was queued for.
+
+    A condition that is no longer met is a difference too, unless it is on a tick that is still
+    set: that one has fired and moved on.
+    """
+    seen = computation.computed_with
+    if any(seen.get(node) != revision for node, revision in met.items()):
+        return True
+    return any(node not in met and not _moved_on(draft, node) for node in seen)
+
+
+def begin(draft: Draft) -> None:
+    """Begin what is queued, due, runnable here, and fits the free capacity; in graph order."""
+    if draft.capacity <= 0:
+        return
+    for computation in queued(draft):
+        if draft.capacity <= 0:
+            return
+        step = draft.graph.steps[computation.node]
+        if draft.env.can_run(step):
+            draft.run(begun(draft, step, computation))
+
+
+def queued(draft: Draft) -> list[Computation]:
+    """The available computations that are due, in graph order."""
+    found = [
+        computation
+        for computation in draft.newest.values()
+        if computation.state is ComputationState.AVAILABLE
+        and (computation.due_at is None or computation.due_at <= draft.now)
+        and computation.node in draft.graph.steps
+    ]
+    if len(found) > 1:
+        found.sort(key=lambda computation: draft.graph.position[computation.node])
+    return found
+
+
+def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
+    """The computation as computing, here and now, on the inputs as they are now."""
+    met = draft.evaluation().met(step.gated_by)
+    fired = {n: r for n, r in computation.computed_with.items() if n not in met}
+    return replace(
+        computation,
+        state=ComputationState.COMPUTING,
+        computed_with={**fired, **met},
+        revision_at_start=draft.bump(),
+        started_at=draft.now,
+        deadline=draft.now + timedelta(seconds=step.abandon_after_seconds),
+        due_at=None,
+        worker=draft.env.worker,
+        token=draft.env.fresh_token(),
+    )
+
+
+def tick_time(value: NodeValue) -> datetime | None:
+    """The time of a tick that is set to one."""
+    seconds = value.value
+    if not value.is_set or not jsonvalue.is_number(seconds) or seconds <= 0:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def attention_times(draft: Draft, name: str) -> list[datetime]:
+    """When a tick needs attention: at its time, if that lies ahead."""
+    time = tick_time(draft.value_of(name))
+    return [time] if time is not None and time > draft.now else []
+
+
+def _planned(
+    draft: Draft, step: Step, newest: Computation | None, met: Mapping[str, int]
+) -> Computation | None:
+    """The computation to queue for a step whose gate holds and that has none; None: no need."""
+    if newest is None:
+        return _fresh(draft, step, met, number=1)
+    number = newest.number + 1
+    stale = is_stale(draft, newest, met)
+    if stale or _cleared_since(draft, step, newest):
+        return _fresh(draft, step, met, number=number)
+    if newest.state is ComputationState.CANCELLED:
+        return _again(draft, newest, due_at=draft.now)
+    if newest.state in UNSUCCESSFUL:
+        if is_exhausted(step, newest):
+            return None
+        delay = step.retry.delay(newest.attempt, draft.env.chance())
+        ended = newest.completed_at or draft.now
+        return replace(
+            _again(draft, newest, due_at=ended + timedelta(seconds=delay)),
+            attempt=newest.attempt + 1,
+        )
+    if _goes_on(step, newest):
+        iteration = (newest.iteration or 1) + 1
+        return replace(_again(draft, newest, due_at=draft.now), iteration=iteration, attempt=1)
+    if step.kind is NodeKind.TICK_RECURRING:
+        time = tick_time(draft.value_of(step.name))
+        if time is not None and time <= draft.now:
+            earliest = (newest.started_at or draft.now) + MIN_RECURRENCE
+            passed = newest.completed_at is not None and time <= newest.completed_at
+            return _fresh(draft, step, met, number=number, due_at=earliest if passed else None)
+    return None
+
+
+def _fresh(
+    draft: Draft,
+    step: Step,
+    met: Mapping[str, int],
+    *,
+    number: int,
+    created_at: datetime | None = None,
+    due_at: datetime | None = None,
+) -> Computation:
+    """A first attempt on the inputs as they are now."""
+    newest = draft.newest.get(step.name)
+    remembers = newest is not None and isinstance(step, HistorianNode)
+    return Computation(
+        execution_id=draft.execution_id,
+        node=step.name,
+        number=number,
+        kind=step.kind,
+        state=ComputationState.AVAILABLE,
+        attempt=1,
+        iteration=1 if isinstance(step, LoopNode) else None,
+        computed_with=dict(met),
+        created_at=created_at or draft.now,
+        due_at=due_at or draft.now,
+        successes=newest.successes if newest else 0,
+        carried=newest.carried if newest and remembers else None,
+    )
+
+
+def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computation:
+    """The same attempt of the same iteration once more, as a computation of its own."""
+    return replace(
+        newest,
+        number=newest.number + 1,
+        state=ComputationState.AVAILABLE,
+        created_at=draft.now,
+        due_at=due_at,
+        started_at=None,
+        completed_at=None,
+        deadline=None,
+        revision_at_start=None,
+        revision_at_completion=None,
+        worker=None,
+        token=None,
+        permanent=False,
+        error=None,
+        disposition=None,
+    )
+
+
+def _is_unfinished(step: Step, newest: Computation | None) -> bool:
+    """Whether a run has begun that is still to be brought to its end.
+
+    It goes on even though the tick that unblocked it has moved on to its next time.
+    """
+    return newest is not None and (newest.state in UNSUCCESSFUL or _goes_on(step, newest))
+
+
+def _goes_on(step: Step, newest: Computation) -> bool:
+    """Whether an iteration ended that wants another one."""
+    return (
+        isinstance(step, LoopNode)
+        and newest.state is ComputationState.SUCCESS
+        and newest.disposition is not None
+        and (newest.iteration or 1) < step.max_iterations
+    )
+
+
+def _cleared_since(draft: Draft, step: Step, newest: Computation) -> bool:
+    """Whether the node's value was cleared after its newest computation ended."""
+    if not step.clearable or newest.revision_at_completion is None:
+        return False
+    value = draft.value_of(step.name)
+    return not value.is_set and value.revision > newest.revision_at_completion
+
+
+def _moved_on(draft: Draft, node: str) -> bool:
+    if node not in draft.graph.by_name:
+        return False
+    value = draft.value_of(node)
+    return value.kind in TICKS and value.is_set

@@ -1,0 +1,59 @@
+"""What a state says about a node: is it settled, has it failed, how is it shown."""
+
+from journey_async.core.events import is_exhausted, ran_out
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
+from journey_async.core.values import ACTIVE, UNSUCCESSFUL, Computation, ComputationState
+
+NOT_SET_STATE = "not_set"
+
+
+def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
+    """The last attempt at a node whose attempts are used up; None if there is hope, or success."""
+    step = graph.steps.get(node)
+    newest = state.newest.get(node)
+    if step is None or newest is None:
+        return None
+    if newest.state in UNSUCCESSFUL and is_exhausted(step, newest):
+        return newest
+    return newest if ran_out(step, newest) else None
+
+
+def is_settled(graph: Graph, state: State, node: str) -> bool:
+    """Whether nothing of the node, or upstream of it, is queued or running.
+
+    A tick that lies ahead is neither. An execution that somebody wrote who could not settle it
+    is not settled; nor is one whose time has come and was not attended to.
+    """
+    return not any(
+        (newest := state.newest.get(name)) is not None and newest.state in ACTIVE
+        for name in (node, *graph.ancestors(node))
+    )
+
+
+def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None:
+    """The used-up attempt at the node itself, or else at one upstream of it."""
+    for name in (node, *sorted(graph.ancestors(node), key=graph.position.__getitem__)):
+        failed = failed_computation(graph, state, name)
+        if failed is not None:
+            return failed
+    return None
+
+
+def shown_state(state: State, node: str) -> str:
+    """The state of a step as every figure and text shows it.
+
+    `not_set` when nothing of it is computing and it has not run since it was last cleared, or at
+    all; what is available is shown as `not_set` too.
+    """
+    newest = state.newest.get(node)
+    if newest is None or newest.state in (ComputationState.AVAILABLE, ComputationState.CANCELLED):
+        return NOT_SET_STATE
+    value = state.values.get(node)
+    cleared = (
+        value is not None
+        and not value.is_set
+        and newest.revision_at_completion is not None
+        and value.revision > newest.revision_at_completion
+    )
+    return NOT_SET_STATE if cleared else newest.state.value

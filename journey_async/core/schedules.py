@@ -1,0 +1,88 @@
+"""Schedules that a tick can have in place of a function."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import field_validator
+
+from journey_async.core.model import Model
+from journey_async.errors import InvalidNodeError
+
+
+class Cron(Model):
+    """A cron expression of five fields, read in an IANA time zone."""
+
+    kind: Literal["cron"] = "cron"
+    expression: str
+    tz: str = "UTC"
+
+    @field_validator("tz")
+    @classmethod
+    def _known(cls, tz: str) -> str:
+        try:
+            ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{tz!r} is no IANA time zone") from None
+        return tz
+
+    @field_validator("expression")
+    @classmethod
+    def _readable(cls, expression: str) -> str:
+        _cronsim()(expression, datetime(2000, 1, 1, tzinfo=UTC))
+        return expression
+
+    def next_after(self, now: datetime) -> datetime:
+        """The first time of the expression after `now`."""
+        found: datetime = next(_cronsim()(self.expression, now.astimezone(ZoneInfo(self.tz))))
+        return found
+
+
+class Every(Model):
+    """A fixed interval, counted from the time it last fired at, so that it does not drift."""
+
+    kind: Literal["every"] = "every"
+    interval: timedelta
+
+    @field_validator("interval")
+    @classmethod
+    def _positive(cls, interval: timedelta) -> timedelta:
+        if interval <= timedelta(0):
+            raise ValueError("must be longer than nothing")
+        return interval
+
+    def next_after(self, now: datetime, previous: datetime | None) -> datetime:
+        """The next time after `now` that lies whole intervals after `previous` (else after now)."""
+        if previous is None or previous > now:
+            return now + self.interval
+        return previous + ((now - previous) // self.interval + 1) * self.interval
+
+
+def cron(expression: str, *, tz: str = "UTC") -> Cron:
+    """`cron("0 9 * * MON-FRI", tz="Europe/Berlin")`; wants the extra `journey-async[cron]`."""
+    return Cron(expression=expression, tz=tz)
+
+
+def every(interval: timedelta) -> Every:
+    """`every(timedelta(minutes=5))`, without drift."""
+    if not isinstance(interval, timedelta):
+        raise InvalidNodeError(f"every() wants a timedelta, not {interval!r}")
+    return Every(interval=interval)
+
+
+def _cronsim() -> Callable[[str, datetime], Any]:
+    try:
+        from cronsim import CronSim, CronSimError
+    except ModuleNotFoundError:
+        raise InvalidNodeError(
+            "cron() needs the package cronsim: pip install 'journey-async[cron]'"
+        ) from None
+
+    def parsed(expression: str, start: datetime) -> Any:
+        try:
+            return CronSim(expression, start)
+        except CronSimError as error:
+            raise ValueError(f"{expression!r} is no cron expression: {error}") from None
+
+    return parsed

@@ -1,0 +1,137 @@
+"""What an execution does next: `settle(graph, state, command, env) -> Change`, without I/O.
+
+Theory of operation. A command is one event. What follows from it is settled in the same call,
+until nothing more follows, so that nobody ever sees a state half-way:
+
+1. the event itself is applied (`events`);
+2. values whose gate no longer holds are cleared, and what depended on them, until none is left;
+3. a step whose gate holds and that has not run on what it would now see is queued; a queued
+   one whose gate no longer holds is withdrawn (`queue`);
+4. steps without a user's function run at once; their values may touch others: back to 2;
+5. queued computations that are due, fit the free capacity and whose code is here are begun.
+
+A step has at most one computation that is available or computing, and it is the node's newest.
+`Computation.computed_with` (upstream node -> revision) is the memory of what a run has seen: a step
+is stale when what is met now differs from it. Deciding again after applying yields nothing.
+"""
+
+from datetime import datetime
+from typing import assert_never
+
+from journey_async.core import commands as c
+from journey_async.core import events
+from journey_async.core.built_in import run_built_in
+from journey_async.core.change import Change
+from journey_async.core.draft import Draft, Env
+from journey_async.core.graph import Graph
+from journey_async.core.queueing import attention_times, begin, reconsider
+from journey_async.core.state import State
+from journey_async.core.values import ComputationState
+
+__all__ = ["Env", "settle"]
+
+
+def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
+    """Everything that is to be written because of a command."""
+    draft = Draft(graph, state, env)
+    # What has been due for attention is attended to by whoever comes first.
+    draft.everything = state.wake_at is not None and state.wake_at <= env.now
+    _apply(draft, command)
+    if draft.archived_at is None and not graph.is_opaque:
+        _follow(draft)
+    elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
+        draft.needs_attention = True
+    return draft.finish(_wake_at(draft))
+
+
+def _apply(draft: Draft, command: c.Command) -> None:
+    match command:
+        case c.Start():
+            events.start(draft, command)
+        case c.SetValues():
+            events.set_values(draft, command)
+        case c.UnsetValues():
+            events.unset_values(draft, command)
+        case c.Succeed():
+            events.succeed(draft, command)
+        case c.Fail():
+            events.fail(draft, command)
+        case c.Abandon():
+            events.abandon(draft, command)
+        case c.Release():
+            events.release(draft, command)
+        case c.RetryNode():
+            events.retry(draft, command)
+        case c.Wake():
+            draft.everything = True
+        case c.Evolve():
+            events.evolve(draft)
+        case c.Archive():
+            events.archive(draft)
+        case c.Unarchive():
+            events.unarchive(draft)
+        case _:
+            assert_never(command)
+
+
+def _follow(draft: Draft) -> None:
+    while True:
+        _clear(draft)
+        for step in _to_look_at(draft):
+            reconsider(draft, step)
+        draft.changed.clear()
+        draft.ended.clear()
+        draft.everything = False
+        if not run_built_in(draft):
+            break
+        if draft.archived_at is not None:
+            return
+    begin(draft)
+
+
+def _to_look_at(draft: Draft) -> list[str]:
+    """The steps about which there may be something new to decide, in graph order."""
+    if draft.everything:
+        return list(draft.graph.steps)
+    found = {step for step in draft.ended if step in draft.graph.steps}
+    for node in draft.changed:
+        found.update(draft.graph.downstream.get(node, ()))
+        if node in draft.graph.steps:
+            found.add(node)
+    return sorted(found, key=draft.graph.position.__getitem__)
+
+
+def _clear(draft: Draft) -> None:
+    """Clear what may not stay, pass by pass, each pass judged on one snapshot."""
+    candidates = _to_look_at(draft)
+    while candidates:
+        evaluation = draft.evaluation()
+        failing = []
+        for name in candidates:
+            step = draft.graph.steps[name]
+            if not (step.clearable and draft.value_of(name).is_set):
+                continue
+            if not evaluation.holds(step.gated_by, keeping=True):
+                failing.append(name)
+            draft.note_failures(name, evaluation)
+        touched: set[str] = set()
+        for name in failing:
+            draft.bump()
+            draft.clear_value(name)
+            touched.update(draft.graph.downstream[name])
+        candidates = sorted(touched, key=draft.graph.position.__getitem__)
+
+
+def _wake_at(draft: Draft) -> datetime | None:
+    """The next moment at which the execution needs attention without anybody's doing."""
+    if draft.archived_at is not None:
+        return None
+    if draft.needs_attention:
+        return draft.now
+    times: list[datetime] = []
+    for computation in draft.newest.values():
+        if computation.state is ComputationState.AVAILABLE and computation.due_at is not None:
+            times.append(computation.due_at)
+    for name in draft.graph.ticks:
+        times += attention_times(draft, name)
+    return min(times, default=None)

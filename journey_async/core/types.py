@@ -1,0 +1,122 @@
+"""The type of an input node: validates what is set, parses what is read."""
+
+from typing import Annotated, Any, TypeAlias, get_origin
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PydanticUserError, TypeAdapter
+from pydantic import ValidationError as PydanticError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+
+from journey_async.core import jsonvalue
+from journey_async.core.jsonvalue import JSON
+from journey_async.errors import InvalidNodeError, InvalidValueError
+
+
+class NodeType:
+    """A type by its name, with the annotation where the code is here; equal if the names are.
+
+    Values are validated strictly, in pydantic's JSON mode, and stored as JSON.
+    """
+
+    __slots__ = ("_adapter", "annotation", "name")
+
+    def __init__(self, name: str, annotation: Any = Any) -> None:
+        self.name = name
+        self.annotation = annotation
+        self._adapter: TypeAdapter[Any] | None = None
+        if annotation is not Any:
+            try:
+                self._adapter = TypeAdapter(annotation)
+            except PydanticUserError as error:
+                raise InvalidNodeError(
+                    f"type {name} is none that pydantic knows: {error}"
+                ) from None
+
+    @classmethod
+    def of(cls, annotation: Any) -> "NodeType":
+        """The type under the name that is stored for it."""
+        return cls(_name_of(annotation), annotation)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every JSON value is welcome, unparsed."""
+        return self._adapter is None
+
+    def to_json(self, value: object) -> JSON:
+        """The normalised JSON of a value, validated; raises InvalidValueError."""
+        if self._adapter is None:
+            return jsonvalue.normalise(value)
+        try:
+            plain = value if isinstance(value, str | int | None) else to_jsonable_python(value)
+            text = jsonvalue.encode(jsonvalue.normalise(plain))
+            parsed = self._adapter.validate_json(text, strict=True)
+            return jsonvalue.normalise(self._adapter.dump_python(parsed, mode="json"))
+        except PydanticError as error:
+            reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
+            raise InvalidValueError(f"is not of the type {self.name}: {reasons}") from None
+        except PydanticSerializationError as error:
+            raise InvalidValueError(f"is not of the type {self.name}: {error}") from None
+
+    def parse(self, value: JSON) -> Any:
+        """The Python value of stored JSON; raises InvalidValueError if it no longer fits."""
+        if self._adapter is None:
+            return jsonvalue.copied(value)
+        try:
+            return self._adapter.validate_json(jsonvalue.encode(value), strict=True)
+        except PydanticError as error:
+            reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
+            raise InvalidValueError(
+                f"is stored as {jsonvalue.encode(value):.100} and is not of the type "
+                f"{self.name}: {reasons}"
+            ) from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NodeType) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"<type {self.name}>"
+
+
+ANY = NodeType("Any")
+
+
+class _TypeSchema:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            _as_type,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda node_type: node_type.name, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "description": "the name of a type"}
+
+
+def _as_type(given: Any) -> NodeType:
+    if isinstance(given, NodeType):
+        return given
+    if isinstance(given, str):  # from a description: the name alone
+        return NodeType(given)
+    return ANY if given is Any else NodeType.of(given)
+
+
+def _name_of(annotation: Any) -> str:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        module = annotation.__module__
+        return (
+            annotation.__qualname__
+            if module == "builtins"
+            else f"{module}.{annotation.__qualname__}"
+        )
+    return str(annotation).replace("typing.", "")
+
+
+TypeField: TypeAlias = Annotated[NodeType, _TypeSchema]

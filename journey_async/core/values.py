@@ -1,0 +1,111 @@
+"""What a node holds (`NodeValue`) and one attempt at computing it (`Computation`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from journey_async.core.jsonvalue import JSON
+
+
+class NodeKind(StrEnum):
+    """What a node is; the spelling in the database, in descriptions and in texts."""
+
+    INPUT = "input"
+    COMPUTE = "compute"
+    MUTATE = "mutate"
+    HISTORIAN = "historian"
+    ARCHIVE = "archive"
+    TICK_ONCE = "tick_once"
+    TICK_RECURRING = "tick_recurring"
+    LOOP = "loop"
+
+
+TICKS = frozenset({NodeKind.TICK_ONCE, NodeKind.TICK_RECURRING})
+
+
+class ComputationState(StrEnum):
+    """Where a computation is; the spelling in the database and in texts."""
+
+    AVAILABLE = "available"
+    COMPUTING = "computing"
+    SUCCESS = "success"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    CANCELLED = "cancelled"
+
+
+ACTIVE = frozenset({ComputationState.AVAILABLE, ComputationState.COMPUTING})
+UNSUCCESSFUL = frozenset({ComputationState.FAILED, ComputationState.ABANDONED})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeValue:
+    """A node of an execution, set or not.
+
+    `revision` is that of the newest event that set, changed or cleared it (0: never set);
+    `set_time` is when, in UTC, and None exactly when the node is not set.
+    """
+
+    name: str
+    kind: NodeKind
+    value: Any = None
+    metadata: Any = None
+    revision: int = 0
+    set_time: datetime | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the node has a value; None is one."""
+        return self.set_time is not None
+
+
+class ComputationKey(NamedTuple):
+    """A computation within its execution: the node, and which computation of it (from 1)."""
+
+    node: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """One attempt at computing a node, or one attempt at one iteration of a loop.
+
+    `attempt` counts from 1 since the newest upstream change; `computed_with` maps each upstream
+    node whose condition held to the revision of its value. Times are in UTC.
+    """
+
+    execution_id: str
+    node: str
+    number: int
+    kind: NodeKind
+    state: ComputationState
+    attempt: int = 1
+    iteration: int | None = None
+    computed_with: Mapping[str, int]
+    created_at: datetime
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    deadline: datetime | None = None
+    completed_at: datetime | None = None
+    revision_at_start: int | None = None
+    revision_at_completion: int | None = None
+    worker: str | None = None
+    token: int | None = None
+    deaths: int = 0
+    successes: int = 0
+    permanent: bool = False
+    error: str | None = None
+    carried: JSON = None
+    disposition: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The computation's id: that of the execution, the node's name, and a number."""
+        return f"{self.execution_id}:{self.node}:{self.number}"
+
+    @property
+    def key(self) -> ComputationKey:
+        """Its place within the execution."""
+        return ComputationKey(self.node, self.number)

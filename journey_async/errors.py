@@ -1,0 +1,248 @@
+"""Every error that journey_async raises.
+
+    JourneyError
+    ├─ GraphError                     a graph, node or condition that cannot be right
+    │  ├─ InvalidNodeError            a node's name or options
+    │  ├─ DuplicateNodeError
+    │  ├─ UnknownUpstreamError
+    │  ├─ CircularDependencyError
+    │  ├─ MutationTargetError
+    │  ├─ ParameterError              a function whose parameters cannot be bound
+    │  └─ ConditionError              a condition that means nothing, or is used as a bool
+    ├─ SingletonGraphError            start_execution on a singleton, find_or_start on another graph
+    ├─ GraphNotRegisteredError        the code of a graph is needed and isn't here
+    ├─ ExecutionNotFound
+    ├─ ExecutionArchivedError
+    ├─ ComputationNotFound
+    ├─ UnknownNodeError
+    ├─ NotAnInputError
+    ├─ InvalidValueError              not JSON, too large, too deep, or not of the node's type
+    ├─ InvalidOptionError             an argument of a verb
+    ├─ NotSetError
+    │  └─ WaitTimeout                 (also a TimeoutError)
+    ├─ ComputationFailed
+    ├─ PermanentError                 raised by a node's function: do not try again
+    ├─ DatabaseUnavailable
+    ├─ MigrationError
+    └─ EmbeddedPostgresError
+
+Each carries its data as attributes and says in one sentence what was wrong with what.
+"""
+
+from collections.abc import Sequence
+
+
+class JourneyError(Exception):
+    """The base of all errors of this package."""
+
+
+class GraphError(JourneyError):
+    """A graph that cannot be right; raised when it is built, before anything is written."""
+
+
+class InvalidNodeError(GraphError):
+    """A node's name or one of its options is not what it must be."""
+
+    def __init__(self, message: str, *, node: str | None = None) -> None:
+        super().__init__(message)
+        self.node = node
+
+
+class DuplicateNodeError(GraphError):
+    """Two nodes of a graph share a name."""
+
+    def __init__(self, node: str, graph: str) -> None:
+        super().__init__(f"graph {graph!r} has two nodes named {node!r}; each needs its own name")
+        self.node = node
+
+
+class UnknownUpstreamError(GraphError):
+    """A node waits for nodes that the graph does not have."""
+
+    def __init__(self, node: str, missing: Sequence[str], known: Sequence[str]) -> None:
+        super().__init__(
+            f"node {node!r} is gated by {_listed(missing)}, which the graph does not have; "
+            f"its nodes are {_listed(known)}"
+        )
+        self.node = node
+        self.missing = tuple(missing)
+
+
+class CircularDependencyError(GraphError):
+    """Nodes wait for each other in a circle; `path` begins and ends with the same node."""
+
+    def __init__(self, path: Sequence[str], graph: str) -> None:
+        super().__init__(
+            f"the nodes of graph {graph!r} wait for each other in a circle: {' → '.join(path)}"
+        )
+        self.path = tuple(path)
+
+
+class MutationTargetError(GraphError):
+    """A mutate node names a target that it cannot write."""
+
+    def __init__(self, node: str, target: str, reason: str) -> None:
+        super().__init__(f"mutate node {node!r} cannot write {target!r}: {reason}")
+        self.node = node
+        self.target = target
+
+
+class ParameterError(GraphError):
+    """A function's parameter that no node, `values` or `context` can fill."""
+
+    def __init__(self, node: str, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.node = node
+        self.parameter = parameter
+
+
+class ConditionError(GraphError, TypeError):
+    """A condition that means nothing, or one that is used as if it were True or False."""
+
+
+class SingletonGraphError(JourneyError):
+    """The verb doesn't fit: a singleton graph has one live execution, other graphs have many."""
+
+    def __init__(self, message: str, *, graph_name: str) -> None:
+        super().__init__(message)
+        self.graph_name = graph_name
+
+
+class GraphNotRegisteredError(JourneyError, LookupError):
+    """The code of a graph is needed, and neither this process nor the database knows it."""
+
+    def __init__(self, graph_name: str, graph_version: str) -> None:
+        super().__init__(
+            f"graph {graph_name!r} version {graph_version!r} is not registered; "
+            f"pass it to Journey(graphs=[…])"
+        )
+        self.graph_name = graph_name
+        self.graph_version = graph_version
+
+
+class ExecutionNotFound(JourneyError, LookupError):
+    """There is no such execution, or it is archived and the verb wants live ones."""
+
+    def __init__(self, execution_id: str, *, archived: bool = False) -> None:
+        message = (
+            f"execution {execution_id!r} is archived; pass include_archived=True to load it"
+            if archived
+            else f"there is no execution {execution_id!r} in this database and schema"
+        )
+        super().__init__(message)
+        self.execution_id = execution_id
+        self.archived = archived
+
+
+class ExecutionArchivedError(JourneyError):
+    """An archived execution can be read, not written."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(
+            f"execution {execution_id!r} is archived and takes no writes; unarchive it first"
+        )
+        self.execution_id = execution_id
+
+
+class ComputationNotFound(JourneyError, LookupError):
+    """There is no such computation, or it is not in a state in which the verb makes sense."""
+
+    def __init__(self, computation_id: str, message: str | None = None) -> None:
+        super().__init__(message or f"there is no computation {computation_id!r}")
+        self.computation_id = computation_id
+
+
+class UnknownNodeError(JourneyError, LookupError):
+    """The graph has no node of that name."""
+
+    def __init__(self, node: str, graph_name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"graph {graph_name!r} has no node {node!r}; its nodes are {_listed(known)}"
+        )
+        self.node = node
+        self.graph_name = graph_name
+        self.known = tuple(known)
+
+
+class NotAnInputError(JourneyError):
+    """Only input nodes can be set and unset."""
+
+    def __init__(self, node: str, graph_name: str, inputs: Sequence[str]) -> None:
+        super().__init__(
+            f"node {node!r} of graph {graph_name!r} is not an input and cannot be set or unset; "
+            f"its inputs are {_listed(inputs)}"
+        )
+        self.node = node
+        self.graph_name = graph_name
+        self.inputs = tuple(inputs)
+
+
+class InvalidValueError(JourneyError, ValueError):
+    """A value or metadata that cannot be stored: not JSON, too large, too deep, of another type."""
+
+    def __init__(self, message: str, *, node: str | None = None) -> None:
+        super().__init__(f"the value for node {node!r} {message}" if node else message)
+        self.node = node
+
+
+class InvalidOptionError(JourneyError, ValueError):
+    """An argument of a verb that means nothing."""
+
+
+class NotSetError(JourneyError, LookupError):
+    """The node has no value."""
+
+    def __init__(self, node: str, execution_id: str, message: str | None = None) -> None:
+        super().__init__(message or f"node {node!r} of execution {execution_id!r} is not set")
+        self.node = node
+        self.execution_id = execution_id
+
+
+class WaitTimeout(NotSetError, TimeoutError):
+    """The value that was waited for did not come in time."""
+
+    def __init__(self, node: str, execution_id: str, timeout: float) -> None:
+        super().__init__(
+            node,
+            execution_id,
+            f"node {node!r} of execution {execution_id!r} did not get the value "
+            f"waited for within {timeout:g} seconds",
+        )
+        self.timeout = timeout
+
+
+class ComputationFailed(JourneyError):
+    """The attempts at computing a node are used up; `last_error` is what the last one said."""
+
+    def __init__(self, node: str, execution_id: str, attempts: int, last_error: str | None) -> None:
+        tries = "attempt" if attempts == 1 else "attempts"
+        super().__init__(
+            f"node {node!r} of execution {execution_id!r} failed after {attempts} {tries}: "
+            f"{last_error}"
+        )
+        self.node = node
+        self.execution_id = execution_id
+        self.attempts = attempts
+        self.last_error = last_error
+
+
+class PermanentError(JourneyError):
+    """Raise it in a node's function to say that trying again would not help."""
+
+
+class DatabaseUnavailable(JourneyError, ConnectionError):
+    """PostgreSQL could not be reached for as long as the call was ready to wait."""
+
+
+class MigrationError(JourneyError):
+    """The schema in the database and the migrations of this package do not fit together."""
+
+
+class EmbeddedPostgresError(JourneyError):
+    """The private PostgreSQL of `embedded:` could not be found, created or started."""
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    more = len(names) - most
+    return f"{shown} and {more} more" if more > 0 else shown or "none"
