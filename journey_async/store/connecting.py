@@ -1,0 +1,61 @@
+"""Opens connections and pools, directly or by way of a transaction pooler."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import asyncpg
+import asyncpg.pool
+
+from journey_async.store.faults import translated
+from journey_async.store.sql import statement
+
+APPLICATION = {"application_name": "journey_async"}
+
+Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a first look at the database tells."""
+
+    now: datetime
+    elapsed: float
+    behind_pooler: bool
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """A connection without prepared statements, so that it works through any pooler."""
+    with translated():
+        return await asyncpg.connect(dsn, statement_cache_size=0, server_settings=APPLICATION)
+
+
+async def look(connection: Connection) -> Server:
+    """Ask for the time, and find out whether a pooler stands in between."""
+    with translated():
+        began = time.monotonic()
+        [row] = await connection.fetch(statement("read_clock"))
+        elapsed = time.monotonic() - began
+    return Server(row["now"], elapsed, row["backend"] != connection.get_server_pid())
+
+
+async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:
+    """A pool that leaves no session state behind, and so has nothing to reset."""
+    options: dict[str, Any] = {"statement_cache_size": 0} if behind_pooler else {}
+    with translated():
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            max_inactive_connection_lifetime=300.0,
+            reset=_nothing_to_reset,
+            server_settings=APPLICATION,
+            **options,
+        )
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """The statements of this package leave nothing in a session."""

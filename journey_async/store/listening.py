@@ -1,0 +1,50 @@
+"""A direct connection that hears notifications."""
+
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+
+from journey_async.store.channels import Channels
+from journey_async.store.connecting import Connect
+from journey_async.store.faults import translated
+
+
+class NotificationConnection:
+    """LISTENs for as long as it is referenced; `closed` is called when it ends."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(
+        cls,
+        connect: Connect,
+        channels: Channels,
+        heard: Callable[[str, str], None],
+        closed: Callable[[], None],
+    ) -> "NotificationConnection":
+        """Connect and listen on both channels; `heard` gets the channel and the payload."""
+
+        def notified(_connection: Any, _pid: int, channel: str, payload: object) -> None:
+            heard(channel, str(payload))
+
+        with translated():
+            connection = await connect()
+            try:
+                connection.add_termination_listener(lambda _connection: closed())
+                await connection.add_listener(channels.changed, notified)
+                await connection.add_listener(channels.due, notified)
+            except BaseException:
+                connection.terminate()
+                raise
+        return cls(connection)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Send a notification on this very connection."""
+        with translated():
+            await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._connection.terminate()

@@ -1,0 +1,126 @@
+"""Brings a schema up to date: numbered, checksummed, forward only, one transaction each."""
+
+import hashlib
+from dataclasses import dataclass
+
+import asyncpg
+
+from journey_async.errors import MigrationError
+from journey_async.store.sql import checked_schema, folder, in_schema
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS :"schema".migrations (
+    number     integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    checksum   text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+_APPLIED = 'SELECT number, name, checksum FROM :"schema".migrations ORDER BY number'
+_RECORD = 'INSERT INTO :"schema".migrations (number, name, checksum) VALUES ($1, $2, $3)'
+_HAS_SCHEMA = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)"
+_HAS_TABLE = (
+    "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of sql/migrations."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations() -> list[Migration]:
+    """All migrations of this package, in the order of their numbers."""
+    found = []
+    for file in (folder() / "migrations").iterdir():
+        number, _, name = file.name.removesuffix(".sql").partition("_")
+        if file.name.endswith(".sql") and number.isdigit():
+            found.append(Migration(int(number), name, file.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+async def migrate(connection: asyncpg.Connection, schema: str = "journey") -> list[Migration]:
+    """Apply what is missing; the migrations that were applied, in order.
+
+    Any number of processes may call it at once. Raises MigrationError if the database is newer
+    than this package, or was made by other files than these.
+    """
+    schema = checked_schema(schema)
+    done: list[Migration] = []
+    if not await pending(connection, schema):
+        return done
+    while True:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"journey_async {schema}"
+            )
+            if not await connection.fetchval(_HAS_SCHEMA, schema):
+                await connection.execute(in_schema('CREATE SCHEMA :"schema"', schema))
+            if not await connection.fetchval(_HAS_TABLE, schema):
+                await connection.execute(in_schema(_TABLE, schema))
+            missing = await pending(connection, schema)
+            if not missing:
+                return done
+            migration = missing[0]
+            await connection.execute(in_schema(migration.text, schema))
+            await connection.execute(
+                in_schema(_RECORD, schema), migration.number, migration.name, migration.checksum
+            )
+        done.append(migration)
+
+
+async def pending(connection: asyncpg.Connection, schema: str = "journey") -> list[Migration]:
+    """The migrations that the database lacks; raises MigrationError as `migrate` does."""
+    if not await connection.fetchval(_HAS_TABLE, schema):
+        return migrations()
+    rows = await connection.fetch(in_schema(_APPLIED, schema))
+    applied = {row["number"]: row for row in rows}
+    known = {migration.number: migration for migration in migrations()}
+    newer = sorted(applied.keys() - known.keys())
+    if newer:
+        raise MigrationError(
+            f"schema {schema!r} has migration {newer[-1]} ({applied[newer[-1]]['name']}), which "
+            f"this version of journey_async does not know; upgrade the package"
+        )
+    for number, row in applied.items():
+        if row["checksum"] != known[number].checksum:
+            raise MigrationError(
+                f"migration {number} ({row['name']}) of schema {schema!r} was applied from another "
+                f"file than the one in this package; install the package that made the schema"
+            )
+    return [migration for number, migration in known.items() if number not in applied]
+
+
+async def ensure_current(connection: asyncpg.Connection, schema: str) -> None:
+    """Raise MigrationError unless the schema is as this package needs it."""
+    missing = await pending(connection, schema)
+    if missing:
+        raise MigrationError(
+            f"schema {schema!r} lacks migration {missing[0].number} ({missing[0].name}); run "
+            f"the migrations, or open Journey with migrate=True"
+        )
+
+
+def as_script(schema: str = "journey") -> str:
+    """All migrations as one SQL script, for those who migrate by their own tools."""
+    schema = checked_schema(schema)
+    parts = [in_schema(f'CREATE SCHEMA IF NOT EXISTS :"schema";\n{_TABLE};', schema)]
+    for migration in migrations():
+        parts.append(in_schema(migration.text, schema))
+        parts.append(
+            in_schema(
+                f'INSERT INTO :"schema".migrations (number, name, checksum) '  # noqa: S608 - ours
+                f"VALUES ({migration.number}, '{migration.name}', '{migration.checksum}');\n",
+                schema,
+            )
+        )
+    return "\n".join(parts)

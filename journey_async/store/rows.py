@@ -1,0 +1,180 @@
+"""Turns changes into the columns of a statement, and rows into states."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from journey_async.core import jsonvalue
+from journey_async.core.change import Change
+from journey_async.core.state import State
+from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
+
+EXECUTION_COLUMNS = 15
+VALUE_COLUMNS = 7
+COMPUTATION_COLUMNS = 23
+PRUNING_COLUMNS = 4
+
+Row = tuple[Any, ...]
+
+
+def write_arguments(changes: Sequence[Change]) -> list[Sequence[Any]]:
+    """The arrays that apply_changes.sql takes."""
+    executions: list[Row] = []
+    values: list[Row] = []
+    computations: list[Row] = []
+    prunings: list[Row] = []
+    for change in changes:
+        state = change.state
+        executions.append(_execution_row(change))
+        values += [_value_row(state, name) for name in sorted(change.values)]
+        computations += [_computation_row(c) for _, c in sorted(change.computations.items())]
+        prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
+    return [
+        *_columns(executions, EXECUTION_COLUMNS),
+        *_columns(values, VALUE_COLUMNS),
+        *_columns(computations, COMPUTATION_COLUMNS),
+        *_columns(prunings, PRUNING_COLUMNS),
+    ]
+
+
+def state_of(row: asyncpg.Record) -> State:
+    """The state that a row of load_executions.sql holds."""
+    return State(
+        execution_id=row["id"],
+        graph_name=row["graph_name"],
+        graph_version=row["graph_version"],
+        graph_hash=row["graph_hash"],
+        version=row["version"],
+        revision=row["revision"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        archived_at=row["archived_at"],
+        wake_at=row["wake_at"],
+        values_at=row["values_at"],
+        values_revision=row["values_revision"],
+        inputs_revision=row["inputs_revision"],
+        values={v[0]: _value(v) for v in json.loads(row["values"] or "[]")},
+        newest={c[0]: _computation(row["id"], c) for c in json.loads(row["computations"] or "[]")},
+    )
+
+
+def computation_of(execution_id: str, row: asyncpg.Record) -> Computation:
+    """The computation that a row of computations.sql holds."""
+    fields = dict(row)
+    fields["computed_with"] = json.loads(fields["computed_with"])
+    fields["carried"] = None if fields["carried"] is None else json.loads(fields["carried"])
+    fields["kind"] = NodeKind(fields["kind"])
+    fields["state"] = ComputationState(fields["state"])
+    return Computation(execution_id=execution_id, **fields)
+
+
+def _columns(rows: Sequence[Row], width: int) -> Iterable[Sequence[Any]]:
+    return zip(*rows, strict=True) if rows else [()] * width
+
+
+def _execution_row(change: Change) -> Row:
+    state = change.state
+    return (
+        state.execution_id,
+        change.expected,
+        state.graph_name,
+        state.graph_version,
+        state.graph_hash,
+        state.revision,
+        state.created_at,
+        state.updated_at,
+        state.archived_at,
+        state.wake_at,
+        state.values_at,
+        state.values_revision,
+        state.inputs_revision,
+        change.slot,
+        change.announces,
+    )
+
+
+def _value_row(state: State, name: str) -> Row:
+    value = state.values[name]
+    is_set = value.is_set
+    return (
+        state.execution_id,
+        name,
+        value.kind.value,
+        jsonvalue.encode(value.value) if is_set else None,
+        None if value.metadata is None else jsonvalue.encode(value.metadata),
+        value.revision,
+        value.set_time,
+    )
+
+
+def _computation_row(computation: Computation) -> Row:
+    carried = computation.carried
+    return (
+        computation.execution_id,
+        computation.node,
+        computation.number,
+        computation.kind.value,
+        computation.state.value,
+        computation.attempt,
+        computation.iteration,
+        jsonvalue.encode(dict(computation.computed_with)),
+        computation.created_at,
+        computation.due_at,
+        computation.started_at,
+        computation.deadline,
+        computation.completed_at,
+        computation.revision_at_start,
+        computation.revision_at_completion,
+        computation.worker,
+        computation.token,
+        computation.deaths,
+        computation.successes,
+        computation.permanent,
+        computation.error,
+        None if carried is None else jsonvalue.encode(carried),
+        computation.disposition,
+    )
+
+
+def _value(fields: Sequence[Any]) -> NodeValue:
+    node, kind, value, metadata, revision, set_time = fields
+    return NodeValue(node, NodeKind(kind), value, metadata, revision, _time(set_time))
+
+
+def _computation(execution_id: str, fields: Sequence[Any]) -> Computation:
+    return Computation(
+        execution_id=execution_id,
+        node=fields[0],
+        number=fields[1],
+        kind=NodeKind(fields[2]),
+        state=ComputationState(fields[3]),
+        attempt=fields[4],
+        iteration=fields[5],
+        computed_with=fields[6],
+        created_at=_required_time(fields[7]),
+        due_at=_time(fields[8]),
+        started_at=_time(fields[9]),
+        deadline=_time(fields[10]),
+        completed_at=_time(fields[11]),
+        revision_at_start=fields[12],
+        revision_at_completion=fields[13],
+        worker=fields[14],
+        token=fields[15],
+        deaths=fields[16],
+        successes=fields[17],
+        permanent=fields[18],
+        error=fields[19],
+        carried=fields[20],
+        disposition=fields[21],
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else _required_time(text)
+
+
+def _required_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,0 +1,142 @@
+"""The database: one method for each statement of sql/queries."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from journey_async.core.change import Change
+from journey_async.core.state import State
+from journey_async.core.values import Computation
+from journey_async.store.channels import Channels
+from journey_async.store.connecting import Connection, Server, look
+from journey_async.store.faults import translated
+from journey_async.store.rows import computation_of, state_of, write_arguments
+from journey_async.store.sql import in_schema, statement
+
+
+class Store:
+    """Speaks SQL on a pool, in one schema.
+
+    Every method raises DatabaseUnavailable when the connection fails, and DataRefused when
+    PostgreSQL refuses what it was given; nothing of asyncpg comes through.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, schema: str, channels: Channels) -> None:
+        self._pool = pool
+        self._schema = schema
+        self._channels = channels
+        self._texts: dict[str, str] = {}
+
+    # --- executions ---------------------------------------------------------------------------
+
+    async def apply(
+        self,
+        changes: Sequence[Change],
+        *,
+        sender: str,
+        connection: Connection | None = None,
+    ) -> set[str]:
+        """Write changes, each if its execution still has the version expected.
+
+        Gives the ids of those written. `sender` is who wrote, as others will hear.
+        """
+        rows = await self._fetch(
+            "apply_changes",
+            *write_arguments(changes),
+            self._channels.changed,
+            self._channels.due,
+            sender,
+            connection=connection,
+        )
+        return {row["id"] for row in rows if row["id"] is not None}
+
+    async def load(
+        self, ids: Collection[str], connection: Connection | None = None
+    ) -> dict[str, State]:
+        """The states of those executions that exist."""
+        rows = await self._fetch("load_executions", list(ids), connection=connection)
+        return {row["id"]: state_of(row) for row in rows}
+
+    async def versions(self, ids: Collection[str]) -> dict[str, int]:
+        """The versions of those executions that exist."""
+        rows = await self._fetch("read_versions", list(ids))
+        return {row["id"]: row["version"] for row in rows}
+
+    @asynccontextmanager
+    async def locked(self, execution_id: str) -> AsyncIterator[Connection]:
+        """A transaction that holds the execution's row; for `load` and `apply` within it."""
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.fetch(self._text("lock_execution"), execution_id)
+                yield connection
+
+    async def computations(self, execution_id: str, node: str | None) -> list[Computation]:
+        """All computations of an execution, or of one node of it, oldest first."""
+        rows = await self._fetch("computations", execution_id, node)
+        return [computation_of(execution_id, row) for row in rows]
+
+    async def attention(
+        self, graphs: Collection[tuple[str, str]], limit: int
+    ) -> list[tuple[str, datetime]]:
+        """The executions of these graphs (name, version) that want attention first."""
+        names = [name for name, _ in graphs]
+        versions = [version for _, version in graphs]
+        rows = await self._fetch("attention", names, versions, limit)
+        return [(row["id"], row["wake_at"]) for row in rows]
+
+    # --- graphs -------------------------------------------------------------------------------
+
+    async def register_graph(
+        self, name: str, version: str, graph_hash: str, definition: str, now: datetime
+    ) -> int:
+        """Make a definition (JSON text) the newest of its name and version; its number."""
+        rows = await self._fetch("register_graph", name, version, graph_hash, definition, now)
+        number: int = rows[0]["registration"]
+        return number
+
+    async def graphs(self, name: str, version: str) -> list[tuple[str, str, int]]:
+        """Hash, definition (JSON text) and number of each definition, newest first."""
+        rows = await self._fetch("find_graphs", name, version)
+        return [(row["hash"], row["definition"], row["registration"]) for row in rows]
+
+    async def singleton(self, graph_name: str) -> str | None:
+        """The live execution of a singleton graph."""
+        rows = await self._fetch("find_singleton", graph_name)
+        return rows[0]["execution_id"] if rows else None
+
+    # --- work and workers ---------------------------------------------------------------------
+
+    async def work_of(self, workers: Collection[str]) -> list[tuple[str, str]]:
+        """Executions in which one of the workers runs something, each with the worker."""
+        rows = await self._fetch("work_of_workers", list(workers))
+        return [(row["execution_id"], row["worker"]) for row in rows]
+
+    async def overdue_work(self, now: datetime, limit: int) -> list[Mapping[str, Any]]:
+        """Computations past their deadline, or of workers that do not exist."""
+        return [dict(row) for row in await self._fetch("overdue_work", now, limit)]
+
+    async def look(self) -> Server:
+        """Ask for the time."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                return await look(connection)
+
+    # --- the way there ------------------------------------------------------------------------
+
+    def _text(self, name: str) -> str:
+        text = self._texts.get(name)
+        if text is None:
+            text = self._texts[name] = in_schema(statement(name), self._schema)
+        return text
+
+    async def _fetch(
+        self, name: str, *arguments: Any, connection: Connection | None = None
+    ) -> list[asyncpg.Record]:
+        with translated():
+            if connection is not None:
+                return await connection.fetch(self._text(name), *arguments)
+            async with self._pool.acquire() as acquired:
+                return await acquired.fetch(self._text(name), *arguments)

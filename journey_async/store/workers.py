@@ -1,0 +1,94 @@
+"""The connection by which a worker shows that it lives, and sees who does not."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from journey_async.store.connecting import Connect, look
+from journey_async.store.faults import translated
+from journey_async.store.sql import in_schema, statement
+
+_LOCK = "SELECT pg_try_advisory_lock($1)"
+_FREE = "SELECT key FROM unnest($1::bigint[]) AS k (key) WHERE pg_try_advisory_xact_lock(key)"
+
+
+class OtherWorker:
+    """Another worker's row."""
+
+    __slots__ = ("id", "lease_until", "lock_key", "locked")
+
+    def __init__(self, row: Any) -> None:
+        self.id: str = row["id"]
+        self.lock_key: int = row["lock_key"]
+        self.locked: bool = row["locked"]
+        self.lease_until: datetime = row["lease_until"]
+
+
+class WorkerConnection:
+    """Holds a session lock while the process lives: the server frees it when the process dies.
+
+    Behind a pooler a session is nobody's own; then there is no lock, and the lease alone counts.
+    """
+
+    def __init__(self, connection: asyncpg.Connection, schema: str, can_lock: bool) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._can_lock = can_lock
+        self.has_lock = False
+
+    @classmethod
+    async def open(cls, connect: Connect, schema: str) -> "WorkerConnection":
+        """Connect, and find out whether the session is this worker's own."""
+        connection = await connect()
+        try:
+            server = await look(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return cls(connection, schema, can_lock=not server.behind_pooler)
+
+    async def register(
+        self,
+        worker: str,
+        key: int,
+        *,
+        host: str,
+        pid: int,
+        now: datetime,
+        lease_until: datetime,
+    ) -> None:
+        """Take the lock, where there can be one, and make the worker known."""
+        with translated():
+            if self._can_lock and not self.has_lock:
+                self.has_lock = bool(await self._connection.fetchval(_LOCK, key))
+            await self._fetch(
+                "register_worker", worker, key, self.has_lock, host, pid, now, lease_until
+            )
+
+    async def renew(self, worker: str, lease_until: datetime) -> bool:
+        """Move the end of the lease; False if others have declared the worker dead."""
+        return bool(await self._fetch("renew_lease", worker, lease_until, self.has_lock))
+
+    async def others(self, worker: str) -> list[OtherWorker]:
+        """The other workers."""
+        return [OtherWorker(row) for row in await self._fetch("other_workers", worker)]
+
+    async def free_locks(self, keys: list[int]) -> set[int]:
+        """Those of the locks that nobody holds."""
+        with translated():
+            return {row["key"] for row in await self._connection.fetch(_FREE, keys)}
+
+    async def forget(self, worker: str) -> None:
+        """Remove a worker's row."""
+        await self._fetch("forget_worker", worker)
+
+    async def close(self) -> None:
+        """End the session, and with it the lock."""
+        self._connection.terminate()
+
+    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        with translated():
+            return await self._connection.fetch(
+                in_schema(statement(name), self._schema), *arguments
+            )

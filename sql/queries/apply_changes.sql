@@ -1,0 +1,167 @@
+-- Writes many changes at once, each over the version that it was decided on, and tells which.
+--
+-- A change whose execution has another version by now, or whose row somebody holds, is left out
+-- as a whole. $1 - $15: executions (expected version 0: to be created; slot: the singleton graph
+-- of which the execution becomes the live one). $16 - $22: values. $23 - $45: computations.
+-- $46 - $49: successful computations to delete. $50, $51: the channels for what changed and for
+-- what is due; $52: who sends. JSON comes as text, whatever codecs a caller's pool has.
+WITH change AS (
+    SELECT *
+    FROM unnest(
+        $1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+        $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[],
+        $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::boolean[]
+    ) AS c (
+        id, expected, graph_name, graph_version, graph_hash, revision,
+        created_at, updated_at, archived_at, wake_at,
+        values_at, values_revision, inputs_revision, slot, announced
+    )
+),
+held AS (
+    SELECT e.id
+    FROM :"schema".executions AS e
+    JOIN change AS c ON c.id = e.id AND c.expected = e.version
+    FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+slotted AS (
+    INSERT INTO :"schema".singletons (graph_name, execution_id)
+    SELECT c.slot, c.id
+    FROM change AS c
+    WHERE c.slot IS NOT NULL AND (c.expected = 0 OR c.id IN (SELECT id FROM held))
+    ON CONFLICT (graph_name) DO NOTHING
+    RETURNING execution_id
+),
+allowed AS (
+    SELECT c.*
+    FROM change AS c
+    WHERE (c.expected = 0 OR c.id IN (SELECT id FROM held))
+      AND (c.slot IS NULL OR c.id IN (SELECT execution_id FROM slotted))
+),
+created AS (
+    INSERT INTO :"schema".executions (
+        id, graph_name, graph_version, graph_hash, version, revision, created_at, updated_at,
+        archived_at, wake_at, values_at, values_revision, inputs_revision
+    )
+    SELECT
+        id, graph_name, graph_version, graph_hash, 1, revision, created_at, updated_at,
+        archived_at, wake_at, values_at, values_revision, inputs_revision
+    FROM allowed
+    WHERE expected = 0
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
+),
+updated AS (
+    UPDATE :"schema".executions AS e
+    SET version = a.expected + 1,
+        graph_hash = a.graph_hash,
+        revision = a.revision,
+        updated_at = a.updated_at,
+        archived_at = a.archived_at,
+        wake_at = a.wake_at,
+        values_at = a.values_at,
+        values_revision = a.values_revision,
+        inputs_revision = a.inputs_revision
+    FROM allowed AS a
+    WHERE e.id = a.id AND a.expected > 0
+    RETURNING e.id
+),
+applied AS (
+    SELECT id FROM created
+    UNION ALL
+    SELECT id FROM updated
+),
+vacated AS (
+    DELETE FROM :"schema".singletons AS s
+    USING change AS c
+    WHERE s.execution_id = c.id
+      AND c.archived_at IS NOT NULL
+      AND c.id IN (SELECT id FROM updated)
+),
+written_values AS (
+    INSERT INTO :"schema"."values" AS v (
+        execution_id, node, kind, value, metadata, revision, set_time
+    )
+    SELECT
+        n.execution_id, n.node, n.kind, n.value::jsonb, n.metadata::jsonb, n.revision, n.set_time
+    FROM unnest(
+        $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[],
+        $22::timestamptz[]
+    ) AS n (execution_id, node, kind, value, metadata, revision, set_time)
+    WHERE n.execution_id IN (SELECT id FROM applied)
+    ON CONFLICT (execution_id, node) DO UPDATE
+    SET kind = excluded.kind,
+        value = excluded.value,
+        metadata = excluded.metadata,
+        revision = excluded.revision,
+        set_time = excluded.set_time
+),
+written_computations AS (
+    INSERT INTO :"schema".computations AS k (
+        execution_id, node, number, kind, state, attempt, iteration, computed_with, created_at,
+        due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
+        worker, token, deaths, successes, permanent, error, carried, disposition
+    )
+    SELECT
+        n.execution_id, n.node, n.number, n.kind, n.state, n.attempt, n.iteration,
+        n.computed_with::jsonb, n.created_at, n.due_at, n.started_at, n.deadline, n.completed_at,
+        n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
+        n.permanent, n.error, n.carried::jsonb, n.disposition
+    FROM unnest(
+        $23::text[], $24::text[], $25::integer[], $26::text[], $27::text[], $28::integer[],
+        $29::integer[], $30::text[], $31::timestamptz[], $32::timestamptz[],
+        $33::timestamptz[], $34::timestamptz[], $35::timestamptz[], $36::bigint[],
+        $37::bigint[], $38::text[], $39::bigint[], $40::integer[], $41::integer[],
+        $42::boolean[], $43::text[], $44::text[], $45::text[]
+    ) AS n (
+        execution_id, node, number, kind, state, attempt, iteration, computed_with, created_at,
+        due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
+        worker, token, deaths, successes, permanent, error, carried, disposition
+    )
+    WHERE n.execution_id IN (SELECT id FROM applied)
+    ON CONFLICT (execution_id, node, number) DO UPDATE
+    SET state = excluded.state,
+        attempt = excluded.attempt,
+        iteration = excluded.iteration,
+        computed_with = excluded.computed_with,
+        due_at = excluded.due_at,
+        started_at = excluded.started_at,
+        deadline = excluded.deadline,
+        completed_at = excluded.completed_at,
+        revision_at_start = excluded.revision_at_start,
+        revision_at_completion = excluded.revision_at_completion,
+        worker = excluded.worker,
+        token = excluded.token,
+        deaths = excluded.deaths,
+        successes = excluded.successes,
+        permanent = excluded.permanent,
+        error = excluded.error,
+        carried = excluded.carried,
+        disposition = excluded.disposition
+),
+pruned AS (
+    DELETE FROM :"schema".computations AS k
+    USING unnest($46::text[], $47::text[], $48::integer[], $49::integer[])
+        AS p (execution_id, node, above, below)
+    WHERE k.execution_id = p.execution_id
+      AND k.node = p.node
+      AND k.state = 'success'
+      AND k.successes > p.above
+      AND k.successes < p.below
+      AND p.execution_id IN (SELECT id FROM applied)
+)
+SELECT id, NULL AS notified
+FROM applied
+UNION ALL
+-- One notification for many executions; its payload may have 8,000 bytes.
+SELECT NULL, pg_notify($50, $52 || E'\n' || string_agg(m.line, E'\n'))::text
+FROM (
+    SELECT c.id || ' ' || (c.expected + 1) AS line, row_number() OVER () / 100 AS part
+    FROM change AS c
+    WHERE c.id IN (SELECT id FROM applied)
+) AS m
+GROUP BY m.part
+UNION ALL
+SELECT NULL, pg_notify($51, $52 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
+FROM change AS c
+WHERE c.announced AND c.id IN (SELECT id FROM applied)
+HAVING min(c.wake_at) IS NOT NULL

@@ -1,0 +1,5 @@
+-- A process begins to take work. $1 id, $2 lock key, $3 locked, $4 host, $5 pid, $6 now, $7 lease.
+INSERT INTO :"schema".workers (id, lock_key, locked, host, pid, started_at, lease_until)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE
+SET locked = excluded.locked, lease_until = excluded.lease_until

@@ -1,0 +1,157 @@
+-- The tables of journey_async, to read; sql/migrations/ is what runs, and a test keeps both the same.
+--
+-- :"schema" stands for the schema's name, quoted, as psql writes it: psql -v schema=journey -f ...
+-- Everything that belongs to an execution begins its primary key with the execution's id. There are
+-- no triggers and no functions: what an execution does next is decided in Python, by a pure
+-- function, and arrives here as one statement (sql/queries/apply_changes.sql).
+
+CREATE SCHEMA IF NOT EXISTS :"schema";
+
+-- Which migrations have run, and what their files looked like.
+CREATE TABLE :"schema".migrations (
+    number     integer     PRIMARY KEY,
+    name       text        NOT NULL,
+    checksum   text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The graphs that were ever registered. A name and version may have several definitions, told
+-- apart by their hash; the one with the greatest registration is the newest, and executions evolve
+-- only towards newer ones. `definition` is Graph.model_dump(mode="json"): functions by name, so
+-- that a process without the code can still show the graph, and settle what is data.
+CREATE TABLE :"schema".graphs (
+    name          text COLLATE "C" NOT NULL,
+    version       text COLLATE "C" NOT NULL,
+    hash          text COLLATE "C" NOT NULL,
+    definition    jsonb            NOT NULL,
+    registration  bigint           NOT NULL,
+    registered_at timestamptz      NOT NULL,
+    PRIMARY KEY (name, version, hash),
+    CHECK (length(name) BETWEEN 1 AND 200 AND length(version) BETWEEN 1 AND 200),
+    CHECK (registration > 0)
+);
+
+-- One row for each run of a graph. `version` counts writes and is what compare-and-set compares;
+-- `revision` counts the events that anybody can see. `wake_at` is the next moment at which the
+-- execution needs attention without anybody's doing: a retry is due, a tick has come, work was left
+-- for others. Whoever writes values by plain SQL adds 1 to version and revision and sets wake_at to
+-- now(); the next process with the graph's code does the rest.
+-- `values_at` and `values_revision` are the newest change of any value (what the node
+-- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
+CREATE TABLE :"schema".executions (
+    id              text COLLATE "C" PRIMARY KEY,
+    graph_name      text COLLATE "C" NOT NULL,
+    graph_version   text COLLATE "C" NOT NULL,
+    graph_hash      text COLLATE "C" NOT NULL,
+    version         bigint           NOT NULL,
+    revision        bigint           NOT NULL,
+    created_at      timestamptz      NOT NULL,
+    updated_at      timestamptz      NOT NULL,
+    archived_at     timestamptz,
+    wake_at         timestamptz,
+    values_at       timestamptz      NOT NULL,
+    values_revision bigint           NOT NULL,
+    inputs_revision bigint           NOT NULL,
+    CHECK (version > 0 AND revision >= 0),
+    CHECK (values_revision BETWEEN 0 AND revision),
+    CHECK (inputs_revision BETWEEN 0 AND values_revision),
+    CHECK (archived_at IS NULL OR wake_at IS NULL)
+) WITH (fillfactor = 80);
+
+CREATE INDEX executions_wake ON :"schema".executions (graph_name, graph_version, wake_at)
+    WHERE wake_at IS NOT NULL;
+CREATE INDEX executions_graph ON :"schema".executions (graph_name, graph_version, created_at, id);
+
+-- One row for each node that was ever set; none for a node not yet reached. A cleared node keeps
+-- its row and the revision at which it was cleared, with set_time and value null; a value of None
+-- is the JSON null. The system nodes have no rows: their values stand in executions.
+CREATE TABLE :"schema"."values" (
+    execution_id text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
+    node         text COLLATE "C" NOT NULL,
+    kind         text COLLATE "C" NOT NULL,
+    value        jsonb,
+    metadata     jsonb,
+    revision     bigint           NOT NULL,
+    set_time     timestamptz,
+    PRIMARY KEY (execution_id, node),
+    CHECK (revision >= 0),
+    CHECK ((set_time IS NULL) = (value IS NULL)),
+    CHECK (set_time IS NOT NULL OR metadata IS NULL),
+    CHECK (kind IN ('input', 'compute', 'mutate', 'historian', 'archive', 'tick_once',
+                    'tick_recurring', 'loop'))
+) WITH (fillfactor = 80);
+
+-- What is searched: numbers, and the first characters of texts. The expressions are those that
+-- the search writes into its statements.
+CREATE INDEX values_number ON :"schema"."values"
+    (node, (CASE WHEN jsonb_typeof(value) = 'number' THEN value::numeric END))
+    WHERE jsonb_typeof(value) = 'number';
+CREATE INDEX values_text ON :"schema"."values"
+    (node, ("left"(value #>> '{}', 64) COLLATE "C"))
+    WHERE jsonb_typeof(value) = 'string';
+
+-- One row for each attempt at computing a node, or at one iteration of a loop; none before the node
+-- is unblocked. `attempt` counts since the newest upstream change, `computed_with` maps upstream
+-- nodes to the revisions seen. `token` fences: a result must show the token of the attempt that is
+-- computing now. `carried` is what a loop takes into its next iteration, and what a historian
+-- remembers. `successes` counts the successes of the node so far.
+CREATE TABLE :"schema".computations (
+    execution_id           text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
+    node                   text COLLATE "C" NOT NULL,
+    number                 integer          NOT NULL,
+    kind                   text COLLATE "C" NOT NULL,
+    state                  text COLLATE "C" NOT NULL,
+    attempt                integer          NOT NULL,
+    iteration              integer,
+    computed_with          jsonb            NOT NULL,
+    created_at             timestamptz      NOT NULL,
+    due_at                 timestamptz,
+    started_at             timestamptz,
+    deadline               timestamptz,
+    completed_at           timestamptz,
+    revision_at_start      bigint,
+    revision_at_completion bigint,
+    worker                 text COLLATE "C",
+    token                  bigint,
+    deaths                 integer          NOT NULL,
+    successes              integer          NOT NULL,
+    permanent              boolean          NOT NULL,
+    error                  text,
+    carried                jsonb,
+    disposition            text COLLATE "C",
+    PRIMARY KEY (execution_id, node, number),
+    CHECK (number > 0 AND attempt > 0 AND deaths >= 0 AND successes >= 0),
+    CHECK ((kind = 'loop') = (iteration IS NOT NULL) AND (iteration IS NULL OR iteration > 0)),
+    CHECK (state IN ('available', 'computing', 'success', 'failed', 'abandoned', 'cancelled')),
+    CHECK ((state = 'available') = (due_at IS NOT NULL)),
+    CHECK ((state = 'computing') = (token IS NOT NULL)),
+    CHECK ((state = 'computing') = (deadline IS NOT NULL)),
+    CHECK (state <> 'computing' OR (worker IS NOT NULL AND started_at IS NOT NULL)),
+    CHECK ((state IN ('success', 'failed', 'abandoned')) = (completed_at IS NOT NULL)
+           OR state = 'cancelled'),
+    CHECK (state NOT IN ('failed', 'abandoned') OR error IS NOT NULL)
+) WITH (fillfactor = 80);
+
+-- A node has at most one computation that is queued or running.
+CREATE UNIQUE INDEX computations_active ON :"schema".computations (execution_id, node)
+    WHERE state IN ('available', 'computing');
+CREATE INDEX computations_computing ON :"schema".computations (worker, deadline)
+    WHERE state = 'computing';
+
+-- The live execution of each singleton graph: the primary key allows one.
+CREATE TABLE :"schema".singletons (
+    graph_name   text COLLATE "C" PRIMARY KEY,
+    execution_id text COLLATE "C" NOT NULL UNIQUE REFERENCES :"schema".executions ON DELETE CASCADE
+);
+
+-- The processes that take work. A worker holds the session lock `lock_key` while it lives, unless
+-- it is behind a pooler (`locked` is false); `lease_until` is when it is given up without a sign.
+CREATE TABLE :"schema".workers (
+    id          text COLLATE "C" PRIMARY KEY,
+    lock_key    bigint           NOT NULL,
+    locked      boolean          NOT NULL,
+    host        text             NOT NULL,
+    pid         integer          NOT NULL,
+    started_at  timestamptz      NOT NULL,
+    lease_until timestamptz      NOT NULL
+);

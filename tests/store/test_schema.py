@@ -1,0 +1,85 @@
+"""sql/schema.sql is read by people, sql/migrations/ is run: both must give the same database."""
+
+from pathlib import Path
+
+import asyncpg
+import pglast
+import pytest
+
+from journey_async.store.migrations import as_script, migrate, migrations
+from journey_async.store.sql import folder, in_schema
+
+SQL = Path(str(folder()))
+
+CATALOG = """
+SELECT 'column' AS what, c.relname AS relation, a.attname AS name,
+       format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' '
+           || coalesce(co.collname, '') || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+           AS definition
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+LEFT JOIN pg_collation co ON co.oid = a.attcollation
+WHERE n.nspname = $1 AND c.relkind = 'r'
+UNION ALL
+SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(k.oid)
+FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname = $1
+UNION ALL
+SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = $1
+UNION ALL
+SELECT 'options', c.relname, '', array_to_string(c.reloptions, ',')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
+ORDER BY 1, 2, 3, 4
+"""
+
+
+async def described(dsn: str) -> list[tuple[str, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(CATALOG, "journey")
+        return [tuple(map(str, row.values())) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def run(dsn: str, script: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+
+
+async def test_schema_and_migrations_give_the_same_database(dsn: str, empty_dsn: str) -> None:
+    schema = (SQL / "schema.sql").read_text(encoding="utf-8")
+    await run(empty_dsn, in_schema(schema, "journey"))
+    assert await described(empty_dsn) == await described(dsn)
+
+
+async def test_the_printed_script_gives_the_same_database_and_counts_as_migrated(
+    dsn: str, empty_dsn: str
+) -> None:
+    await run(empty_dsn, as_script())
+    assert await described(empty_dsn) == await described(dsn)
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        assert await migrate(connection) == []
+    finally:
+        await connection.close()
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [m.number for m in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+@pytest.mark.parametrize("file", sorted(SQL.rglob("*.sql")), ids=lambda file: file.name)
+def test_every_file_is_sql_and_names_the_schema(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    pglast.parse_sql(in_schema(text, "journey"))
+    assert ':"schema"' in text or file.name == "read_clock.sql"
+
+
+def test_every_query_is_one_statement() -> None:
+    for file in (SQL / "queries").iterdir():
+        assert len(pglast.parse_sql(in_schema(file.read_text(encoding="utf-8"), "x"))) == 1, file
