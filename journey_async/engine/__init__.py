@@ -1,0 +1,1 @@
+"""Runs executions: committer, runner, scheduler, waiters, liveness; asyncio, and no SQL."""

@@ -1,0 +1,44 @@
+"""Calls `on_save` after the commit: at most once an outcome, and whatever it raises is logged."""
+
+import asyncio
+import inspect
+
+from journey_async.core.change import Change, Outcome
+from journey_async.core.functions import Function
+from journey_async.core.graph import Graph
+from journey_async.engine.tasks import Tasks, log
+
+
+class Callbacks:
+    """Fires the callbacks of nodes and graphs, the node's first."""
+
+    def __init__(self) -> None:
+        self._tasks = Tasks("on_save")
+
+    def fire(self, change: Change, graph: Graph) -> None:
+        """Call back about the outcomes of a change that was committed."""
+        for node, outcome in change.outcomes:
+            found = graph.by_name.get(node)
+            candidates = (None if found is None else found.on_save, graph.on_save)
+            functions = [f for f in candidates if f is not None and f.call is not None]
+            if functions:
+                execution_id = change.state.execution_id
+                self._tasks.spawn(_call(functions, execution_id, node, outcome), f"for {node}")
+
+    async def finish(self, grace: float) -> None:
+        """Wait for callbacks that run, then cancel them."""
+        if not await self._tasks.finished(grace):
+            await self._tasks.cancel()
+
+
+async def _call(functions: list[Function], execution_id: str, node: str, outcome: Outcome) -> None:
+    for function in functions:
+        try:
+            if inspect.iscoroutinefunction(function.call):
+                await function(execution_id, node, outcome)
+            else:
+                returned = await asyncio.to_thread(function, execution_id, node, outcome)
+                if inspect.isawaitable(returned):
+                    await returned
+        except Exception:
+            log.exception("on_save of node %r of %s failed", node, execution_id)

@@ -1,0 +1,66 @@
+"""The one clock of a Journey, disciplined by the database's; a test can own another one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """Something that will be called, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not call it."""
+
+
+class Clock(Protocol):
+    """Tells the time in UTC, and calls at one."""
+
+    def now(self) -> datetime:
+        """The time."""
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
+        """Call `callback` on the event loop at `when`, or at once if that has passed."""
+
+
+class SystemClock:
+    """This machine's monotonic clock, set by the database's."""
+
+    def __init__(self) -> None:
+        self._offset = datetime.now(UTC) - _since_boot()
+
+    def now(self) -> datetime:
+        """The time."""
+        return _since_boot() + self._offset
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
+        """Call `callback` on the running event loop at `when`."""
+        delay = (when - self.now()).total_seconds()
+        return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)
+
+    def discipline(self, database: datetime, elapsed: float) -> None:
+        """Take over the database's time, which was asked for `elapsed` seconds ago."""
+        self._offset = database + timedelta(seconds=elapsed / 2) - _since_boot()
+
+
+async def sleep_until(clock: Clock, when: datetime) -> None:
+    """Sleep until a time of the clock."""
+    reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def reach() -> None:
+        if not reached.done():
+            reached.set_result(None)
+
+    timer = clock.call_at(when, reach)
+    try:
+        await reached
+    finally:
+        timer.cancel()
+
+
+_BOOT = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _since_boot() -> datetime:
+    return _BOOT + timedelta(seconds=time.monotonic())

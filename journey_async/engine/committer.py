@@ -1,0 +1,445 @@
+"""One way into the database: commands are decided in memory and written in groups.
+
+While one batch is at the database the next one gathers; there is no timer. Commands for the same
+execution are settled one after the other and share one write. A change whose execution was
+written by somebody else in between is decided again on a fresh load; after a few such conflicts
+in a row, under a row lock. An answer that writes nothing is confirmed against the version in the
+database before it is given.
+
+Cancelling a caller takes its command back while it waits, and nothing afterwards: a batch belongs
+to the committer's own tasks, so a command happens as a whole or not at all.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from journey_async.core.change import Change
+from journey_async.core.commands import Command, Evolve, Start
+from journey_async.core.graph import Graph
+from journey_async.core.settle import Env, settle
+from journey_async.core.state import State
+from journey_async.engine.cache import StateCache
+from journey_async.engine.clock import Clock
+from journey_async.engine.registry import Registry
+from journey_async.engine.runner import Runner
+from journey_async.engine.tasks import Tasks, log
+from journey_async.errors import (
+    DatabaseUnavailable,
+    ExecutionNotFound,
+    InvalidValueError,
+    JourneyError,
+    SingletonGraphError,
+)
+from journey_async.store.faults import DataRefused
+from journey_async.store.store import Store
+
+FLIGHTS = 2  # batches at the database at once
+MAX_BATCH = 200  # executions in a batch
+MAX_CONFLICTS = 3  # lost swaps in a row before the row is locked
+LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what waits
+MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a command: the state as of it, and its share of the change."""
+
+    state: State
+    change: Change
+    graph: Graph
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A command that waits for its answer until `give_up_at` (the event loop's time)."""
+
+    execution_id: str
+    command: Command
+    answer: asyncio.Future[Settled]
+    give_up_at: float | None
+    initial: State | None = None
+    conflicts: int = 0
+
+    def resolve(self, settled: Settled) -> None:
+        """Answer, if anybody still waits."""
+        if not self.answer.done():
+            self.answer.set_result(settled)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error, if anybody still waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Decision:
+    """The requests for one execution, decided together on one state."""
+
+    requests: list[Request]
+    change: Change
+    answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
+
+
+class Committer:
+    """Decides commands and writes what follows from them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: StateCache,
+        registry: Registry,
+        runner: Runner,
+        clock: Clock,
+        sender: str,
+        committed: Callable[[Change, Graph], None],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._registry = registry
+        self._runner = runner
+        self._clock = clock
+        self._sender = sender
+        self._committed = committed
+        self._waiting: dict[str, list[Request]] = {}
+        self._in_flight: set[str] = set()
+        self._uncertain: set[str] = set()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks = Tasks("committer")
+
+    def start(self) -> None:
+        """Begin to write."""
+        for number in range(FLIGHTS):
+            self._tasks.spawn(self._fly(), f"flight {number}")
+
+    async def stop(self) -> None:
+        """Write what waits, if the database lets it, then stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_PATIENCE):
+                await self._idle.wait()
+        await self._tasks.cancel()
+        for requests in self._waiting.values():
+            _refuse(requests, DatabaseUnavailable("Journey was closed before it could write this"))
+        self._waiting.clear()
+
+    async def submit(
+        self,
+        execution_id: str,
+        command: Command,
+        *,
+        initial: State | None = None,
+        patience: float | None = None,
+    ) -> Settled:
+        """Let a command happen to an execution; what became of it.
+
+        `initial` is the state of an execution that is to be created. For `patience` seconds
+        (None: for ever) it waits for a database that cannot be reached. Raises what the core
+        refuses with, ExecutionNotFound, InvalidValueError, DatabaseUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = None if patience is None else loop.time() + patience
+        request = Request(execution_id, command, loop.create_future(), give_up_at, initial)
+        self._enqueue([request])
+        try:
+            return await request.answer
+        except asyncio.CancelledError:
+            with suppress(KeyError, ValueError):
+                self._waiting[execution_id].remove(request)
+            raise
+
+    # --- batches ------------------------------------------------------------------------------
+
+    def _enqueue(self, requests: Iterable[Request], *, first: bool = False) -> None:
+        for request in requests:
+            queue = self._waiting.setdefault(request.execution_id, [])
+            if request not in queue:  # a batch that fails half-way may hand it back twice
+                queue.insert(0, request) if first else queue.append(request)
+        self._idle.clear()
+        self._work.set()
+
+    async def _fly(self) -> None:
+        pause = 0.0
+        while True:
+            await self._work.wait()
+            batch = self._take()
+            if not batch:
+                self._work.clear()
+                if not self._waiting and not self._in_flight:
+                    self._idle.set()
+                continue
+            try:
+                await self._commit(batch)
+                pause = 0.0
+            except DatabaseUnavailable as error:
+                self._put_off(batch, error)
+                pause = min(max(pause * 2, 0.02), MAX_PAUSE)
+            except Exception as error:
+                log.exception("a batch could not be written")
+                for requests in batch.values():
+                    _refuse(requests, error)
+            finally:
+                self._in_flight.difference_update(batch)
+                self._work.set()
+            if pause:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+
+    def _take(self) -> dict[str, list[Request]]:
+        batch: dict[str, list[Request]] = {}
+        for execution_id in list(self._waiting):
+            if len(batch) >= MAX_BATCH:
+                break
+            if execution_id in self._in_flight:
+                continue
+            queue = self._waiting.pop(execution_id)
+            alive = [request for request in queue if not request.answer.done()]
+            if alive:
+                batch[execution_id] = alive
+        self._in_flight.update(batch)
+        return batch
+
+    async def _commit(self, batch: dict[str, list[Request]]) -> None:
+        states = await self._states(batch)
+        decisions: list[Decision] = []
+        for execution_id, requests in batch.items():
+            state = states.get(execution_id)
+            if state is None:
+                _refuse(requests, ExecutionNotFound(execution_id))
+            elif max(request.conflicts for request in requests) >= MAX_CONFLICTS:
+                await self._commit_locked(execution_id, requests)
+            elif (decision := self._decide(state, requests)) is not None:
+                decisions.append(decision)
+        await self._write(decisions)
+
+    async def _states(self, batch: dict[str, list[Request]]) -> dict[str, State]:
+        """The states to decide on: as created, cached, or loaded."""
+        states: dict[str, State] = {}
+        missing: list[str] = []
+        for execution_id, requests in batch.items():
+            first = requests[0]
+            suspect = execution_id in self._uncertain or first.conflicts
+            state = None if suspect else first.initial or self._cache.get(execution_id)
+            if state is None:
+                missing.append(execution_id)
+            else:
+                states[execution_id] = state
+        if missing:
+            loaded = await self._store.load(missing)
+            for execution_id in missing:
+                await self._take_in(execution_id, loaded.get(execution_id), batch, states)
+        for state in states.values():
+            await self._registry.learn(state)
+        return states
+
+    async def _take_in(
+        self,
+        execution_id: str,
+        state: State | None,
+        batch: dict[str, list[Request]],
+        states: dict[str, State],
+    ) -> None:
+        """Use what was loaded; after an answer that was lost, see what had been written."""
+        uncertain = execution_id in self._uncertain
+        self._uncertain.discard(execution_id)
+        first = batch[execution_id][0]
+        if state is None:
+            if first.initial is not None:
+                states[execution_id] = first.initial
+            return
+        self._cache.put(state)
+        states[execution_id] = state
+        if uncertain:
+            graph = await self._registry.graph_of(state)
+            self._runner.adopt(state, graph)
+            if isinstance(first.command, Start):
+                first.resolve(Settled(state, Change(state.version, state), graph))
+
+    def _decide(self, state: State, requests: list[Request]) -> Decision | None:
+        """Settle the commands for one execution, each upon the one before."""
+        try:
+            graph, evolves = self._registry.resolve(state)
+        except JourneyError as error:
+            _refuse(requests, error)
+            return None
+        change = Change(state.version, state)
+        if evolves:
+            change = change.then(settle(graph, state, Evolve(), self._env(graph)))
+            self._runner.reserve(len(change.begun))
+        decision = Decision(requests, change)
+        for request in requests:
+            if request.answer.done():
+                continue
+            try:
+                one = settle(graph, decision.change.state, request.command, self._env(graph))
+            except Exception as error:  # of this command alone, be it refused or a defect
+                decision.answers.append((request, error))
+                continue
+            self._runner.reserve(len(one.begun))
+            decision.answers.append((request, Settled(one.state, one, graph)))
+            decision.change = decision.change.then(one)
+        return decision
+
+    def _env(self, graph: Graph) -> Env:
+        return Env(
+            now=self._clock.now(),
+            worker=self._runner.worker,
+            capacity=self._runner.free,
+            can_run=lambda step: graph.bindings[step.name] is not None,
+            chance=random.random,
+            fresh_token=_fresh_token,
+        )
+
+    async def _write(self, decisions: list[Decision]) -> None:
+        writes = [decision for decision in decisions if decision.change.written]
+        answers = [decision for decision in decisions if not decision.change.written]
+        try:
+            changes = [decision.change for decision in writes]
+            applied = await self._store.apply(changes, sender=self._sender) if writes else set()
+        except DataRefused as error:
+            await self._write_apart(writes, error)
+            writes, applied = [], set()
+        except DatabaseUnavailable:
+            self._uncertain.update(d.change.state.execution_id for d in writes)
+            self._give_back(writes)
+            raise
+        except BaseException:
+            self._give_back(writes)
+            raise
+        for decision in writes:
+            if decision.change.state.execution_id in applied:
+                self._applied(decision)
+            else:
+                self._lost(decision)
+        await self._confirm(answers)
+
+    async def _write_apart(self, writes: list[Decision], error: DataRefused) -> None:
+        """Write the changes of a refused batch one by one, so that one of them harms no other."""
+        self._give_back(writes)
+        if len(writes) == 1:
+            requests = writes[0].requests
+            if len(requests) == 1:
+                requests[0].refuse(InvalidValueError(str(error)))
+                return
+            for request in requests:
+                await self._redo([request])
+            return
+        for decision in writes:
+            await self._redo(decision.requests)
+
+    async def _redo(self, requests: list[Request]) -> None:
+        """Decide and write requests for one execution anew, alone."""
+        batch = {requests[0].execution_id: requests}
+        states = await self._states(batch)
+        state = states.get(requests[0].execution_id)
+        decision = None if state is None else self._decide(state, requests)
+        if decision is not None:
+            await self._write([decision])
+
+    async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
+        """Decide and write while holding the row, so that nobody can be faster again."""
+        decision: Decision | None = None
+        try:
+            async with self._store.locked(execution_id) as connection:
+                loaded = await self._store.load([execution_id], connection)
+                state = loaded.get(execution_id)
+                if state is None:
+                    _refuse(requests, ExecutionNotFound(execution_id))
+                    return
+                await self._registry.learn(state)
+                decision = self._decide(state, requests)
+                if decision is None:
+                    return
+                if decision.change.written and not await self._store.apply(
+                    [decision.change], sender=self._sender, connection=connection
+                ):  # with the row held, only a singleton's slot can be in the way
+                    _refuse(requests, _slot_taken(decision))
+                    self._give_back([decision])
+                    return
+        except DatabaseUnavailable:
+            self._uncertain.add(execution_id)
+            if decision is not None:
+                self._give_back([decision])
+            raise
+        self._applied(decision)
+
+    # --- what became of them ------------------------------------------------------------------
+
+    def _applied(self, decision: Decision) -> None:
+        change = decision.change
+        self._cache.put(change.state)
+        graph, _ = self._registry.resolve(change.state)
+        for begun in change.begun:
+            current = change.state.newest.get(begun.computation.node)
+            if current is not None and current.token == begun.computation.token:
+                self._runner.start(begun, graph)
+            else:
+                self._runner.give_back(1)
+        _answer(decision)
+        if change.written:
+            self._committed(change, graph)
+
+    def _lost(self, decision: Decision) -> None:
+        """Somebody else wrote the execution, or holds it: decide again on a fresh load."""
+        execution_id = decision.change.state.execution_id
+        self._cache.drop(execution_id)
+        self._give_back([decision])
+        requests = [request for request in decision.requests if not request.answer.done()]
+        for request in requests:
+            request.conflicts += 1
+            if isinstance(request.command, Start) and decision.change.slot is not None:
+                request.refuse(_slot_taken(decision))
+        self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+
+    async def _confirm(self, decisions: list[Decision]) -> None:
+        """Give answers that write nothing, if the state that they are based on is current."""
+        if not decisions:
+            return
+        versions = await self._store.versions([d.change.state.execution_id for d in decisions])
+        for decision in decisions:
+            state = decision.change.state
+            if versions.get(state.execution_id) == state.version:
+                _answer(decision)
+            else:
+                self._lost(decision)
+
+    def _put_off(self, batch: dict[str, list[Request]], error: DatabaseUnavailable) -> None:
+        """The database is away: try again later what can wait."""
+        now = asyncio.get_running_loop().time()
+        for execution_id, requests in batch.items():
+            self._cache.drop(execution_id)
+            for request in requests:
+                if request.give_up_at is not None and now >= request.give_up_at:
+                    request.refuse(error)
+            self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+
+    def _give_back(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            self._runner.give_back(len(decision.change.begun))
+
+
+def _answer(decision: Decision) -> None:
+    for request, answer in decision.answers:
+        if isinstance(answer, Settled):
+            request.resolve(answer)
+        else:
+            request.refuse(answer)
+
+
+def _refuse(requests: Iterable[Request], error: Exception) -> None:
+    for request in requests:
+        request.refuse(error)
+
+
+def _slot_taken(decision: Decision) -> SingletonGraphError:
+    name = decision.change.state.graph_name
+    return SingletonGraphError(
+        f"graph {name!r} is a singleton and has a live execution already", graph_name=name
+    )
+
+
+def _fresh_token() -> int:
+    return random.getrandbits(62) + 1

@@ -1,0 +1,218 @@
+"""Shows that this worker lives, and finds those that do not.
+
+A worker is taken for dead as soon as the session lock that it held is free: the server frees it
+when the process dies. A machine that vanishes frees nothing; then its lease runs out. All of this
+happens in a thread with an event loop and a connection of its own, so that a function that blocks
+the application's event loop does not make the process look dead.
+"""
+
+import asyncio
+import os
+import random
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from ulid import ULID
+
+from journey_async.engine.clock import Clock
+from journey_async.engine.tasks import log
+from journey_async.errors import DatabaseUnavailable
+from journey_async.store.connecting import Connect
+from journey_async.store.workers import OtherWorker, WorkerConnection
+
+LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
+SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not have their locks back
+RECONNECT_PAUSE = 0.2
+
+
+def new_worker_id() -> str:
+    """A fresh incarnation."""
+    return f"WORKER{ULID()}"
+
+
+class Liveness:
+    """The life sign of one worker; `died` gets the ids of others, `replaced` this one's new id.
+
+    Both are called on the event loop that started it.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect: Connect,
+        schema: str,
+        clock: Clock,
+        lease: float,
+        worker: str,
+        died: Callable[[list[str]], Awaitable[None]],
+        replaced: Callable[[str], None],
+    ) -> None:
+        self._connect = connect
+        self._schema = schema
+        self._clock = clock
+        self._lease = timedelta(seconds=lease)
+        self._renewal = lease / 3
+        self._worker = worker
+        self._key = random.getrandbits(62)
+        self._died = died
+        self._replaced = replaced
+        self._suspects: set[str] = set()
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
+
+    async def start(self) -> None:
+        """Register, and go on in the background; raises DatabaseUnavailable."""
+        self._home = asyncio.get_running_loop()
+        registered: asyncio.Future[None] = self._home.create_future()
+        self._thread = threading.Thread(
+            target=self._live, args=(registered,), name="journey_async liveness", daemon=True
+        )
+        self._thread.start()
+        await registered
+
+    async def stop(self) -> None:
+        """Take leave: the row goes, after the work has been given back."""
+        if self._loop is None or self._thread is None:
+            return
+        main = self._main
+        if main is not None:
+            self._loop.call_soon_threadsafe(main.cancel)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- in the thread ------------------------------------------------------------------------
+
+    def _live(self, registered: "asyncio.Future[None]") -> None:
+        try:
+            asyncio.run(self._main_loop(registered))
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._at_home(_resolve, registered, error)
+            log.exception("the life sign of worker %s ended", self._worker)
+
+    async def _main_loop(self, registered: "asyncio.Future[None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._main = asyncio.current_task()
+        connection = None
+        try:
+            connection = await self._register()
+        except DatabaseUnavailable as error:
+            self._at_home(_resolve, registered, error)
+            return
+        self._at_home(_resolve, registered, None)
+        reconnected_at = float("-inf")
+        try:
+            while True:
+                try:
+                    if connection is None:
+                        connection = await self._register()
+                        reconnected_at = self._loop.time()
+                    await self._watch(connection, reconnected_at)
+                except DatabaseUnavailable:
+                    if connection is not None:
+                        await connection.close()
+                        connection = None
+                    await asyncio.sleep(RECONNECT_PAUSE)
+        finally:
+            if connection is not None:
+                await self._leave(connection)
+
+    async def _register(self) -> WorkerConnection:
+        connection = await WorkerConnection.open(self._connect, self._schema)
+        try:
+            await self._register_on(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _register_on(self, connection: WorkerConnection) -> None:
+        now = self._clock.now()
+        await connection.register(
+            self._worker,
+            self._key,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            now=now,
+            lease_until=now + self._lease,
+        )
+
+    async def _leave(self, connection: WorkerConnection) -> None:
+        try:
+            async with asyncio.timeout(2):
+                await connection.forget(self._worker)
+        except (DatabaseUnavailable, TimeoutError):
+            pass  # the others will find out
+        await connection.close()
+
+    async def _watch(self, connection: WorkerConnection, reconnected_at: float) -> None:
+        """Renew the lease, and look at the others: often, while there are any."""
+        assert self._loop is not None
+        renew_at = 0.0
+        while True:
+            now = self._loop.time()
+            if now >= renew_at:
+                if not await connection.renew(self._worker, self._clock.now() + self._lease):
+                    await self._begin_anew(connection)
+                renew_at = now + self._renewal
+            others = await connection.others(self._worker)
+            if others:
+                locks_count = now - reconnected_at > SETTLE_TIME
+                await self._look_at(connection, others, locks_count)
+            pause = LOOK_INTERVAL if others else max(renew_at - self._loop.time(), 0)
+            await asyncio.sleep(pause)
+
+    async def _begin_anew(self, connection: WorkerConnection) -> None:
+        """Others have taken this worker for dead, and its work: be another one."""
+        log.warning("worker %s was taken for dead; going on as a new one", self._worker)
+        self._worker = new_worker_id()
+        await self._register_on(connection)
+        self._at_home(self._replaced, self._worker)
+
+    async def _look_at(
+        self, connection: WorkerConnection, others: list[OtherWorker], locks_count: bool
+    ) -> None:
+        """Report those whose lease has run out, or whose lock was free twice in a row."""
+        now = self._clock.now()
+        expired = {other.id for other in others if other.lease_until < now}
+        unlocked: set[str] = set()
+        if locks_count:
+            keys = {o.lock_key: o.id for o in others if o.locked and o.id not in expired}
+            free = await connection.free_locks(list(keys)) if keys else set()
+            unlocked = {keys[key] for key in free}
+        dead = expired | (unlocked & self._suspects)
+        self._suspects = unlocked - dead
+        if dead:
+            log.warning("workers have died: %s", ", ".join(sorted(dead)))
+            await self._report(sorted(dead))
+            for worker in dead:
+                await connection.forget(worker)
+
+    async def _report(self, dead: list[str]) -> None:
+        """Let the application's loop release their work, however long it is blocked."""
+        assert self._home is not None
+        work: Coroutine[Any, Any, None] = _awaited(self._died(dead))
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._home))
+
+    def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
+        assert self._home is not None
+        if not self._home.is_closed():
+            self._home.call_soon_threadsafe(call, *arguments)
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+def _resolve(future: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,75 @@
+"""Reads current states: what is cached is confirmed by its version, the rest is loaded.
+
+Concurrent readers share queries: while one is at the database, the next one gathers.
+"""
+
+import asyncio
+
+from journey_async.core.state import State
+from journey_async.engine.cache import StateCache
+from journey_async.engine.tasks import Tasks
+from journey_async.store.store import Store
+
+MAX_BATCH = 500  # executions in a query
+
+
+class Reader:
+    """Gives states that are as current as the moment of asking."""
+
+    def __init__(self, store: Store, cache: StateCache) -> None:
+        self._store = store
+        self._cache = cache
+        self._asked: dict[str, asyncio.Future[State | None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._tasks = Tasks("reader")
+
+    async def current(self, execution_id: str) -> State | None:
+        """The state as of now, or None if there is no such execution.
+
+        Raises DatabaseUnavailable.
+        """
+        answer = self._asked.get(execution_id)
+        if answer is None:
+            answer = self._asked[execution_id] = asyncio.get_running_loop().create_future()
+        if self._reading is None or self._reading.done():
+            self._reading = self._tasks.start(self._read(), "reads")
+        return await asyncio.shield(answer)
+
+    async def stop(self) -> None:
+        """Give up what is being read."""
+        await self._tasks.cancel()
+        for answer in self._asked.values():
+            answer.cancel()
+
+    async def _read(self) -> None:
+        while self._asked:
+            batch = dict(list(self._asked.items())[:MAX_BATCH])
+            for execution_id in batch:
+                del self._asked[execution_id]
+            try:
+                states = await self._states(list(batch))
+            except BaseException as error:
+                for answer in batch.values():
+                    if not answer.done():
+                        answer.set_exception(error)
+                        answer.exception()  # seen, even if nobody waits any more
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for execution_id, answer in batch.items():
+                if not answer.done():
+                    answer.set_result(states.get(execution_id))
+
+    async def _states(self, ids: list[str]) -> dict[str, State]:
+        cached = {i: state for i in ids if (state := self._cache.get(i)) is not None}
+        found: dict[str, State] = {}
+        if cached:
+            versions = await self._store.versions(cached)
+            found = {i: s for i, s in cached.items() if versions.get(i) == s.version}
+        missing = [i for i in ids if i not in found]
+        if missing:
+            loaded = await self._store.load(missing)
+            for state in loaded.values():
+                self._cache.put(state)
+            found |= loaded
+        return found

@@ -1,0 +1,87 @@
+"""Turns what a node's function returned into what is stored."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from journey_async.core import jsonvalue
+from journey_async.core.built_in import seconds_of
+from journey_async.core.commands import Succeed
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.loops import Continue, Done
+from journey_async.core.nodes import (
+    InputNode,
+    LoopNode,
+    MutateNode,
+    Node,
+    Step,
+    TickOnceNode,
+    TickRecurringNode,
+)
+from journey_async.core.values import Computation
+from journey_async.errors import InvalidValueError
+
+
+def success(
+    step: Step,
+    nodes: Mapping[str, Node],
+    computation: Computation,
+    returned: Any,
+    *,
+    now: datetime,
+    max_bytes: int,
+) -> Succeed:
+    """The command that records a result; raises InvalidValueError for one that can't be stored."""
+    token = computation.token or 0
+    continues = fallback = False
+    if isinstance(step, TickOnceNode | TickRecurringNode):
+        value: JSON = _tick(returned, now)
+    elif isinstance(step, LoopNode):
+        continues = isinstance(returned, Continue)
+        fallback = isinstance(returned, Continue) and bool(returned.fallback)
+        carried = returned.value if isinstance(returned, Done | Continue) else returned
+        value = stored(carried, max_bytes)
+    elif isinstance(step, MutateNode):
+        value = stored(returned, max_bytes)
+        for target in step.mutates:
+            node = nodes[target]
+            if isinstance(node, InputNode):
+                value = stored(returned, max_bytes, node)
+    else:
+        value = stored(returned, max_bytes)
+    return Succeed(computation.key, token, value, continues=continues, fallback=fallback)
+
+
+def stored(value: object, max_bytes: int, node: InputNode | None = None) -> JSON:
+    """The value as it will be stored, checked against the node's type and the limit of size."""
+    normal = jsonvalue.normalise(value) if node is None else node.type.to_json(value)
+    if not isinstance(normal, bool | int | float | None):
+        size = len(jsonvalue.encode(normal).encode())
+        if size > max_bytes:
+            raise InvalidValueError(
+                f"has {size:,} bytes as JSON, more than the {max_bytes:,} that max_value_bytes "
+                f"allows"
+            )
+    return normal
+
+
+def _tick(returned: Any, now: datetime) -> JSON:
+    if returned is None:
+        return 0
+    if isinstance(returned, timedelta):
+        return seconds_of(now + returned)
+    if isinstance(returned, datetime):
+        if returned.tzinfo is None:
+            raise InvalidValueError(f"of a tick must be an aware datetime, not {returned!r}")
+        return seconds_of(returned)
+    if not jsonvalue.is_number(returned) or not 0 <= returned <= _LATEST:
+        raise InvalidValueError(
+            f"of a tick must be an aware datetime, a timedelta, unix seconds, or None or 0 for "
+            f"never, not {returned!r:.100}"
+        )
+    seconds = jsonvalue.normalise(returned)
+    whole = isinstance(seconds, float) and seconds.is_integer()
+    return int(seconds) if whole else seconds  # type: ignore[arg-type]
+
+
+_LATEST = 253_402_300_799  # the last second that a datetime can express

@@ -1,0 +1,330 @@
+"""Runs the functions of nodes: on the event loop or in threads, until they end or their deadline.
+
+An attempt ends in one command: Succeed, Fail or Abandon. What it may not do is overwrite: the
+fencing token it was begun with must still be the node's when the command is settled.
+"""
+
+import asyncio
+import contextvars
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from journey_async.core import jsonvalue
+from journey_async.core.binding import Binding
+from journey_async.core.change import Begun
+from journey_async.core.commands import Abandon, Command, Fail, Release
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import InputNode, LoopNode, Step
+from journey_async.core.state import State
+from journey_async.core.values import ComputationKey, ComputationState
+from journey_async.engine.clock import Clock, Timer
+from journey_async.engine.context import Context, idempotency_key
+from journey_async.engine.results import success
+from journey_async.engine.tasks import Tasks
+from journey_async.errors import InvalidValueError, JourneyError, PermanentError
+
+log = logging.getLogger("journey_async")
+
+LAST_GRACE = 5.0  # seconds for cancelled functions to end
+
+Submit = Callable[[str, Command], Awaitable[object]]
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A computation that runs here."""
+
+    begun: Begun
+    graph: Graph
+    step: Step
+    binding: Binding
+    task: "asyncio.Task[None] | None" = None
+    timer: Timer | None = None
+    given_up: bool = False
+    interrupted: bool = False
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that it belongs to."""
+        return self.begun.computation.execution_id
+
+    def stop(self) -> None:
+        """Nobody wants the result any more: cancel the function, if it can be."""
+        self.given_up = True
+        if self.task is not None and self.binding.is_async:
+            self.task.cancel()
+
+
+class Runner:
+    """At most `capacity` attempts at once; `submit` takes the commands in which they end."""
+
+    def __init__(
+        self, worker: str, capacity: int, clock: Clock, max_value_bytes: int, journey: Any
+    ) -> None:
+        self.worker = worker
+        self._capacity = capacity
+        self._taken = 0
+        self._clock = clock
+        self._max_value_bytes = max_value_bytes
+        self._journey = journey
+        self._attempts: dict[int, Attempt] = {}
+        self._tasks = Tasks("runner")
+        self._threads: ThreadPoolExecutor | None = None
+        self._draining = False
+        self._finished = False
+        self._submit: Submit | None = None
+        self._has_room: Callable[[], None] = lambda: None
+
+    def start_up(self, submit: Submit, has_room: Callable[[], None]) -> None:
+        """Begin to take work; `has_room` is called whenever a place has become free."""
+        self._submit = submit
+        self._has_room = has_room
+
+    # --- places -------------------------------------------------------------------------------
+
+    @property
+    def free(self) -> int:
+        """How many more attempts may be begun."""
+        return 0 if self._draining else max(self._capacity - self._taken, 0)
+
+    def reserve(self, places: int) -> None:
+        """Keep places for attempts whose beginning is being written."""
+        self._taken += places
+
+    def give_back(self, places: int) -> None:
+        """Free places that were reserved, or that an attempt held."""
+        if places:
+            self._taken -= places
+            self._has_room()
+
+    # --- attempts -----------------------------------------------------------------------------
+
+    def start(self, begun: Begun, graph: Graph) -> None:
+        """Run a computation whose beginning was written, in a place that was reserved."""
+        computation = begun.computation
+        if self._finished:  # its beginning was at the database when the runner ended
+            self.give_back(1)
+            self._tasks.spawn(
+                self._release({begun.state.execution_id: [computation.key]}), "releases"
+            )
+            return
+        step = graph.steps[computation.node]
+        binding = graph.bindings[computation.node]
+        assert binding is not None
+        assert computation.token is not None
+        attempt = Attempt(begun, graph, step, binding)
+        self._attempts[computation.token] = attempt
+        attempt.task = self._tasks.start(self._run(attempt), f"computes {computation.id}")
+        if computation.deadline is not None:
+            attempt.timer = self._clock.call_at(
+                computation.deadline, functools.partial(self._give_up, attempt)
+            )
+
+    def adopt(self, state: State, graph: Graph) -> None:
+        """Run what was begun for this worker by a write whose answer was lost."""
+        for computation in state.newest.values():
+            if (
+                computation.state is ComputationState.COMPUTING
+                and computation.worker == self.worker
+                and computation.token not in self._attempts
+            ):
+                self.reserve(1)
+                self.start(Begun(computation, state), graph)
+
+    def is_running(self, token: int | None) -> bool:
+        """Whether the attempt with this token runs here."""
+        return token in self._attempts
+
+    async def _run(self, attempt: Attempt) -> None:
+        token = attempt.begun.computation.token or 0
+        try:
+            command = await self._outcome(attempt)
+        finally:
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            del self._attempts[token]
+            self.give_back(1)
+        if command is not None and not attempt.given_up and self._submit is not None:
+            await self._record(attempt, command)
+
+    async def _record(self, attempt: Attempt, command: Command) -> None:
+        assert self._submit is not None
+        try:
+            await self._submit(attempt.execution_id, command)
+        except InvalidValueError as error:  # PostgreSQL would not have the result
+            computation = attempt.begun.computation
+            failed = Fail(computation.key, computation.token or 0, str(error))
+            await self._submit(attempt.execution_id, failed)
+
+    async def _outcome(self, attempt: Attempt) -> Command | None:
+        """Call the function; the command in which the attempt ends, None if it was interrupted."""
+        computation = attempt.begun.computation
+        token = computation.token or 0
+        try:
+            returned = await self._call(attempt)
+            return success(
+                attempt.step,
+                attempt.graph.by_name,
+                computation,
+                returned,
+                now=self._clock.now(),
+                max_bytes=self._max_value_bytes,
+            )
+        except asyncio.CancelledError:
+            if attempt.interrupted or attempt.given_up:
+                return None
+            return Fail(computation.key, token, "the function was cancelled from within")
+        except InvalidValueError as error:
+            return Fail(computation.key, token, f"the result {error}")
+        except Exception as error:
+            log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
+            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
+            return Fail(computation.key, token, _described(error), permanent=final)
+
+    async def _call(self, attempt: Attempt) -> Any:
+        function = attempt.step.function  # type: ignore[attr-defined]
+        inputs = _Inputs(attempt.graph, attempt.step, attempt.begun)
+        args, kwargs = attempt.binding.arguments(
+            inputs.value_of, inputs.is_set, inputs.all_values, self._context(attempt)
+        )
+        if attempt.binding.is_async:
+            return await function.call(*args, **kwargs)
+        call = functools.partial(contextvars.copy_context().run, function.call, *args, **kwargs)
+        return await self._in_thread(attempt, call)
+
+    async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
+        """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._capacity, "journey_async")
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        while True:
+            try:
+                returned = await asyncio.shield(future)
+            except asyncio.CancelledError:
+                if attempt.interrupted or future.cancelled():
+                    raise
+                continue
+            if asyncio.iscoroutine(returned):  # a def that hands back a coroutine
+                return await returned
+            return returned
+
+    def _context(self, attempt: Attempt) -> Context | None:
+        if attempt.binding.context is None:
+            return None
+        computation, state = attempt.begun.computation, attempt.begun.state
+        assert computation.deadline is not None
+        nodes = attempt.graph.by_name
+        return Context(
+            execution_id=computation.execution_id,
+            graph_name=state.graph_name,
+            graph_version=state.graph_version,
+            node_name=computation.node,
+            attempt=computation.attempt,
+            iteration=computation.iteration,
+            idempotency_key=idempotency_key(computation),
+            deadline=computation.deadline,
+            upstream={n: state.value_of(nodes[n]) for n in computation.computed_with},
+            journey=self._journey,
+        )
+
+    # --- giving up ----------------------------------------------------------------------------
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """The deadline has come: abandon the attempt, whether or not its function stops."""
+        if attempt.given_up or self._submit is None:
+            return
+        computation = attempt.begun.computation
+        log.warning("%s was given up at its deadline", computation.id)
+        abandon = Abandon(computation.key, computation.token)
+        self._tasks.spawn(_awaited(self._submit(attempt.execution_id, abandon)), "abandons")
+        attempt.stop()
+
+    def discard(self, execution_id: str, key: ComputationKey) -> None:
+        """Stop an attempt that was given up by somebody else."""
+        for attempt in list(self._attempts.values()):
+            if attempt.execution_id == execution_id and attempt.begun.computation.key == key:
+                attempt.stop()
+
+    def become(self, worker: str) -> None:
+        """Others took this process for dead and have its work: drop it, go on as a new worker."""
+        self.worker = worker
+        for attempt in list(self._attempts.values()):
+            attempt.stop()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take no more work."""
+        self._draining = True
+
+    async def finish(self, grace: float) -> None:
+        """Let what runs end within `grace` seconds, then release the rest for other workers."""
+        self.drain()
+        running = [attempt.task for attempt in self._attempts.values() if attempt.task]
+        if running and grace > 0:
+            await asyncio.wait(running, timeout=grace)
+        self._finished = True
+        left: dict[str, list[ComputationKey]] = {}
+        for attempt in list(self._attempts.values()):
+            attempt.interrupted = True
+            if not attempt.given_up:
+                left.setdefault(attempt.execution_id, []).append(attempt.begun.computation.key)
+            if attempt.task is not None:
+                attempt.task.cancel()
+        await self._release(left)
+        if not await self._tasks.finished(LAST_GRACE):
+            log.error("functions of nodes that ignore their cancellation were left behind")
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _release(self, left: Mapping[str, Iterable[ComputationKey]]) -> None:
+        if self._submit is None:
+            return
+        releases = [
+            self._submit(execution_id, Release(self.worker, died=False, keys=tuple(keys)))
+            for execution_id, keys in left.items()
+        ]
+        try:
+            async with asyncio.timeout(LAST_GRACE):
+                await asyncio.gather(*releases)
+        except (TimeoutError, JourneyError) as error:
+            log.error("work could not be released at shutdown", exc_info=error)
+
+
+class _Inputs:
+    """What a function is given: copies, parsed where the node has a type."""
+
+    def __init__(self, graph: Graph, step: Step, begun: Begun) -> None:
+        self._graph = graph
+        self._state = begun.state
+        self._own = step.name if isinstance(step, LoopNode) else None
+        self._carries = (begun.computation.iteration or 1) > 1
+        self._carried = begun.computation.carried
+
+    def is_set(self, name: str) -> bool:
+        if name == self._own:
+            return self._carries
+        return self._state.value_of(self._graph.by_name[name]).is_set
+
+    def value_of(self, name: str) -> Any:
+        if name == self._own:
+            return jsonvalue.copied(self._carried)
+        node = self._graph.by_name[name]
+        value = self._state.value_of(node).value
+        return node.type.parse(value) if isinstance(node, InputNode) else jsonvalue.copied(value)
+
+    def all_values(self) -> dict[str, Any]:
+        return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}
+
+
+def _described(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+async def _awaited(awaitable: Awaitable[object]) -> None:
+    await awaitable

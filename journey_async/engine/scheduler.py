@@ -1,0 +1,141 @@
+"""The alarm clock: wakes executions when their `wake_at` has come.
+
+It sleeps until the earliest `wake_at`, until it is told of an earlier one (by a commit of this
+process, or by a notification), or until a place for work becomes free that it lacked. A slow,
+jittered check of everything stands behind it as a safety net; what that finds is counted, and in
+a healthy system is zero.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from journey_async.core.commands import Abandon, Command, Release, Wake
+from journey_async.core.values import ComputationKey
+from journey_async.engine.clock import Clock
+from journey_async.engine.registry import Registry
+from journey_async.engine.runner import Runner
+from journey_async.engine.tasks import Tasks, log
+from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.store.store import Store
+
+BATCH = 100  # executions woken at once
+LEAST_BATCH = 10  # also when there is little room, for not all of them need any
+SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
+LATE = timedelta(seconds=5)  # after its deadline an attempt is given up by others
+UNMOVED_PAUSE = timedelta(seconds=1)  # before trying again what could not be moved on
+RETRY_PAUSE = 0.5  # seconds, while the database is away
+
+Submit = Callable[[str, Command], Awaitable[object]]
+
+
+class Scheduler:
+    """Takes due executions and settles them."""
+
+    def __init__(self, store: Store, registry: Registry, runner: Runner, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._runner = runner
+        self._clock = clock
+        self._submit: Submit | None = None
+        self._alarm = asyncio.Event()
+        self._next: datetime | None = None
+        self._starved = False
+        self._checks: list[Callable[[], Awaitable[None]]] = []
+        self._tasks = Tasks("scheduler")
+        self.found_by_safety_check = 0
+
+    def start(self, submit: Submit, *also_check: Callable[[], Awaitable[None]]) -> None:
+        """Begin, with whatever was left behind; `also_check` runs with each safety check."""
+        self._submit = submit
+        self._checks = list(also_check)
+        self._tasks.spawn(self._run(), "wakes executions")
+        self._tasks.spawn(self._check_now_and_then(), "checks everything")
+
+    async def stop(self) -> None:
+        """Wake nobody any more."""
+        await self._tasks.cancel()
+
+    def expect(self, when: datetime | None = None) -> None:
+        """Somebody wants attention at `when`; None: look now."""
+        if when is None or self._next is None or when < self._next:
+            self._alarm.set()
+
+    def has_room(self) -> None:
+        """A place for work has become free."""
+        if self._starved:
+            self._alarm.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._alarm.clear()
+            try:
+                self._next = await self._wake_due()
+            except DatabaseUnavailable:
+                await asyncio.sleep(RETRY_PAUSE)
+                continue
+            timer = None
+            if self._next is not None:
+                timer = self._clock.call_at(self._next, self._alarm.set)
+            try:
+                await self._alarm.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    async def _wake_due(self) -> datetime | None:
+        """Wake what is due; when to look again, if nobody says so before."""
+        self._starved = self._runner.free <= 0
+        graphs = list(self._registry.names)
+        if self._starved or not graphs:
+            return None
+        limit = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
+        entries = await self._store.attention(graphs, limit)
+        now = self._clock.now()
+        due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
+        if due:
+            moved = await asyncio.gather(*map(self._wake, due))
+            self._starved = self._runner.free <= 0
+            return now if any(moved) else now + UNMOVED_PAUSE
+        return entries[0][1] if entries else None
+
+    async def _wake(self, execution_id: str) -> bool:
+        """Wake one execution; whether that changed anything."""
+        assert self._submit is not None
+        try:
+            settled = await self._submit(execution_id, Wake())
+        except DatabaseUnavailable:
+            raise
+        except JourneyError:
+            log.exception("execution %s could not be woken", execution_id)
+            return False
+        return bool(settled.change.written)  # type: ignore[attr-defined]
+
+    # --- the safety net -----------------------------------------------------------------------
+
+    async def _check_now_and_then(self) -> None:
+        while True:
+            try:
+                await self._check()
+            except DatabaseUnavailable:
+                pass
+            except JourneyError:
+                log.exception("the safety check failed")
+            await asyncio.sleep(SAFETY_INTERVAL * random.uniform(0.75, 1.25))
+
+    async def _check(self) -> None:
+        """Look for what nobody else will move, and wake whatever is due."""
+        assert self._submit is not None
+        for check in self._checks:
+            await check()
+        now = self._clock.now()
+        for row in await self._store.overdue_work(now - LATE, BATCH):
+            key = ComputationKey(row["node"], row["number"])
+            self.found_by_safety_check += 1
+            log.warning("%s:%s:%s was left behind", row["execution_id"], key.node, key.number)
+            command: Command = (
+                Abandon(key) if row["overdue"] else Release(row["worker"], died=True, keys=(key,))
+            )
+            await self._submit(row["execution_id"], command)
+        self.expect()

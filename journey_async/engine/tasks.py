@@ -1,0 +1,48 @@
+"""Tasks that belong to somebody: referenced while they run, and cancelled with their owner."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger("journey_async")
+
+
+class Tasks:
+    """A set of background tasks of one owner."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        """Run `work`; should it fail, that is logged, for nobody awaits it."""
+        _ = self.start(work, what)
+
+    def start(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+        """As `spawn`, for an owner who wants the task as well."""
+        task = asyncio.get_running_loop().create_task(work, name=f"journey_async {what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def cancel(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def finished(self, timeout: float) -> bool:
+        """Wait until no task is left, for at most `timeout` seconds; whether none is."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        return not self._tasks
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: %s failed", self._name, task.get_name(), exc_info=error)

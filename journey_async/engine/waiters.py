@@ -1,0 +1,73 @@
+"""Waits are futures: they resolve when a state is offered that satisfies them.
+
+A wait registers first, then the caller reads, then it awaits; so nothing that is written in
+between is missed. Nothing here polls.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from journey_async.core.state import State
+
+NOT_YET = object()
+Check = Callable[[State], Any]
+
+
+class Wait:
+    """One caller's wait; `check` gives the result, NOT_YET, or raises what the caller gets."""
+
+    __slots__ = ("_check", "future")
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def offer(self, state: State) -> None:
+        """Look at a state."""
+        if self.future.done():
+            return
+        try:
+            result = self._check(state)
+        except Exception as error:
+            self.future.set_exception(error)
+            return
+        if result is not NOT_YET:
+            self.future.set_result(result)
+
+
+class Waiters:
+    """All waits of this process, by execution."""
+
+    def __init__(self) -> None:
+        self._waits: dict[str, set[Wait]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waits.values()))
+
+    @property
+    def executions(self) -> Collection[str]:
+        """The executions that somebody waits for."""
+        return self._waits.keys()
+
+    @contextmanager
+    def waiting(self, execution_id: str, check: Check) -> Iterator[Wait]:
+        """A wait that is registered for as long as the block runs."""
+        wait = Wait(check)
+        waits = self._waits.setdefault(execution_id, set())
+        waits.add(wait)
+        try:
+            yield wait
+        finally:
+            waits.discard(wait)
+            if not waits and self._waits.get(execution_id) is waits:
+                del self._waits[execution_id]
+            if wait.future.done() and not wait.future.cancelled():
+                wait.future.exception()  # seen, even if the caller was cancelled meanwhile
+            wait.future.cancel()
+
+    def offer(self, state: State) -> None:
+        """Show a state to those who wait for its execution."""
+        for wait in tuple(self._waits.get(state.execution_id, ())):
+            wait.offer(state)
