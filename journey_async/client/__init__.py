@@ -1,0 +1,1 @@
+"""The surface: the verbs of a Journey and the snapshots that they return."""

@@ -1,0 +1,450 @@
+"""Journey: the verbs."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import asyncpg
+from ulid import ULID
+
+from journey_async.client import flow, introspection, options, search, status, waits
+from journey_async.client.execution import Execution, snapshot
+from journey_async.client.opening import open_store
+from journey_async.client.records import HistoryEntry, history_of, set_values
+from journey_async.core.commands import Archive, Command, SetValues, Unarchive, UnsetValues
+from journey_async.core.conditions import Condition
+from journey_async.core.graph import Graph
+from journey_async.core.sentinels import NOT_SET
+from journey_async.core.state import State
+from journey_async.core.values import Computation, NodeValue
+from journey_async.engine.clock import Clock, SystemClock
+from journey_async.engine.engine import Engine, Settings
+from journey_async.errors import (
+    ExecutionNotFound,
+    InvalidOptionError,
+    JourneyError,
+    NotSetError,
+    SingletonGraphError,
+)
+from journey_async.store.sql import checked_schema
+
+T = TypeVar("T")
+
+_RAISE: Any = object()
+
+
+class Journey:
+    """Durable executions of graphs in a PostgreSQL database.
+
+        async with Journey("postgresql://…", graphs=[graph]) as journey:
+            execution = await journey.start_execution(graph)
+
+    `dsn` falls back to the environment's JOURNEY_DATABASE_URL; "embedded:" or "embedded:PATH" runs
+    a private PostgreSQL. `pool` is an asyncpg pool to use instead. `listen_dsn` connects directly
+    where `dsn` leads through a pooler. `run_computations=False` makes a client that only reads and
+    writes. At most `max_concurrency` functions run at once; `migrate` brings the schema up to date.
+
+    Seconds: on closing, functions get `grace_period` to end; a machine that vanished is noticed
+    after `lease`; a call waits up to `patience` for a database that cannot be reached.
+    `max_value_bytes` limits a value's JSON, `cache_size` the executions kept in memory.
+
+    Raises InvalidOptionError; opening it: DatabaseUnavailable, MigrationError,
+    EmbeddedPostgresError.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        pool: asyncpg.Pool | None = None,
+        listen_dsn: str | None = None,
+        schema: str = "journey",
+        graphs: Sequence[Graph] = (),
+        run_computations: bool = True,
+        max_concurrency: int = 100,
+        migrate: bool = True,
+        pool_size: int = 10,
+        cache_size: int = 10_000,
+        max_value_bytes: int = 16 * 1024 * 1024,
+        lease: float = 15.0,
+        grace_period: float = 10.0,
+        patience: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        if dsn is not None and pool is not None:
+            raise InvalidOptionError("give a dsn or a pool, not both")
+        for graph in graphs:
+            if not isinstance(graph, Graph):
+                raise InvalidOptionError(f"graphs must be a list of graphs, and {graph!r} is none")
+        self._dsn = dsn
+        self._pool = pool
+        self._listen_dsn = listen_dsn
+        self._graphs = tuple(graphs)
+        self._migrate = migrate
+        self._pool_size = options.positive("pool_size", pool_size)
+        self._clock = clock or SystemClock()
+        self._settings = Settings(
+            schema=checked_schema(schema),
+            run_computations=run_computations,
+            max_concurrency=options.positive("max_concurrency", max_concurrency),
+            cache_size=options.positive("cache_size", cache_size),
+            max_value_bytes=options.positive("max_value_bytes", max_value_bytes),
+            lease=options.seconds("lease", lease, least=1.0),
+            grace_period=options.seconds("grace_period", grace_period),
+            patience=options.seconds("patience", patience),
+        )
+        self._opened: Engine | None = None
+        self._stack = AsyncExitStack()
+
+    # --- opening and closing ------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._opened is not None:
+            raise JourneyError("this Journey is open already; make another one")
+        async with AsyncExitStack() as stack:
+            opened = await open_store(
+                stack,
+                dsn=self._dsn,
+                pool=self._pool,
+                listen_dsn=self._listen_dsn,
+                schema=self._settings.schema,
+                pool_size=self._pool_size,
+                bring_up_to_date=self._migrate,
+                clock=self._clock,
+            )
+            engine = Engine(opened.store, opened.connect, self._clock, self._settings, self)
+            for graph in self._graphs:
+                await engine.registry.register(graph)
+            await engine.start()
+            stack.push_async_callback(engine.stop)
+            self._opened = engine
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop taking work, let functions end within the grace period, release the rest.
+
+        A cancelled caller does not stop it half-way.
+        """
+        stack, self._stack = self._stack, AsyncExitStack()
+        try:
+            await _completed(stack.aclose())
+        finally:
+            self._opened = None
+
+    async def register(self, *graphs: Graph) -> None:
+        """Make the code of graphs known, so that this process can compute their executions."""
+        for graph in graphs:
+            await self._engine.registry.register(graph)
+        self._engine.scheduler.expect()
+
+    # --- executions ---------------------------------------------------------------------------
+
+    async def start_execution(
+        self, graph: Graph, values: Mapping[str, object] | None = None
+    ) -> Execution:
+        """A new execution of a graph, with `values` set in the same commit.
+
+        Raises SingletonGraphError for a singleton graph; else as `set_values`.
+        """
+        if graph.singleton:
+            raise SingletonGraphError(
+                f"graph {graph.name!r} is a singleton; use find_or_start", graph_name=graph.name
+            )
+        return await self._start(graph, values)
+
+    async def find_or_start(self, graph: Graph) -> Execution:
+        """The one live execution of a singleton graph, started if there is none.
+
+        Any number of callers in any number of processes get the same. Raises SingletonGraphError
+        for a graph that is no singleton.
+        """
+        if not graph.singleton:
+            raise SingletonGraphError(
+                f"graph {graph.name!r} is not a singleton; use start_execution",
+                graph_name=graph.name,
+            )
+        await self._engine.registry.register(graph)
+        while True:
+            found = await self._engine.patiently(lambda: self._engine.store.singleton(graph.name))
+            if found is not None:
+                return await self.load(found, include_archived=True)
+            try:
+                return await self._start(graph, None)
+            except SingletonGraphError:
+                continue  # somebody was faster
+
+    async def load(
+        self, execution: Execution | str, *, include_archived: bool = False
+    ) -> Execution:
+        """The execution as it is now; raises ExecutionNotFound."""
+        state = await self._engine.current(options.execution_id(execution))
+        if state.archived_at is not None and not include_archived:
+            raise ExecutionNotFound(state.execution_id, archived=True)
+        return snapshot(state, await self._engine.registry.graph_of(state))
+
+    async def archive(self, execution: Execution | str) -> Execution:
+        """Archive an execution: it can be read, and nothing of it runs. Twice changes nothing."""
+        return await self._submit(execution, Archive())
+
+    async def unarchive(self, execution: Execution | str) -> Execution:
+        """Carry on with an archived execution; a live one stays as it is."""
+        return await self._submit(execution, Unarchive())
+
+    # --- values -------------------------------------------------------------------------------
+
+    async def set_value(
+        self, execution: Execution | str, node: str, value: object, *, metadata: object = None
+    ) -> Execution:
+        """Set an input; the same value and metadata again changes nothing.
+
+        Raises UnknownNodeError, NotAnInputError, InvalidValueError, ExecutionNotFound,
+        ExecutionArchivedError, DatabaseUnavailable.
+        """
+        return await self.set_values(execution, {node: value}, metadata=metadata)
+
+    async def set_values(
+        self,
+        execution: Execution | str,
+        values: Mapping[str, object],
+        *,
+        metadata: object = None,
+    ) -> Execution:
+        """Set several inputs: all or nothing, one revision. Raises as `set_value`."""
+        graph = await self._graph_of(execution)
+        limit = self._settings.max_value_bytes
+        checked = options.storable_values(graph, values, limit)
+        return await self._submit(
+            execution, SetValues(checked, options.storable_metadata(metadata, limit))
+        )
+
+    async def unset_value(self, execution: Execution | str, *nodes: str) -> Execution:
+        """Unset inputs, and clear what depended on them in the same commit.
+
+        Raises as `set_value`; InvalidOptionError without a node.
+        """
+        if not nodes:
+            raise InvalidOptionError("unset_value wants the name of at least one input")
+        graph = await self._graph_of(execution)
+        for node in nodes:
+            options.input_named(graph, node)
+        return await self._submit(execution, UnsetValues(nodes))
+
+    async def get_value(
+        self,
+        execution: Execution | str,
+        node: str,
+        *,
+        wait_any: bool = False,
+        wait_new: bool = False,
+        newer_than: int | None = None,
+        settled: bool = False,
+        timeout: float | None = 30.0,
+        default: Any = _RAISE,
+    ) -> Any:
+        """The value of a node.
+
+        At once; or `wait_any`: once it is set; `wait_new`: once its revision is newer than in the
+        snapshot passed in (with an id: than at the call); `newer_than`: than that revision;
+        `settled`: once it reflects everything set so far. `timeout` in seconds, None: no limit.
+        `default` is given instead of raising NotSetError or WaitTimeout.
+
+        Raises NotSetError, WaitTimeout (which is one), ComputationFailed as soon as the attempts
+        are used up, UnknownNodeError, ExecutionNotFound, InvalidOptionError, DatabaseUnavailable.
+        """
+        try:
+            found = await self.get_node(
+                execution,
+                node,
+                wait_any=wait_any,
+                wait_new=wait_new,
+                newer_than=newer_than,
+                settled=settled,
+                timeout=timeout,
+            )
+        except NotSetError:
+            if default is _RAISE:
+                raise
+            return default
+        return found.value
+
+    async def get_node(
+        self,
+        execution: Execution | str,
+        node: str,
+        *,
+        wait_any: bool = False,
+        wait_new: bool = False,
+        newer_than: int | None = None,
+        settled: bool = False,
+        timeout: float | None = 30.0,
+        default: Any = _RAISE,
+    ) -> NodeValue:
+        """As `get_value`, with the value's revision, metadata and time."""
+        try:
+            return await waits.get_node(
+                self._engine,
+                execution,
+                node,
+                wait_any=wait_any,
+                wait_new=wait_new,
+                newer_than=newer_than,
+                settled=settled,
+                timeout=timeout,
+            )
+        except NotSetError:
+            if default is _RAISE:
+                raise
+        graph = await self._graph_of(execution)
+        return NodeValue(node, graph.node_named(node).kind, default)
+
+    async def values(self, execution: Execution | str) -> dict[str, Any]:
+        """The values of all nodes that are set, by name; raises ExecutionNotFound."""
+        state, graph = await self._read(execution)
+        return {value.name: value.value for value in set_values(state, graph)}
+
+    async def values_all(self, execution: Execution | str) -> dict[str, Any]:
+        """The values of all nodes by name, NOT_SET where there is none."""
+        state, graph = await self._read(execution)
+        unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
+        return unset | {value.name: value.value for value in set_values(state, graph)}
+
+    # --- looking ------------------------------------------------------------------------------
+
+    async def computations(
+        self, execution: Execution | str, node: str | None = None
+    ) -> list[Computation]:
+        """All computations of an execution, or of one node of it, oldest first."""
+        state, graph = await self._read(execution)
+        if node is not None:
+            graph.node_named(node)
+        return await self._engine.patiently(
+            lambda: self._engine.store.computations(state.execution_id, node)
+        )
+
+    async def history(self, execution: Execution | str) -> list[HistoryEntry]:
+        """Successful computations and present values, in the order of their revisions."""
+        state, graph = await self._read(execution)
+        return history_of(state, graph, await self.computations(execution))
+
+    async def introspect(self, execution: Execution | str) -> str:
+        """A text that tells everything about an execution, archived or not."""
+        return await introspection.introspect(self._engine, execution)
+
+    async def list_executions(
+        self,
+        *,
+        graph_name: str | None = None,
+        graph_version: str | None = None,
+        where: Condition | None = None,
+        filter_by: Sequence[tuple[Any, ...]] = (),
+        order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
+        limit: int = 100,
+        offset: int = 0,
+        include_archived: bool = False,
+    ) -> list[Execution]:
+        """Executions whose values satisfy conditions.
+
+        `where=value("sum") > 2` or `filter_by=[("sum", "gt", 2)]`; `order_by` takes names of
+        columns and nodes, or pairs of a name and "asc" or "desc". Raises InvalidOptionError.
+        """
+        return await search.list_executions(
+            self._engine,
+            graph_name=graph_name,
+            graph_version=graph_version,
+            where=where,
+            filter_by=filter_by,
+            order_by=order_by,
+            limit=limit,
+            offset=offset,
+            include_archived=include_archived,
+        )
+
+    async def count_executions(
+        self,
+        *,
+        graph_name: str | None = None,
+        graph_version: str | None = None,
+        where: Condition | None = None,
+        filter_by: Sequence[tuple[Any, ...]] = (),
+        include_archived: bool = False,
+    ) -> int:
+        """How many executions `list_executions` would find without a limit."""
+        return await search.count_executions(
+            self._engine,
+            graph_name=graph_name,
+            graph_version=graph_version,
+            where=where,
+            filter_by=filter_by,
+            include_archived=include_archived,
+        )
+
+    async def status(self) -> status.SystemStatus:
+        """How many executions and computations there are, by graph."""
+        return await status.status(self._engine)
+
+    async def flow_analytics(
+        self,
+        graph_name: str,
+        graph_version: str,
+        *,
+        include_executions: Literal["active", "archived", "all"] = "active",
+        flow_ends_here_after: float = 86400,
+    ) -> flow.FlowAnalytics:
+        """How far executions of a graph get; `flow_ends_here_after` is in seconds."""
+        return await flow.flow_analytics(
+            self._engine,
+            graph_name,
+            graph_version,
+            include_executions=include_executions,
+            flow_ends_here_after=flow_ends_here_after,
+        )
+
+    # --- the way there ------------------------------------------------------------------------
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
+        return self._opened
+
+    async def _graph_of(self, execution: Execution | str) -> Graph:
+        if isinstance(execution, Execution):
+            return await self._engine.registry.graph_of(execution._state)
+        state = await self._engine.known(options.execution_id(execution))
+        return await self._engine.registry.graph_of(state)
+
+    async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
+        state = await self._engine.current(options.execution_id(execution))
+        return state, await self._engine.registry.graph_of(state)
+
+    async def _start(self, graph: Graph, values: Mapping[str, object] | None) -> Execution:
+        await self._engine.registry.register(graph)
+        checked = options.storable_values(graph, values or {}, self._settings.max_value_bytes)
+        execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
+        settled = await self._engine.create(graph, execution_id, checked)
+        return snapshot(settled.state, settled.graph)
+
+    async def _submit(self, execution: Execution | str, command: Command) -> Execution:
+        settled = await self._engine.submit(options.execution_id(execution), command)
+        return snapshot(settled.state, settled.graph)
+
+
+async def _completed(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work to its end even if the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -1,0 +1,106 @@
+"""From what Journey was given to a store and the connections beside it."""
+
+import asyncio
+import functools
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from journey_async.engine.clock import Clock, SystemClock
+from journey_async.errors import InvalidOptionError
+from journey_async.store import connecting
+from journey_async.store.channels import Channels
+from journey_async.store.connecting import Connect
+from journey_async.store.migrations import ensure_current, migrate
+from journey_async.store.store import Store
+
+EMBEDDED = "embedded:"
+CLOSING = 5.0  # seconds for connections to close politely
+VARIABLE = "JOURNEY_DATABASE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The store, and how to connect directly, past any pooler."""
+
+    store: Store
+    connect: Connect
+
+
+async def open_store(
+    stack: AsyncExitStack,
+    *,
+    dsn: str | None,
+    pool: asyncpg.Pool | None,
+    listen_dsn: str | None,
+    schema: str,
+    pool_size: int,
+    bring_up_to_date: bool,
+    clock: Clock,
+) -> Opened:
+    """Connect, bring the schema up to date, set the clock; what was opened closes with `stack`.
+
+    Raises DatabaseUnavailable, MigrationError, EmbeddedPostgresError, InvalidOptionError.
+    """
+    if pool is None:
+        dsn = await _resolved(stack, dsn)
+    connect = _direct(dsn, pool, listen_dsn)
+    first = await (connecting.connect(dsn) if dsn else connect())
+    try:
+        server = await connecting.look(first)
+        if isinstance(clock, SystemClock):
+            clock.discipline(server.now, server.elapsed)
+        if bring_up_to_date:
+            await migrate(first, schema)
+        else:
+            await ensure_current(first, schema)
+    finally:
+        first.terminate()
+    if pool is None:
+        assert dsn is not None
+        pool = await connecting.open_pool(dsn, size=pool_size, behind_pooler=server.behind_pooler)
+        stack.push_async_callback(_close, pool)
+    return Opened(Store(pool, schema, Channels.of(schema)), connect)
+
+
+async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:
+    """The DSN given, or of the environment; an embedded server is started for it."""
+    dsn = dsn or os.environ.get(VARIABLE)
+    if not dsn:
+        raise InvalidOptionError(
+            f"Journey needs a database: pass its DSN or a pool, set {VARIABLE}, "
+            f'or pass "{EMBEDDED}" for a private one'
+        )
+    if not isinstance(dsn, str):
+        raise InvalidOptionError(f"the DSN must be a text, not {type(dsn).__name__}")
+    if not dsn.startswith(EMBEDDED):
+        return dsn
+    from journey_async import embedded  # only for those who want it
+
+    path = dsn.removeprefix(EMBEDDED)
+    server = await embedded.acquire(Path(path) if path else None)
+    stack.push_async_callback(server.release)
+    return str(server.dsn)
+
+
+def _direct(dsn: str | None, pool: asyncpg.Pool | None, listen_dsn: str | None) -> Connect:
+    direct = listen_dsn or dsn
+    if direct is not None:
+        return functools.partial(connecting.connect, direct)
+    arguments: Any = getattr(pool, "_connect_args", None)
+    options: Any = getattr(pool, "_connect_kwargs", None)
+    if arguments is None or options is None:
+        raise InvalidOptionError("with a pool of your own, give a listen_dsn as well")
+    return functools.partial(asyncpg.connect, *arguments, **options)
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        async with asyncio.timeout(CLOSING):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

@@ -1,0 +1,74 @@
+"""Checks what callers pass to the verbs, before anything is written."""
+
+import re
+from collections.abc import Mapping
+
+from journey_async.client.execution import Execution
+from journey_async.core.graph import Graph
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import InputNode
+from journey_async.engine.results import stored
+from journey_async.errors import (
+    ExecutionNotFound,
+    InvalidOptionError,
+    InvalidValueError,
+    NotAnInputError,
+)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def execution_id(execution: Execution | str) -> str:
+    """The id of what a verb was given; raises ExecutionNotFound for what cannot be one."""
+    if isinstance(execution, Execution):
+        return execution.id
+    if not isinstance(execution, str):
+        raise InvalidOptionError(f"an execution or its id is wanted, not {execution!r}")
+    if not _ID.fullmatch(execution):
+        raise ExecutionNotFound(execution)
+    return execution
+
+
+def input_named(graph: Graph, name: str) -> InputNode:
+    """The input that can be set; raises UnknownNodeError, NotAnInputError."""
+    graph.node_named(name)
+    node = graph.inputs.get(name)
+    if node is None:
+        raise NotAnInputError(name, graph.name, list(graph.inputs))
+    return node
+
+
+def storable_values(graph: Graph, values: Mapping[str, object], max_bytes: int) -> dict[str, JSON]:
+    """The values as they will be stored; raises InvalidValueError and what `input_named` does."""
+    if not isinstance(values, Mapping):
+        raise InvalidOptionError(f"values must map nodes to values, not be {values!r:.80}")
+    checked = {}
+    for name, value in values.items():
+        node = input_named(graph, name)
+        try:
+            checked[name] = stored(value, max_bytes, node)
+        except InvalidValueError as error:
+            raise InvalidValueError(str(error), node=name) from None
+    return checked
+
+
+def storable_metadata(metadata: object, max_bytes: int) -> JSON:
+    """The metadata as it will be stored; raises InvalidValueError."""
+    try:
+        return stored(metadata, max_bytes)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"the metadata {error}") from None
+
+
+def positive(name: str, number: object) -> int:
+    """A whole number of at least 1; raises InvalidOptionError."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InvalidOptionError(f"{name} must be a whole number of at least 1, not {number!r}")
+    return number
+
+
+def seconds(name: str, number: object, *, least: float = 0.0) -> float:
+    """A number of seconds; raises InvalidOptionError."""
+    if isinstance(number, bool) or not isinstance(number, int | float) or not number >= least:
+        raise InvalidOptionError(f"{name} must be seconds, at least {least:g}, not {number!r}")
+    return float(number)

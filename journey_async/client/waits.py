@@ -1,0 +1,169 @@
+"""What `get_value` waits for, as checks of a state; a wait never polls."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from journey_async.client import options
+from journey_async.client.execution import Execution, own_copy
+from journey_async.core.graph import Graph
+from journey_async.core.reading import failed_computation, failed_upstream, is_settled
+from journey_async.core.state import State
+from journey_async.core.values import Computation, ComputationState, NodeValue
+from journey_async.engine.engine import Engine
+from journey_async.engine.waiters import NOT_YET
+from journey_async.errors import (
+    ComputationFailed,
+    InvalidOptionError,
+    NotSetError,
+    WaitTimeout,
+)
+
+
+async def get_node(
+    engine: Engine,
+    execution: Execution | str,
+    node: str,
+    *,
+    wait_any: bool,
+    wait_new: bool,
+    newer_than: int | None,
+    settled: bool,
+    timeout: float | None,
+) -> NodeValue:
+    """The value that the options of `get_value` ask for; raises as it does."""
+    limit = checked_timeout(timeout)
+    execution_id = options.execution_id(execution)
+    known = execution._state if isinstance(execution, Execution) else None
+    state = known or await engine.known(execution_id)
+    graph = await engine.registry.graph_of(state)
+    defined = graph.node_named(node)
+    if wait_new and known is None:
+        state = await engine.current(execution_id)
+    target = wanted(
+        node,
+        wait_any=wait_any,
+        wait_new=wait_new,
+        newer_than=newer_than,
+        settled=settled,
+        known_revision=state.value_of(defined).revision,
+    )
+    found = await _found(engine, execution_id, graph, target, limit)
+    return own_copy(defined, found)
+
+
+async def _found(
+    engine: Engine, execution_id: str, graph: Graph, target: "Wanted", timeout: float | None
+) -> NodeValue:
+    check = target.check(graph, engine.clock.now)
+    if not target.waits or timeout == 0:
+        found = check(await engine.current(execution_id))
+        if not isinstance(found, NodeValue):
+            if target.waits:
+                raise WaitTimeout(target.node, execution_id, 0.0)
+            raise NotSetError(target.node, execution_id)
+        return found
+    with engine.waiters.waiting(execution_id, check) as wait:
+        try:
+            async with asyncio.timeout(timeout):
+                wait.offer(await engine.current(execution_id))
+                value: NodeValue = await wait.future
+                return value
+        except TimeoutError:
+            raise WaitTimeout(target.node, execution_id, timeout or 0.0) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which value of a node is wanted: any, one newer than a revision, or the settled one."""
+
+    node: str
+    newer_than: int | None = None
+    settled: bool = False
+    waits: bool = False
+
+    def check(self, graph: Graph, now: Callable[[], datetime]) -> Callable[[State], Any]:
+        """The check of a state: the NodeValue, NOT_YET, or the error to raise."""
+
+        def look(state: State) -> NodeValue | object:
+            if self.settled:
+                return self._settled_value(graph, state, now())
+            return self._value(graph, state)
+
+        return look
+
+    def _value(self, graph: Graph, state: State) -> NodeValue | object:
+        value = state.value_of(graph.node_named(self.node))
+        if value.is_set and (self.newer_than is None or value.revision > self.newer_than):
+            return value
+        _raise_if_failed(failed_computation(graph, state, self.node))
+        return NOT_YET
+
+    def _settled_value(self, graph: Graph, state: State, now: datetime) -> NodeValue | object:
+        unattended = state.wake_at is not None and state.wake_at <= now
+        if unattended or not is_settled(graph, state, self.node):
+            return NOT_YET
+        _raise_if_failed(failed_upstream(graph, state, self.node))
+        value = state.value_of(graph.node_named(self.node))
+        if not value.is_set:
+            raise NotSetError(self.node, state.execution_id)
+        return value
+
+
+def wanted(
+    node: str,
+    *,
+    wait_any: bool,
+    wait_new: bool,
+    newer_than: int | None,
+    settled: bool,
+    known_revision: int | None,
+) -> Wanted:
+    """What the options of `get_value` mean; raises InvalidOptionError.
+
+    `known_revision` is the node's revision in the snapshot that was passed in, or at the call.
+    """
+    given = [
+        name
+        for name, on in [
+            ("wait_any", wait_any),
+            ("wait_new", wait_new),
+            ("newer_than", newer_than is not None),
+            ("settled", settled),
+        ]
+        if on
+    ]
+    if len(given) > 1:
+        raise InvalidOptionError(f"{' and '.join(given)} exclude each other; give one of them")
+    if newer_than is not None and (isinstance(newer_than, bool) or not isinstance(newer_than, int)):
+        raise InvalidOptionError(f"newer_than must be a revision, not {newer_than!r}")
+    return Wanted(
+        node,
+        newer_than=known_revision if wait_new else newer_than,
+        settled=settled,
+        waits=bool(given),
+    )
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """The timeout in seconds; raises InvalidOptionError."""
+    if timeout is None:
+        return None
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or timeout < 0 or not isfinite(timeout):
+        raise InvalidOptionError(
+            f"timeout must be a number of seconds, or None for no limit, not {timeout!r}"
+        )
+    return float(timeout)
+
+
+def _raise_if_failed(failed: Computation | None) -> None:
+    if failed is None:
+        return
+    error = failed.error
+    if failed.state is ComputationState.SUCCESS:
+        error = "max_iterations_reached"
+    raise ComputationFailed(failed.node, failed.execution_id, failed.attempt, error)
