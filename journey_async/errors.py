@@ -8,7 +8,8 @@
     │  ├─ CircularDependencyError
     │  ├─ MutationTargetError
     │  ├─ ParameterError              a function whose parameters cannot be bound
-    │  └─ ConditionError              a condition that means nothing, or is used as a bool
+    │  ├─ ConditionError              a condition that means nothing, or is used as a bool
+    │  └─ GraphConflictError          a changed definition that live executions cannot take on
     ├─ SingletonGraphError            start_execution on a singleton, find_or_start on another graph
     ├─ GraphNotRegisteredError        the code of a graph is needed and isn't here
     ├─ ExecutionNotFound
@@ -98,6 +99,23 @@ class ParameterError(GraphError):
 
 class ConditionError(GraphError, TypeError):
     """A condition that means nothing, or one that is used as if it were True or False."""
+
+
+class GraphConflictError(GraphError):
+    """Live executions cannot take on a definition: a node of theirs changed its kind."""
+
+    def __init__(
+        self, graph_name: str, graph_version: str, *, node: str, was: str, now: str, executions: int
+    ) -> None:
+        super().__init__(
+            f"node {node!r} of graph {graph_name!r} version {graph_version!r} was registered as "
+            f"{was} and is now {now}, which {executions} live executions cannot take on; "
+            f"give the graph a new version"
+        )
+        self.graph_name = graph_name
+        self.graph_version = graph_version
+        self.node = node
+        self.executions = executions
 
 
 class SingletonGraphError(JourneyError):

@@ -61,6 +61,8 @@ CREATE TABLE :"schema".executions (
 CREATE INDEX executions_wake ON :"schema".executions (graph_name, graph_version, wake_at)
     WHERE wake_at IS NOT NULL;
 CREATE INDEX executions_graph ON :"schema".executions (graph_name, graph_version, created_at, id);
+CREATE INDEX executions_definition ON :"schema".executions (graph_name, graph_version, graph_hash)
+    WHERE archived_at IS NULL;
 
 -- One row for each node that was ever set; none for a node not yet reached. A cleared node keeps
 -- its row and the revision at which it was cleared, with set_time and value null; a value of None

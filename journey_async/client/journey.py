@@ -1,27 +1,33 @@
-"""Journey: the verbs."""
+"""Journey: opening and closing it, and the verbs that write and wait."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
 from ulid import ULID
 
-from journey_async.client import flow, introspection, options, search, status, waits
+from journey_async.client import options, waits
 from journey_async.client.execution import Execution, snapshot
+from journey_async.client.looking import Looking
 from journey_async.client.opening import open_store
-from journey_async.client.records import HistoryEntry, history_of, set_values
-from journey_async.core.commands import Archive, Command, SetValues, Unarchive, UnsetValues
-from journey_async.core.conditions import Condition
+from journey_async.core.commands import (
+    Abandon,
+    Archive,
+    Command,
+    RetryNode,
+    SetValues,
+    Unarchive,
+    UnsetValues,
+)
 from journey_async.core.graph import Graph
-from journey_async.core.sentinels import NOT_SET
-from journey_async.core.state import State
-from journey_async.core.values import Computation, NodeValue
+from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.engine import Engine, Settings
 from journey_async.errors import (
+    ComputationNotFound,
     ExecutionNotFound,
     InvalidOptionError,
     JourneyError,
@@ -35,7 +41,7 @@ T = TypeVar("T")
 _RAISE: Any = object()
 
 
-class Journey:
+class Journey(Looking):
     """Durable executions of graphs in a PostgreSQL database.
 
         async with Journey("postgresql://…", graphs=[graph]) as journey:
@@ -73,6 +79,7 @@ class Journey:
         patience: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__()
         if dsn is not None and pool is not None:
             raise InvalidOptionError("give a dsn or a pool, not both")
         for graph in graphs:
@@ -95,7 +102,6 @@ class Journey:
             grace_period=options.seconds("grace_period", grace_period),
             patience=options.seconds("patience", patience),
         )
-        self._opened: Engine | None = None
         self._stack = AsyncExitStack()
 
     # --- opening and closing ------------------------------------------------------------------
@@ -145,8 +151,7 @@ class Journey:
     async def register(self, *graphs: Graph) -> None:
         """Make the code of graphs known, so that this process can compute their executions."""
         for graph in graphs:
-            await self._engine.registry.register(graph)
-        self._engine.scheduler.expect()
+            await self._engine.register(graph)
 
     # --- executions ---------------------------------------------------------------------------
 
@@ -174,7 +179,7 @@ class Journey:
                 f"graph {graph.name!r} is not a singleton; use start_execution",
                 graph_name=graph.name,
             )
-        await self._engine.registry.register(graph)
+        await self._engine.register(graph)
         while True:
             found = await self._engine.patiently(lambda: self._engine.store.singleton(graph.name))
             if found is not None:
@@ -200,6 +205,34 @@ class Journey:
     async def unarchive(self, execution: Execution | str) -> Execution:
         """Carry on with an archived execution; a live one stays as it is."""
         return await self._submit(execution, Unarchive())
+
+    async def retry_computation(self, execution: Execution | str, node: str) -> Execution:
+        """One more attempt at a node, whatever has been used up.
+
+        What waits for its retry is due at once; what runs, or was never unblocked, stays as it is.
+        Raises UnknownNodeError, InvalidOptionError for an input, ExecutionArchivedError.
+        """
+        graph = await self._graph_of(execution)
+        if graph.node_named(node).kind is NodeKind.INPUT:
+            raise InvalidOptionError(f"node {node!r} is an input; it has no computations to retry")
+        return await self._submit(execution, RetryNode(node))
+
+    async def abandon_computation(self, computation_id: str) -> Computation:
+        """Give up a computation that is running; it is retried if attempts are left.
+
+        Raises ComputationNotFound, also for one that does not run.
+        """
+        execution_id, key = options.computation_key(computation_id)
+        try:
+            settled = await self._engine.submit(execution_id, Abandon(key, error="abandoned"))
+        except ExecutionNotFound:
+            raise ComputationNotFound(computation_id) from None
+        abandoned = settled.change.computations.get(key)
+        if abandoned is None:
+            raise ComputationNotFound(
+                computation_id, f"there is no computation {computation_id!r} that runs"
+            )
+        return abandoned
 
     # --- values -------------------------------------------------------------------------------
 
@@ -237,7 +270,7 @@ class Journey:
             raise InvalidOptionError("unset_value wants the name of at least one input")
         graph = await self._graph_of(execution)
         for node in nodes:
-            options.input_named(graph, node)
+            graph.input_named(node)
         return await self._submit(execution, UnsetValues(nodes))
 
     async def get_value(
@@ -308,128 +341,10 @@ class Journey:
         graph = await self._graph_of(execution)
         return NodeValue(node, graph.node_named(node).kind, default)
 
-    async def values(self, execution: Execution | str) -> dict[str, Any]:
-        """The values of all nodes that are set, by name; raises ExecutionNotFound."""
-        state, graph = await self._read(execution)
-        return {value.name: value.value for value in set_values(state, graph)}
-
-    async def values_all(self, execution: Execution | str) -> dict[str, Any]:
-        """The values of all nodes by name, NOT_SET where there is none."""
-        state, graph = await self._read(execution)
-        unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
-        return unset | {value.name: value.value for value in set_values(state, graph)}
-
-    # --- looking ------------------------------------------------------------------------------
-
-    async def computations(
-        self, execution: Execution | str, node: str | None = None
-    ) -> list[Computation]:
-        """All computations of an execution, or of one node of it, oldest first."""
-        state, graph = await self._read(execution)
-        if node is not None:
-            graph.node_named(node)
-        return await self._engine.patiently(
-            lambda: self._engine.store.computations(state.execution_id, node)
-        )
-
-    async def history(self, execution: Execution | str) -> list[HistoryEntry]:
-        """Successful computations and present values, in the order of their revisions."""
-        state, graph = await self._read(execution)
-        return history_of(state, graph, await self.computations(execution))
-
-    async def introspect(self, execution: Execution | str) -> str:
-        """A text that tells everything about an execution, archived or not."""
-        return await introspection.introspect(self._engine, execution)
-
-    async def list_executions(
-        self,
-        *,
-        graph_name: str | None = None,
-        graph_version: str | None = None,
-        where: Condition | None = None,
-        filter_by: Sequence[tuple[Any, ...]] = (),
-        order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
-        limit: int = 100,
-        offset: int = 0,
-        include_archived: bool = False,
-    ) -> list[Execution]:
-        """Executions whose values satisfy conditions.
-
-        `where=value("sum") > 2` or `filter_by=[("sum", "gt", 2)]`; `order_by` takes names of
-        columns and nodes, or pairs of a name and "asc" or "desc". Raises InvalidOptionError.
-        """
-        return await search.list_executions(
-            self._engine,
-            graph_name=graph_name,
-            graph_version=graph_version,
-            where=where,
-            filter_by=filter_by,
-            order_by=order_by,
-            limit=limit,
-            offset=offset,
-            include_archived=include_archived,
-        )
-
-    async def count_executions(
-        self,
-        *,
-        graph_name: str | None = None,
-        graph_version: str | None = None,
-        where: Condition | None = None,
-        filter_by: Sequence[tuple[Any, ...]] = (),
-        include_archived: bool = False,
-    ) -> int:
-        """How many executions `list_executions` would find without a limit."""
-        return await search.count_executions(
-            self._engine,
-            graph_name=graph_name,
-            graph_version=graph_version,
-            where=where,
-            filter_by=filter_by,
-            include_archived=include_archived,
-        )
-
-    async def status(self) -> status.SystemStatus:
-        """How many executions and computations there are, by graph."""
-        return await status.status(self._engine)
-
-    async def flow_analytics(
-        self,
-        graph_name: str,
-        graph_version: str,
-        *,
-        include_executions: Literal["active", "archived", "all"] = "active",
-        flow_ends_here_after: float = 86400,
-    ) -> flow.FlowAnalytics:
-        """How far executions of a graph get; `flow_ends_here_after` is in seconds."""
-        return await flow.flow_analytics(
-            self._engine,
-            graph_name,
-            graph_version,
-            include_executions=include_executions,
-            flow_ends_here_after=flow_ends_here_after,
-        )
-
     # --- the way there ------------------------------------------------------------------------
 
-    @property
-    def _engine(self) -> Engine:
-        if self._opened is None:
-            raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
-        return self._opened
-
-    async def _graph_of(self, execution: Execution | str) -> Graph:
-        if isinstance(execution, Execution):
-            return await self._engine.registry.graph_of(execution._state)
-        state = await self._engine.known(options.execution_id(execution))
-        return await self._engine.registry.graph_of(state)
-
-    async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
-        state = await self._engine.current(options.execution_id(execution))
-        return state, await self._engine.registry.graph_of(state)
-
     async def _start(self, graph: Graph, values: Mapping[str, object] | None) -> Execution:
-        await self._engine.registry.register(graph)
+        await self._engine.register(graph)
         checked = options.storable_values(graph, values or {}, self._settings.max_value_bytes)
         execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
         settled = await self._engine.create(graph, execution_id, checked)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import InputNode
+from journey_async.core.values import ComputationKey
 from journey_async.engine.results import stored
 from journey_async.errors import (
+    ComputationNotFound,
     ExecutionNotFound,
     InvalidOptionError,
     InvalidValueError,
-    NotAnInputError,
 )
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -29,22 +29,26 @@ def execution_id(execution: Execution | str) -> str:
     return execution
 
 
-def input_named(graph: Graph, name: str) -> InputNode:
-    """The input that can be set; raises UnknownNodeError, NotAnInputError."""
-    graph.node_named(name)
-    node = graph.inputs.get(name)
-    if node is None:
-        raise NotAnInputError(name, graph.name, list(graph.inputs))
-    return node
+def computation_key(computation_id: str) -> tuple[str, ComputationKey]:
+    """The execution's id and the key of a computation; raises ComputationNotFound."""
+    if isinstance(computation_id, str):
+        execution, _, rest = computation_id.partition(":")
+        node, _, number = rest.rpartition(":")
+        if _ID.fullmatch(execution) and re.fullmatch(r"[0-9]{1,9}", number):
+            return execution, ComputationKey(node, int(number))
+    raise ComputationNotFound(computation_id)
 
 
 def storable_values(graph: Graph, values: Mapping[str, object], max_bytes: int) -> dict[str, JSON]:
-    """The values as they will be stored; raises InvalidValueError and what `input_named` does."""
+    """The values as they will be stored; raises InvalidValueError.
+
+    Raises UnknownNodeError, NotAnInputError for what is no input.
+    """
     if not isinstance(values, Mapping):
         raise InvalidOptionError(f"values must map nodes to values, not be {values!r:.80}")
     checked = {}
     for name, value in values.items():
-        node = input_named(graph, name)
+        node = graph.input_named(name)
         try:
             checked[name] = stored(value, max_bytes, node)
         except InvalidValueError as error:

@@ -1,15 +1,203 @@
-"""Being written."""
+"""list_executions and count_executions: checks what they are given, then lets the store search."""
 
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
 
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, snapshot
+from journey_async.core.conditions import Condition, as_condition, leaves
+from journey_async.core.nodes import storable_name
+from journey_async.engine.engine import Engine
+from journey_async.errors import InvalidOptionError
+from journey_async.store.filters import (
+    WITH_OPERAND,
+    WITHOUT_OPERAND,
+    Filter,
+    checked_name,
+)
+from journey_async.store.search import (
+    COLUMNS,
+    Order,
+    Search,
+    Selection,
+    count_statement,
+    page_statement,
+)
+
+MAX_COUNT = 2**63 - 1
+MAX_KEYS = 20  # each node to order by is a join
+DIRECTIONS = {"asc": False, "desc": True}
 
 
-async def list_executions(engine: Any, **options: Any) -> list[Execution]:
-    """Being written."""
-    raise NotImplementedError
+async def list_executions(
+    engine: Engine,
+    *,
+    graph_name: str | None = None,
+    graph_version: str | None = None,
+    where: Condition | None = None,
+    filter_by: Sequence[tuple[object, ...]] = (),
+    order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
+    limit: int = 100,
+    offset: int = 0,
+    include_archived: bool = False,
+) -> list[Execution]:
+    """A page of the executions that meet `where` and all of `filter_by`.
+
+    `filter_by` holds (node, operator) and (node, operator, operand); the operators stand in
+    `journey_async.store.filters`. `order_by` holds names of columns or nodes, or (name, "asc" or
+    "desc"); equal ones are ordered by id. Of a graph that nobody knows there are none.
+
+    Raises InvalidOptionError before anything is sent, for a node that the graph (given by name and
+    version) doesn't have, too; DatabaseUnavailable.
+    """
+    selection = _selection(
+        engine, graph_name, graph_version, where, filter_by, include_archived=include_archived
+    )
+    order = _order(order_by)
+    page = page_statement(selection, order, _count("limit", limit), _count("offset", offset))
+    await _refuse_unknown_nodes(engine, selection, order)
+    search = Search(engine.store)
+    states = await engine.patiently(lambda: search.page(page))
+    return [snapshot(state, await engine.registry.graph_of(state)) for state in states]
 
 
-async def count_executions(engine: Any, **options: Any) -> int:
-    """Being written."""
-    raise NotImplementedError
+async def count_executions(
+    engine: Engine,
+    *,
+    graph_name: str | None = None,
+    graph_version: str | None = None,
+    where: Condition | None = None,
+    filter_by: Sequence[tuple[object, ...]] = (),
+    include_archived: bool = False,
+) -> int:
+    """How many executions meet `where` and all of `filter_by`; raises as `list_executions`."""
+    selection = _selection(
+        engine, graph_name, graph_version, where, filter_by, include_archived=include_archived
+    )
+    count = count_statement(selection)
+    await _refuse_unknown_nodes(engine, selection, ())
+    search = Search(engine.store)
+    return await engine.patiently(lambda: search.count(count))
+
+
+def _selection(
+    engine: Engine,
+    graph_name: object,
+    graph_version: object,
+    where: object,
+    filter_by: object,
+    *,
+    include_archived: bool,
+) -> Selection:
+    if graph_version is not None and graph_name is None:
+        raise InvalidOptionError("graph_version means nothing without graph_name; give both")
+    if not isinstance(include_archived, bool):
+        raise InvalidOptionError(
+            f"include_archived must be True or False, not {_shown(include_archived)}"
+        )
+    return Selection(
+        now=engine.clock.now(),
+        graph_name=_name("graph_name", graph_name),
+        graph_version=_name("graph_version", graph_version),
+        where=None if where is None else as_condition(where),
+        filters=tuple(_filter(item) for item in _listed("filter_by", filter_by)),
+        include_archived=include_archived,
+    )
+
+
+def _name(option: str, given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise InvalidOptionError(f"{option} must be a text, not {_shown(given)}")
+    try:
+        return storable_name(given)
+    except ValueError as error:
+        raise InvalidOptionError(f"{option} {error}: {_shown(given)}") from None
+
+
+def _listed(option: str, given: object) -> Sequence[object]:
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise InvalidOptionError(f"{option} must be a list, not {_shown(given)}")
+    return given
+
+
+def _filter(item: object) -> Filter:
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+        raise InvalidOptionError(
+            f"filter_by holds (node, operator) and (node, operator, operand), not {_shown(item)}"
+        )
+    node, operator, *operand = item
+    checked_name(node)
+    if not isinstance(operator, str) or operator not in WITH_OPERAND | WITHOUT_OPERAND:
+        known = ", ".join(sorted(WITH_OPERAND | WITHOUT_OPERAND))
+        raise InvalidOptionError(
+            f"filter_by has no operator {_shown(operator)}; its operators are {known}"
+        )
+    if bool(operand) is (operator in WITHOUT_OPERAND):
+        wants = "no operand" if operand else "an operand"
+        raise InvalidOptionError(f"{operator} wants {wants}: {_shown(item)}")
+    return Filter(node, operator, *operand)
+
+
+def _order(order_by: object) -> list[Order]:
+    items = _listed("order_by", order_by)
+    if len(items) > MAX_KEYS:
+        raise InvalidOptionError(f"order_by takes at most {MAX_KEYS} names, not {len(items)}")
+    return [_order_item(item) for item in items]
+
+
+def _order_item(item: object) -> Order:
+    match item:
+        case "asc" | "desc":
+            raise InvalidOptionError(
+                f'a direction belongs to a name: order_by=[("name", "{item}")]'
+            )
+        case str():
+            return Order(checked_name(item))
+        case (str(name), "asc" | "desc" as direction):
+            return Order(checked_name(name), DIRECTIONS[direction])
+    raise InvalidOptionError(
+        f'order_by holds names, and tuples of a name and "asc" or "desc", not {_shown(item)}'
+    )
+
+
+def _count(option: str, number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_COUNT:
+        raise InvalidOptionError(
+            f"{option} must be a whole number of at least 0, not {_shown(number)}"
+        )
+    return number
+
+
+async def _refuse_unknown_nodes(
+    engine: Engine, selection: Selection, order: Iterable[Order]
+) -> None:
+    """Refuse what no definition of the graph has; says nothing about a graph nobody knows."""
+    name, version = selection.graph_name, selection.graph_version
+    if name is None or version is None:
+        return
+    asked = {item.node: "filter" for item in selection.filters}
+    if selection.where is not None:
+        asked |= {leaf.node: "filter" for leaf in leaves(selection.where)}
+    asked |= {item.name: "order" for item in order if item.name not in COLUMNS}
+    registered = engine.registry.registered(name, version)
+    if not asked or (registered is not None and asked.keys() <= registered.by_name.keys()):
+        return
+    # An execution may still be on an older definition.
+    definitions = await engine.patiently(lambda: engine.store.graphs(name, version))
+    known = dict.fromkeys(registered.by_name) if registered is not None else {}
+    for _, definition, _ in definitions:
+        known |= dict.fromkeys(node["name"] for node in json.loads(definition)["nodes"])
+    for node, purpose in asked.items():
+        if known and node not in known:
+            raise InvalidOptionError(
+                f"graph {name!r} version {version!r} has no node {node!r:.80} to {purpose} by; "
+                f"its nodes are {', '.join(map(repr, list(known)[:20]))}"
+            )
+
+
+def _shown(given: object) -> str:
+    try:
+        return f"{given!r:.80}"
+    except Exception:  # a number with too many digits, or somebody's __repr__
+        return f"a {type(given).__name__}"

@@ -40,7 +40,7 @@ class Condition(Model):
     def __bool__(self) -> NoReturn:
         raise ConditionError(
             f"the condition {text(self)} is data, not True or False; "
-            f"combine conditions with &, | and ~ instead of and, or, not, if and chained comparisons"
+            f"combine conditions with &, | and ~, not with and, or, not, if or chained comparisons"
         )
 
 

@@ -1,5 +1,6 @@
 """What each command does to a draft, before anything follows from it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from journey_async.core import commands as c
@@ -32,7 +33,7 @@ def start(draft: Draft, command: c.Start) -> None:
 
 def set_values(draft: Draft, command: c.SetValues) -> None:
     """Set what differs, all at one revision; the same value and metadata again changes nothing."""
-    _refuse_archived(draft)
+    _refuse(draft, command.values)
     differing = {
         name: value
         for name, value in command.values.items()
@@ -53,7 +54,7 @@ def set_values(draft: Draft, command: c.SetValues) -> None:
 
 def unset_values(draft: Draft, command: c.UnsetValues) -> None:
     """Unset what is set, all at one revision."""
-    _refuse_archived(draft)
+    _refuse(draft, command.nodes)
     present = [name for name in dict.fromkeys(command.nodes) if draft.value_of(name).is_set]
     if not present:
         return
@@ -219,6 +220,13 @@ def prune(draft: Draft, step: Step, finished: Computation) -> None:
     below = finished.successes - int(latest) + 1
     if below > step.keep_oldest_computations + 1:
         draft.prune(Pruning(step.name, above=step.keep_oldest_computations, below=below))
+
+
+def _refuse(draft: Draft, inputs: Iterable[str]) -> None:
+    """Refuse a write that the execution, or its graph as it is by now, cannot take."""
+    _refuse_archived(draft)
+    for name in inputs:
+        draft.graph.input_named(name)
 
 
 def _refuse_archived(draft: Draft) -> None:

@@ -31,6 +31,7 @@ from journey_async.errors import (
     GraphError,
     InvalidNodeError,
     MutationTargetError,
+    NotAnInputError,
     UnknownNodeError,
     UnknownUpstreamError,
 )
@@ -197,6 +198,13 @@ class Graph(Model):
         if node is None:
             raise UnknownNodeError(name, self.name, list(self.by_name))
         return node
+
+    def input_named(self, name: str) -> InputNode:
+        """The input that callers may set; raises UnknownNodeError, NotAnInputError."""
+        self.node_named(name)
+        if name not in self.inputs:
+            raise NotAnInputError(name, self.name, list(self.inputs))
+        return self.inputs[name]
 
     def ancestors(self, name: str) -> frozenset[str]:
         """All nodes upstream of a node, near and far, without itself."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Release, Start
+from journey_async.core.commands import Command, Release, Start, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State, new_state
@@ -32,6 +32,7 @@ from journey_async.store.store import Store
 
 T = TypeVar("T")
 
+EVOLUTION_BATCH = 200  # executions that take on a changed graph at once
 REFRESH_PAUSE = 0.2  # seconds between attempts to read for those who wait
 
 
@@ -115,7 +116,7 @@ class Engine:
                 await self._liveness.start()
                 stack.push_async_callback(self._liveness.stop)
                 stack.push_async_callback(self._finish_work)
-                self.scheduler.start(self.committer.submit, self._set_clock)
+                self.scheduler.start(self.committer.submit, self._set_clock, self._evolve_idle)
                 stack.push_async_callback(self.scheduler.stop)
             self._stack = stack.pop_all()
 
@@ -130,11 +131,30 @@ class Engine:
             server = await self.store.look()
             self.clock.discipline(server.now, server.elapsed)
 
+    async def _evolve_idle(self) -> None:
+        """Let executions take on a changed graph though nothing else happens to them."""
+        while outdated := await self.registry.outdated(EVOLUTION_BATCH):
+            woken = await asyncio.gather(
+                *(self.committer.submit(e, Wake()) for e in outdated), return_exceptions=True
+            )
+            if not any(isinstance(one, Settled) and one.change.written for one in woken):
+                log.error("executions could not take on a changed graph: %s", woken[0])
+                return
+
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)
         await self._callbacks.finish(self.settings.grace_period)
 
     # --- what the verbs need ------------------------------------------------------------------
+
+    async def register(self, graph: Graph) -> None:
+        """Make the code of a graph known; raises GraphConflictError."""
+        if self.registry.has(graph):
+            return
+        await self.registry.register(graph)
+        if self.settings.run_computations:
+            self._tasks.spawn(self._evolve_idle(), f"evolves executions of {graph.name}")
+            self.scheduler.expect()
 
     async def create(self, graph: Graph, execution_id: str, values: dict[str, JSON]) -> Settled:
         """Start an execution of a graph that is registered."""

@@ -3,21 +3,24 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
-from journey_async.errors import GraphNotRegisteredError
+from journey_async.errors import GraphConflictError, GraphNotRegisteredError
 from journey_async.store.store import Store
 
+Name = tuple[str, str]  # name and version
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A graph, and when it was registered: a greater number is later."""
 
-    graph: Graph
-    registration: int
+@dataclass(slots=True)
+class Definitions:
+    """All definitions of one name and version; a greater number was registered later."""
+
+    numbers: dict[str, int]
+    graphs: dict[str, Graph]
 
 
 class Registry:
@@ -31,58 +34,123 @@ class Registry:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._registered: dict[tuple[str, str], Known] = {}
-        self._described: dict[tuple[str, str, str], Known] = {}
+        self._registered: dict[Name, Graph] = {}
+        self._stored: dict[Name, Definitions] = {}
 
     @property
-    def names(self) -> Collection[tuple[str, str]]:
+    def names(self) -> Collection[Name]:
         """Name and version of the graphs whose code is here."""
         return self._registered.keys()
 
+    def has(self, graph: Graph) -> bool:
+        """Whether this very graph is registered."""
+        return self._registered.get((graph.name, graph.version)) is graph
+
     def registered(self, name: str, version: str) -> Graph | None:
         """The graph whose code is here."""
-        known = self._registered.get((name, version))
-        return None if known is None else known.graph
+        return self._registered.get((name, version))
 
     async def register(self, graph: Graph) -> None:
-        """Make this process's code for a graph known, here and to everybody."""
-        known = self._registered.get((graph.name, graph.version))
-        if known is not None and known.graph is graph:
-            return
+        """Make this process's code for a graph known, here and to everybody.
+
+        Raises GraphConflictError if live executions cannot take the definition on.
+        """
+        await self._refuse_conflicts(graph)
         definition = jsonvalue.encode(jsonvalue.normalise(graph.model_dump(mode="json")))
-        number = await self._store.register_graph(
+        await self._store.register_graph(
             graph.name, graph.version, graph.hash, definition, self._clock.now()
         )
-        self._registered[graph.name, graph.version] = Known(graph, number)
+        await self._look_up((graph.name, graph.version))
+        self._registered[graph.name, graph.version] = graph
 
     async def learn(self, state: State) -> None:
-        """Make sure that `resolve` can answer for the state."""
-        registered = self._registered.get((state.graph_name, state.graph_version))
-        if registered is not None and registered.graph.hash == state.graph_hash:
+        """Make sure that `resolve` can answer for the state.
+
+        Where this process has other code than the execution is on, what counts is which of the
+        two was registered later, and that may have changed.
+        """
+        name = (state.graph_name, state.graph_version)
+        registered = self._registered.get(name)
+        if registered is not None and registered.hash == state.graph_hash:
             return
-        if (state.graph_name, state.graph_version, state.graph_hash) in self._described:
-            return
-        for graph_hash, definition, number in await self._store.graphs(
-            state.graph_name, state.graph_version
-        ):
-            graph = described_graph(json.loads(definition))
-            self._described[graph.name, graph.version, graph_hash] = Known(graph, number)
+        stored = self._stored.get(name)
+        if registered is not None or stored is None or state.graph_hash not in stored.graphs:
+            await self._look_up(name)
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it."""
-        registered = self._registered.get((state.graph_name, state.graph_version))
-        if registered is not None and registered.graph.hash == state.graph_hash:
-            return registered.graph, False
-        described = self._described.get((state.graph_name, state.graph_version, state.graph_hash))
-        if registered is not None and (
-            described is None or described.registration < registered.registration
-        ):
-            return registered.graph, True
+        name = (state.graph_name, state.graph_version)
+        registered = self._registered.get(name)
+        if registered is not None and registered.hash == state.graph_hash:
+            return registered, False
+        stored = self._stored.get(name, Definitions({}, {}))
+        if registered is not None and state.graph_hash not in self._newer(registered):
+            return registered, True
+        described = stored.graphs.get(state.graph_hash)
         if described is None:
-            raise GraphNotRegisteredError(state.graph_name, state.graph_version)
-        return described.graph, False
+            raise GraphNotRegisteredError(*name)
+        return described, False
 
     async def graph_of(self, state: State) -> Graph:
         """The graph to read the state by."""
         await self.learn(state)
         return self.resolve(state)[0]
+
+    def foreign_hashes(self) -> list[str]:
+        """Definitions that were registered later than the code that is here."""
+        return [h for graph in self._registered.values() for h in self._newer(graph)]
+
+    async def outdated(self, limit: int) -> list[str]:
+        """Live executions that have yet to evolve to the code that is here."""
+        found: list[str] = []
+        for name, graph in list(self._registered.items()):
+            await self._look_up(name)
+            newer = self._newer(graph)
+            older = [h for h in self._stored[name].numbers if h != graph.hash and h not in newer]
+            if older and len(found) < limit:
+                found += await self._store.outdated(*name, older, limit - len(found))
+        return found
+
+    def _newer(self, graph: Graph) -> set[str]:
+        numbers = self._stored[graph.name, graph.version].numbers
+        own = numbers.get(graph.hash, 0)
+        return {graph_hash for graph_hash, number in numbers.items() if number > own}
+
+    async def _look_up(self, name: Name) -> None:
+        known = self._stored.get(name)
+        graphs = {} if known is None else dict(known.graphs)
+        numbers = {}
+        for graph_hash, definition, number in await self._store.graphs(*name):
+            numbers[graph_hash] = number
+            if graph_hash not in graphs:
+                graphs[graph_hash] = described_graph(json.loads(definition))
+        self._stored[name] = Definitions(numbers, graphs)
+
+    async def _refuse_conflicts(self, graph: Graph) -> None:
+        """Refuse a node that changed its kind while executions with the old one are alive."""
+        changed: dict[str, dict[str, str]] = {}
+        for graph_hash, definition, _ in await self._store.graphs(graph.name, graph.version):
+            kinds = _changed_kinds(json.loads(definition), graph)
+            if kinds:
+                changed[graph_hash] = kinds
+        if not changed:
+            return
+        live = await self._store.count_live(graph.name, graph.version, list(changed))
+        if live:
+            node, was = next(iter(next(iter(changed.values())).items()))
+            raise GraphConflictError(
+                graph.name,
+                graph.version,
+                node=node,
+                was=was,
+                now=graph.by_name[node].kind,
+                executions=live,
+            )
+
+
+def _changed_kinds(definition: dict[str, Any], graph: Graph) -> dict[str, str]:
+    return {
+        node["name"]: node["kind"]
+        for node in definition["nodes"]
+        if node["name"] in graph.by_name and graph.by_name[node["name"]].kind != node["kind"]
+    }

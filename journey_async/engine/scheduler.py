@@ -70,6 +70,7 @@ class Scheduler:
     async def _run(self) -> None:
         while True:
             self._alarm.clear()
+            self._next = None  # while looking, whatever is expected makes it look again
             try:
                 self._next = await self._wake_due()
             except DatabaseUnavailable:
@@ -91,7 +92,7 @@ class Scheduler:
         if self._starved or not graphs:
             return None
         limit = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
-        entries = await self._store.attention(graphs, limit)
+        entries = await self._store.attention(graphs, self._registry.foreign_hashes(), limit)
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
         if due:

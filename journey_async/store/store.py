@@ -79,12 +79,15 @@ class Store:
         return [computation_of(execution_id, row) for row in rows]
 
     async def attention(
-        self, graphs: Collection[tuple[str, str]], limit: int
+        self, graphs: Collection[tuple[str, str]], foreign: Sequence[str], limit: int
     ) -> list[tuple[str, datetime]]:
-        """The executions of these graphs (name, version) that want attention first."""
+        """The executions of these graphs (name, version) that want attention first.
+
+        Those on one of the `foreign` definitions (hashes) are left to others.
+        """
         names = [name for name, _ in graphs]
         versions = [version for _, version in graphs]
-        rows = await self._fetch("attention", names, versions, limit)
+        rows = await self._fetch("attention", names, versions, foreign, limit)
         return [(row["id"], row["wake_at"]) for row in rows]
 
     # --- graphs -------------------------------------------------------------------------------
@@ -101,6 +104,18 @@ class Store:
         """Hash, definition (JSON text) and number of each definition, newest first."""
         rows = await self._fetch("find_graphs", name, version)
         return [(row["hash"], row["definition"], row["registration"]) for row in rows]
+
+    async def outdated(
+        self, name: str, version: str, hashes: Sequence[str], limit: int
+    ) -> list[str]:
+        """Live executions that are on one of some definitions of a graph."""
+        rows = await self._fetch("outdated_executions", name, version, hashes, limit)
+        return [row["id"] for row in rows]
+
+    async def count_live(self, name: str, version: str, hashes: Sequence[str]) -> int:
+        """How many live executions are on one of some definitions of a graph."""
+        [row] = await self._fetch("count_live_executions", name, version, hashes)
+        return int(row["live"])
 
     async def singleton(self, graph_name: str) -> str | None:
         """The live execution of a singleton graph."""
@@ -125,6 +140,12 @@ class Store:
                 return await look(connection)
 
     # --- the way there ------------------------------------------------------------------------
+
+    async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows of a statement that was put together (see `search`)."""
+        with translated():
+            async with self._pool.acquire() as connection:
+                return await connection.fetch(in_schema(text, self._schema), *arguments)
 
     def _text(self, name: str) -> str:
         text = self._texts.get(name)

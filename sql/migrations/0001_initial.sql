@@ -36,6 +36,8 @@ CREATE TABLE :"schema".executions (
 CREATE INDEX executions_wake ON :"schema".executions (graph_name, graph_version, wake_at)
     WHERE wake_at IS NOT NULL;
 CREATE INDEX executions_graph ON :"schema".executions (graph_name, graph_version, created_at, id);
+CREATE INDEX executions_definition ON :"schema".executions (graph_name, graph_version, graph_hash)
+    WHERE archived_at IS NULL;
 
 CREATE TABLE :"schema"."values" (
     execution_id text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,

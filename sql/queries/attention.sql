@@ -1,13 +1,16 @@
 -- The executions that want attention first, due or not. $1, $2: names and versions of the graphs
--- whose code is here; $3: how many.
+-- whose code is here; $3: hashes of definitions newer than that code; $4: how many.
 SELECT e.id, e.wake_at
 FROM unnest($1::text[], $2::text[]) AS g (name, version)
 CROSS JOIN LATERAL (
     SELECT x.id, x.wake_at
     FROM :"schema".executions AS x
-    WHERE x.graph_name = g.name AND x.graph_version = g.version AND x.wake_at IS NOT NULL
+    WHERE x.graph_name = g.name
+      AND x.graph_version = g.version
+      AND x.wake_at IS NOT NULL
+      AND x.graph_hash <> ALL ($3::text[])
     ORDER BY x.wake_at
-    LIMIT $3
+    LIMIT $4
 ) AS e
 ORDER BY e.wake_at
-LIMIT $3
+LIMIT $4

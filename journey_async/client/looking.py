@@ -1,0 +1,140 @@
+"""The verbs that only look."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from journey_async.client import flow, introspection, options, search, status
+from journey_async.client.execution import Execution
+from journey_async.client.records import HistoryEntry, history_of, set_values
+from journey_async.core.conditions import Condition
+from journey_async.core.graph import Graph
+from journey_async.core.sentinels import NOT_SET
+from journey_async.core.state import State
+from journey_async.core.values import Computation
+from journey_async.engine.engine import Engine
+from journey_async.errors import JourneyError
+
+
+class Looking:
+    """What a Journey can tell; archived executions included."""
+
+    def __init__(self) -> None:
+        self._opened: Engine | None = None
+
+    async def values(self, execution: Execution | str) -> dict[str, Any]:
+        """The values of all nodes that are set, by name; raises ExecutionNotFound."""
+        state, graph = await self._read(execution)
+        return {value.name: value.value for value in set_values(state, graph)}
+
+    async def values_all(self, execution: Execution | str) -> dict[str, Any]:
+        """The values of all nodes by name, NOT_SET where there is none."""
+        state, graph = await self._read(execution)
+        unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
+        return unset | {value.name: value.value for value in set_values(state, graph)}
+
+    async def computations(
+        self, execution: Execution | str, node: str | None = None
+    ) -> list[Computation]:
+        """All computations of an execution, or of one node of it, oldest first."""
+        state, graph = await self._read(execution)
+        if node is not None:
+            graph.node_named(node)
+        return await self._engine.patiently(
+            lambda: self._engine.store.computations(state.execution_id, node)
+        )
+
+    async def history(self, execution: Execution | str) -> list[HistoryEntry]:
+        """Successful computations and present values, in the order of their revisions."""
+        state, graph = await self._read(execution)
+        return history_of(state, graph, await self.computations(execution))
+
+    async def introspect(self, execution: Execution | str) -> str:
+        """A text that tells everything about an execution, archived or not."""
+        return await introspection.introspect(self._engine, execution)
+
+    async def list_executions(
+        self,
+        *,
+        graph_name: str | None = None,
+        graph_version: str | None = None,
+        where: Condition | None = None,
+        filter_by: Sequence[tuple[Any, ...]] = (),
+        order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
+        limit: int = 100,
+        offset: int = 0,
+        include_archived: bool = False,
+    ) -> list[Execution]:
+        """Executions whose values satisfy conditions.
+
+        `where=value("sum") > 2` or `filter_by=[("sum", "gt", 2)]`; `order_by` takes names of
+        columns and nodes, or pairs of a name and "asc" or "desc". Raises InvalidOptionError.
+        """
+        return await search.list_executions(
+            self._engine,
+            graph_name=graph_name,
+            graph_version=graph_version,
+            where=where,
+            filter_by=filter_by,
+            order_by=order_by,
+            limit=limit,
+            offset=offset,
+            include_archived=include_archived,
+        )
+
+    async def count_executions(
+        self,
+        *,
+        graph_name: str | None = None,
+        graph_version: str | None = None,
+        where: Condition | None = None,
+        filter_by: Sequence[tuple[Any, ...]] = (),
+        include_archived: bool = False,
+    ) -> int:
+        """How many executions `list_executions` would find without a limit."""
+        return await search.count_executions(
+            self._engine,
+            graph_name=graph_name,
+            graph_version=graph_version,
+            where=where,
+            filter_by=filter_by,
+            include_archived=include_archived,
+        )
+
+    async def status(self) -> status.SystemStatus:
+        """How many executions and computations there are, by graph."""
+        return await status.status(self._engine)
+
+    async def flow_analytics(
+        self,
+        graph_name: str,
+        graph_version: str,
+        *,
+        include_executions: Literal["active", "archived", "all"] = "active",
+        flow_ends_here_after: float = 86400,
+    ) -> flow.FlowAnalytics:
+        """How far executions of a graph get; `flow_ends_here_after` is in seconds."""
+        return await flow.flow_analytics(
+            self._engine,
+            graph_name,
+            graph_version,
+            include_executions=include_executions,
+            flow_ends_here_after=flow_ends_here_after,
+        )
+
+    # --- the way there ------------------------------------------------------------------------
+
+    @property
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
+        return self._opened
+
+    async def _graph_of(self, execution: Execution | str) -> Graph:
+        if isinstance(execution, Execution):
+            return await self._engine.registry.graph_of(execution._state)
+        state = await self._engine.known(options.execution_id(execution))
+        return await self._engine.registry.graph_of(state)
+
+    async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
+        state = await self._engine.current(options.execution_id(execution))
+        return state, await self._engine.registry.graph_of(state)
