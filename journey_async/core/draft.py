@@ -7,11 +7,11 @@ from typing import Any
 
 from journey_async.core.change import Begun, Change, Outcome, Pruning
 from journey_async.core.conditions import Evaluation, Predicate
-from journey_async.core.graph import Graph
+from journey_async.core.graph import LAST_UPDATED_AT, SYSTEM_NAMES, Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
-from journey_async.core.state import State
-from journey_async.core.values import Computation, ComputationKey, NodeValue
+from journey_async.core.state import State, system_value
+from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Draft:
         self.capacity = env.capacity
         self.values = dict(state.values)
         self.newest = dict(state.newest)
+        self.queued = set(state.queued)
         self.revision = state.revision
         self.archived_at = state.archived_at
         self.graph_hash = state.graph_hash
@@ -73,7 +74,9 @@ class Draft:
         found = self.values.get(name)
         if found is not None:
             return found
-        return self._system_value(name) or NodeValue(name, self.graph.by_name[name].kind)
+        if name in SYSTEM_NAMES:
+            return system_value(name, self.execution_id, self._base.created_at, self._newest_change)
+        return self.graph.unset[name]
 
     def gate_value_of(self, name: str) -> NodeValue:
         """What a gate sees: `last_updated_at` changes there only with what callers set or unset.
@@ -81,19 +84,15 @@ class Draft:
         (With every write, a step gated by it would trigger itself.)
         """
         found = self.value_of(name)
-        if name == "last_updated_at":
-            return replace(found, revision=self.inputs_revision)
-        return found
+        return replace(found, revision=self.inputs_revision) if name == LAST_UPDATED_AT else found
 
     def evaluation(self) -> Evaluation:
         """Reads conditions against the values as they are by now."""
         return Evaluation(self.gate_value_of, self.now)
 
-    def _system_value(self, name: str) -> NodeValue | None:
-        current = replace(
-            self._base, values_at=self.values_at, values_revision=self.values_revision
-        )
-        return current.system_value(name)
+    @property
+    def _newest_change(self) -> tuple[int, datetime]:
+        return self.values_revision, self.values_at
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -130,6 +129,10 @@ class Draft:
     def put(self, computation: Computation) -> Computation:
         """The computation is new, or is now like this; it is the newest of its node."""
         self.newest[computation.node] = computation
+        if computation.state is ComputationState.AVAILABLE:
+            self.queued.add(computation.node)
+        else:
+            self.queued.discard(computation.node)
         self._touched[computation.key] = computation
         return computation
 
@@ -187,6 +190,7 @@ class Draft:
             inputs_revision=self.inputs_revision,
             values=self.values,
             newest=self.newest,
+            queued=frozenset(self.queued),
         )
         return Change(
             expected=base.version,

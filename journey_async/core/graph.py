@@ -24,7 +24,7 @@ from journey_async.core.nodes import (
     function_of,
     storable_name,
 )
-from journey_async.core.values import TICKS
+from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
     CircularDependencyError,
     DuplicateNodeError,
@@ -39,6 +39,7 @@ from journey_async.errors import (
 EXECUTION_ID = "execution_id"
 LAST_UPDATED_AT = "last_updated_at"
 SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
+SYSTEM_NAMES = frozenset(node.name for node in SYSTEM_NODES)
 
 
 class Graph(Model):
@@ -122,10 +123,18 @@ class Graph(Model):
     @cached_property
     def inputs(self) -> Mapping[str, InputNode]:
         """The nodes that callers may set, by name."""
-        system = {node.name for node in SYSTEM_NODES}
         return MappingProxyType(
-            {n.name: n for n in self.nodes if isinstance(n, InputNode) and n.name not in system}
+            {
+                n.name: n
+                for n in self.nodes
+                if isinstance(n, InputNode) and n.name not in SYSTEM_NAMES
+            }
         )
+
+    @cached_property
+    def unset(self) -> Mapping[str, NodeValue]:
+        """What each node holds before it was ever set."""
+        return MappingProxyType({n.name: NodeValue(n.name, n.kind) for n in self.nodes})
 
     @cached_property
     def upstream(self) -> Mapping[str, tuple[str, ...]]:

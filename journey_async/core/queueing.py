@@ -68,14 +68,11 @@ def queued(draft: Draft) -> list[Computation]:
     """The available computations that are due, in graph order."""
     found = [
         computation
-        for computation in draft.newest.values()
-        if computation.state is ComputationState.AVAILABLE
-        and (computation.due_at is None or computation.due_at <= draft.now)
-        and computation.node in draft.graph.steps
+        for node in draft.queued
+        if node in draft.graph.steps
+        and ((computation := draft.newest[node]).due_at is None or computation.due_at <= draft.now)
     ]
-    if len(found) > 1:
-        found.sort(key=lambda computation: draft.graph.position[computation.node])
-    return found
+    return sorted(found, key=lambda computation: draft.graph.position[computation.node])
 
 
 def begun(draft: Draft, step: Step, computation: Computation) -> Computation:

@@ -26,7 +26,6 @@ from journey_async.core.draft import Draft, Env
 from journey_async.core.graph import Graph
 from journey_async.core.queueing import attention_times, begin, reconsider
 from journey_async.core.state import State
-from journey_async.core.values import ComputationState
 
 __all__ = ["Env", "settle"]
 
@@ -128,10 +127,7 @@ def _wake_at(draft: Draft) -> datetime | None:
         return None
     if draft.needs_attention:
         return draft.now
-    times: list[datetime] = []
-    for computation in draft.newest.values():
-        if computation.state is ComputationState.AVAILABLE and computation.due_at is not None:
-            times.append(computation.due_at)
+    times = [due for node in draft.queued if (due := draft.newest[node].due_at) is not None]
     for name in draft.graph.ticks:
         times += attention_times(draft, name)
     return min(times, default=None)

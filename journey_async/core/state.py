@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT, Graph
+from journey_async.core.graph import EXECUTION_ID, SYSTEM_NAMES, Graph
 from journey_async.core.nodes import Node
-from journey_async.core.values import Computation, NodeKind, NodeValue
+from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +14,10 @@ class State:
     """One execution at one version.
 
     `version` counts writes and is private; `revision` counts what anybody can see. `values` holds
-    the nodes that were ever set, `newest` the newest computation of each node: the only one that
-    can be available or computing. `values_at` and `values_revision` are the newest change of any
-    value (the node `last_updated_at`); `inputs_revision` is the newest set or unset by a caller.
+    the nodes that were ever set. `newest` holds the newest computation of each node, which is the
+    only one that can be available or computing; `queued` names the nodes of which it is available.
+    `values_at` and `values_revision` are the newest change of any value (the node
+    `last_updated_at`); `inputs_revision` is the newest set or unset by a caller.
     """
 
     execution_id: str
@@ -34,24 +35,33 @@ class State:
     inputs_revision: int = 0
     values: Mapping[str, NodeValue] = field(default_factory=dict)
     newest: Mapping[str, Computation] = field(default_factory=dict)
+    queued: frozenset[str] = frozenset()
 
     def value_of(self, node: Node) -> NodeValue:
         """What a node of the graph holds, system nodes included."""
         found = self.values.get(node.name)
         if found is not None:
             return found
-        return self.system_value(node.name) or NodeValue(node.name, node.kind)
+        if node.name in SYSTEM_NAMES:
+            newest_change = (self.values_revision, self.values_at)
+            return system_value(node.name, self.execution_id, self.created_at, newest_change)
+        return NodeValue(node.name, node.kind)
 
-    def system_value(self, name: str) -> NodeValue | None:
-        """The value of a system node, which has no row of its own."""
-        if name == EXECUTION_ID:
-            return NodeValue(name, NodeKind.INPUT, self.execution_id, None, 0, self.created_at)
-        if name == LAST_UPDATED_AT:
-            seconds = int(self.values_at.timestamp())
-            return NodeValue(
-                name, NodeKind.INPUT, seconds, None, self.values_revision, self.values_at
-            )
-        return None
+
+def system_value(
+    name: str, execution_id: str, created_at: datetime, newest_change: tuple[int, datetime]
+) -> NodeValue:
+    """The value of a system node, which has no row of its own."""
+    if name == EXECUTION_ID:
+        return NodeValue(name, NodeKind.INPUT, execution_id, None, 0, created_at)
+    revision, time = newest_change
+    return NodeValue(name, NodeKind.INPUT, int(time.timestamp()), None, revision, time)
+
+
+def queued_nodes(newest: Mapping[str, Computation]) -> frozenset[str]:
+    """The nodes whose newest computation is available."""
+    available = ComputationState.AVAILABLE
+    return frozenset(node for node, found in newest.items() if found.state is available)
 
 
 def new_state(execution_id: str, graph: Graph, now: datetime) -> State:

@@ -9,7 +9,7 @@ import asyncpg
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
-from journey_async.core.state import State
+from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 EXECUTION_COLUMNS = 15
@@ -42,6 +42,7 @@ def write_arguments(changes: Sequence[Change]) -> list[Sequence[Any]]:
 
 def state_of(row: asyncpg.Record) -> State:
     """The state that a row of load_executions.sql holds."""
+    newest = {c[0]: _computation(row["id"], c) for c in json.loads(row["computations"] or "[]")}
     return State(
         execution_id=row["id"],
         graph_name=row["graph_name"],
@@ -57,7 +58,8 @@ def state_of(row: asyncpg.Record) -> State:
         values_revision=row["values_revision"],
         inputs_revision=row["inputs_revision"],
         values={v[0]: _value(v) for v in json.loads(row["values"] or "[]")},
-        newest={c[0]: _computation(row["id"], c) for c in json.loads(row["computations"] or "[]")},
+        newest=newest,
+        queued=queued_nodes(newest),
     )
 
 
