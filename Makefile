@@ -39,8 +39,8 @@ format: $(VENV)/.ready-dev ## put the code into its form
 bench: $(VENV)/.ready-dev ## measure
 	@$(BIN)/python -m tests.benchmarks.basic $(ARGS)
 
-clean: ## remove the virtual environment, caches and builds
-	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove the virtual environment, caches, builds and the data of examples
+	@rm -rf $(VENV) build dist examples/.data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the virtual environment ---

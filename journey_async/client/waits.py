@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from math import isfinite
-from typing import Any
 
 from journey_async.client import options
 from journey_async.client.execution import Execution, own_copy
@@ -58,7 +56,7 @@ async def get_node(
 async def _found(
     engine: Engine, execution_id: str, graph: Graph, target: "Wanted", timeout: float | None
 ) -> NodeValue:
-    check = target.check(graph, engine.clock.now)
+    check = target.check(engine, graph)
     if not target.waits or timeout == 0:
         found = check(await engine.current(execution_id))
         if not isinstance(found, NodeValue):
@@ -85,13 +83,15 @@ class Wanted:
     settled: bool = False
     waits: bool = False
 
-    def check(self, graph: Graph, now: Callable[[], datetime]) -> Callable[[State], Any]:
+    def check(self, engine: Engine, graph: Graph) -> Callable[[State], NodeValue | object]:
         """The check of a state: the NodeValue, NOT_YET, or the error to raise."""
 
         def look(state: State) -> NodeValue | object:
-            if self.settled:
-                return self._settled_value(graph, state, now())
-            return self._value(graph, state)
+            if not self.settled:
+                return self._value(graph, state)
+            _, evolves = engine.registry.resolve(state)
+            unattended = state.wake_at is not None and state.wake_at <= engine.clock.now()
+            return NOT_YET if evolves or unattended else self._settled_value(graph, state)
 
         return look
 
@@ -102,9 +102,8 @@ class Wanted:
         _raise_if_failed(failed_computation(graph, state, self.node))
         return NOT_YET
 
-    def _settled_value(self, graph: Graph, state: State, now: datetime) -> NodeValue | object:
-        unattended = state.wake_at is not None and state.wake_at <= now
-        if unattended or not is_settled(graph, state, self.node):
+    def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
+        if not is_settled(graph, state, self.node):
             return NOT_YET
         _raise_if_failed(failed_upstream(graph, state, self.node))
         value = state.value_of(graph.node_named(self.node))

@@ -153,15 +153,18 @@ def _accepts(wanted: Any, given: Any) -> bool:
     """Whether a parameter annotated `wanted` can take a `given`; True where nobody can tell."""
     if wanted is Any or wanted is object or wanted == given:
         return True
-    if get_origin(wanted) in (Union, types.UnionType):
-        return any(_accepts(option, given) for option in get_args(wanted))
     if get_origin(given) in (Union, types.UnionType):
         return all(_accepts(wanted, option) for option in get_args(given))
+    if get_origin(wanted) in (Union, types.UnionType):
+        return any(_accepts(option, given) for option in get_args(wanted))
     if not (isinstance(wanted, type) and isinstance(given, type)):
         return True
     if get_origin(wanted) or get_origin(given):
         return True
-    return issubclass(given, wanted) or (wanted is float and given is int)
+    try:
+        return issubclass(given, wanted) or (wanted is float and given is int)
+    except TypeError:  # a TypedDict, a Protocol: not for asking
+        return True
 
 
 def is_built_in(node: Node) -> bool:

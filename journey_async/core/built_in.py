@@ -8,6 +8,7 @@ from journey_async.core import events
 from journey_async.core.binding import is_built_in
 from journey_async.core.change import Saved
 from journey_async.core.draft import Draft
+from journey_async.core.evaluation import tick_time
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import (
     ArchiveNode,
@@ -16,22 +17,23 @@ from journey_async.core.nodes import (
     TickOnceNode,
     TickRecurringNode,
 )
-from journey_async.core.queueing import begun, queued, tick_time
+from journey_async.core.queueing import begun, queued
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.values import Computation, ComputationState
+from journey_async.core.values import TICKS, Computation, ComputationState
 
 
 def run_built_in(draft: Draft) -> bool:
-    """Run the built-in steps that are queued and due; whether there was one."""
-    ran = False
-    for computation in queued(draft):
-        step = draft.graph.steps[computation.node]
-        if is_built_in(step):
-            _run(draft, step, computation)
-            ran = True
-            if draft.archived_at is not None:
-                break
-    return ran
+    """Run one of the built-in steps that are queued and due; whether there was one.
+
+    One at a time, for what it writes may close the gate of the next; and ticks last, so that
+    what records a tick sees it before it moves on.
+    """
+    steps = [(draft.graph.steps[found.node], found) for found in queued(draft)]
+    built_in = [pair for pair in steps if is_built_in(pair[0])]
+    if not built_in:
+        return False
+    _run(draft, *min(built_in, key=lambda pair: pair[0].kind in TICKS))
+    return True
 
 
 def _run(draft: Draft, step: Step, computation: Computation) -> None:
@@ -66,8 +68,8 @@ def _run(draft: Draft, step: Step, computation: Computation) -> None:
 
 def _recorded(draft: Draft, step: HistorianNode, running: Computation) -> JSON:
     """The history with an entry more for each upstream node that changed, newest first."""
-    old = draft.value_of(step.name)
-    history: list[Any] = list(old.value) if old.is_set else []
+    old = draft.value_of(step.name).value
+    history: list[Any] = old if isinstance(old, list) else []  # a mutation may have put anything
     seen = _seen(running)
     fresh = [
         draft.gate_value_of(node)

@@ -76,15 +76,21 @@ class Change:
     def then(self, later: "Change") -> "Change":
         """This change and one that was decided upon it, as one write."""
         return replace(
-            self,
+            later,
+            expected=self.expected,
             # one write, one version: whoever decides next must expect what the database will hold
             state=replace(later.state, version=self.expected + (self.written or later.written)),
             values=self.values | later.values,
             computations={**self.computations, **later.computations},
-            begun=self.begun + later.begun,
+            begun=tuple(b for b in self.begun + later.begun if _still_runs(b, later.state)),
             outcomes=self.outcomes + later.outcomes,
             prunings=self.prunings + later.prunings,
             announces=self.announces or later.announces,
             slot=None if later.state.archived_at else later.slot or self.slot,
             failures=self.failures + later.failures,
         )
+
+
+def _still_runs(begun: Begun, state: State) -> bool:
+    newest = state.newest.get(begun.computation.node)
+    return newest is not None and newest.token == begun.computation.token

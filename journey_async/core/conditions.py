@@ -1,26 +1,23 @@
 """Conditions: when a node may compute, as data.
 
-One tree has several readers: readiness (`evaluate`, below), a person (`text`), SQL (the store),
+One tree has several readers: readiness (`evaluation`), a person (`text`), SQL (the store),
 diagrams, and the graph's hash. Only `Predicate` is opaque.
-
-Rules. A comparison never holds on an unset node. `provided` holds on a tick only once its time has
-come. To decide whether a value may *stay*, a leaf on a tick asks only whether the tick is set, so
-that moving or pausing a tick wipes nothing (the `keeping` argument).
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from journey_async.core import jsonvalue
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import Model
-from journey_async.core.values import TICKS, NodeValue
+from journey_async.core.values import NodeValue
 from journey_async.errors import ConditionError, InvalidValueError
 
+MAX_NESTING = 64  # levels of a condition; pydantic serialises little more than twice as many
 ORDERINGS = frozenset({"<", "<=", ">", ">="})
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
@@ -75,12 +72,35 @@ class Compare(Leaf):
     operator: Operator
     operand: Any
 
+    @model_validator(mode="before")
+    @classmethod
+    def _comparable(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        node, operator = fields.get("node"), fields.get("operator")
+        operand = _constant(node, fields.get("operand"))
+        if operator in ORDERINGS and not (isinstance(operand, str) or jsonvalue.is_number(operand)):
+            raise ConditionError(
+                f"value({node!r}) {operator} {operand!r} has no order; "
+                f"compare with a number or a text"
+            )
+        return {**fields, "operand": operand}
+
 
 class In(Leaf):
     """The node's value is one of several constants."""
 
     kind: Literal["in"] = "in"
     operands: tuple[Any, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        operands = fields.get("operands")
+        if isinstance(operands, str) or not isinstance(operands, Sequence):
+            raise ConditionError(
+                f"value({fields.get('node')!r}).in_() wants a list, not {operands!r}"
+            )
+        checked = tuple(_constant(fields.get("node"), operand) for operand in operands)
+        return {**fields, "operands": checked}
 
 
 class Contains(Leaf):
@@ -89,6 +109,16 @@ class Contains(Leaf):
     kind: Literal["contains"] = "contains"
     operand: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        operand = _constant(fields.get("node"), fields.get("operand"))
+        if not isinstance(operand, str):
+            raise ConditionError(
+                f"value({fields.get('node')!r}).contains() wants a text, not {operand!r}"
+            )
+        return {**fields, "operand": operand}
+
 
 class Predicate(Leaf):
     """A function of the upstream NodeValue decides; it is asked for unset nodes too."""
@@ -96,6 +126,14 @@ class Predicate(Leaf):
     kind: Literal["predicate"] = "predicate"
     function: FunctionField
     label: str | None = None
+
+    @model_validator(mode="after")
+    def _decides_at_once(self) -> Self:
+        if inspect.iscoroutinefunction(self.function.call):
+            raise ConditionError(
+                f"the predicate on {self.node!r} must be a plain def: conditions are not awaited"
+            )
+        return self
 
 
 class AllOf(Condition):
@@ -160,15 +198,11 @@ class ValueOf:
 
     def in_(self, operands: Sequence[object]) -> In:
         """The value is one of `operands`."""
-        if isinstance(operands, str) or not isinstance(operands, Sequence):
-            raise ConditionError(f"value({self._node!r}).in_() wants a list, not {operands!r}")
-        return In(node=self._node, operands=tuple(self._constant(item) for item in operands))
+        return In(node=self._node, operands=operands)
 
     def contains(self, operand: str) -> Contains:
         """The value is a text that contains `operand`."""
-        if not isinstance(operand, str):
-            raise ConditionError(f"value({self._node!r}).contains() wants a text, not {operand!r}")
-        return Contains(node=self._node, operand=str(self._constant(operand)))
+        return Contains(node=self._node, operand=operand)
 
     def __bool__(self) -> NoReturn:
         raise ConditionError(
@@ -185,25 +219,19 @@ class ValueOf:
         raise ConditionError(f"value({self._node!r}) cannot be iterated; it is a condition's part")
 
     def _compare(self, operator: Operator, operand: object) -> Compare:
-        constant = self._constant(operand)
-        if operator in ORDERINGS and not (
-            isinstance(constant, str) or jsonvalue.is_number(constant)
-        ):
-            raise ConditionError(
-                f"value({self._node!r}) {operator} {operand!r} has no order; "
-                f"compare with a number or a text"
-            )
-        return Compare(node=self._node, operator=operator, operand=constant)
+        return Compare(node=self._node, operator=operator, operand=operand)
 
-    def _constant(self, operand: object) -> JSON:
-        if isinstance(operand, ValueOf | Condition):
-            raise ConditionError(
-                f"value({self._node!r}) can be compared with a constant, not with another node"
-            )
-        try:
-            return jsonvalue.normalise(operand)
-        except InvalidValueError as error:
-            raise ConditionError(f"value({self._node!r}) is compared with what {error}") from None
+
+def _constant(node: object, operand: object) -> JSON:
+    """What a node's value is compared with, as JSON."""
+    if isinstance(operand, ValueOf | Condition):
+        raise ConditionError(
+            f"value({node!r}) can be compared with a constant, not with another node"
+        )
+    try:
+        return jsonvalue.normalise(operand)
+    except InvalidValueError as error:
+        raise ConditionError(f"value({node!r}) is compared with what {error}") from None
 
 
 def value(node: str) -> ValueOf:
@@ -267,6 +295,13 @@ def unblocked_when(
 
 def gate(gated_by: GatedBy) -> "AnyCondition":
     """One condition out of what `gated_by` may be: a name, a condition, or a list of both."""
+    condition = _gate(gated_by)
+    if _depth(condition) > MAX_NESTING:
+        raise ConditionError(f"a condition is nested more than {MAX_NESTING} levels deep")
+    return condition
+
+
+def _gate(gated_by: GatedBy) -> "AnyCondition":
     if isinstance(gated_by, str | Condition):
         return as_condition(gated_by)
     if isinstance(gated_by, Sequence):
@@ -291,6 +326,12 @@ def as_condition(item: object) -> "AnyCondition":
                 f"value({item._node!r}) alone says nothing; compare it, or use provided()"
             )
     raise ConditionError(f"{item!r} is neither a node's name nor a condition")
+
+
+def _depth(condition: Condition) -> int:
+    if isinstance(condition, AllOf | AnyOf):
+        return 1 + max(map(_depth, condition.conditions), default=0)
+    return 1 + _depth(condition.condition) if isinstance(condition, Not) else 1
 
 
 def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["AnyCondition", ...]:
@@ -333,128 +374,6 @@ def surely_set(condition: Condition, *, negated: bool = False) -> frozenset[str]
     if negated or isinstance(condition, Predicate) or not isinstance(condition, Leaf):
         return frozenset()
     return frozenset({condition.node})
-
-
-class Evaluation:
-    """Reads conditions against the values of one execution at one time.
-
-    `view` gives the NodeValue of any node of the graph. `failures` collects predicates that
-    raised: they count as not met, and somebody should say so.
-    """
-
-    __slots__ = ("_now", "_view", "failures")
-
-    def __init__(self, view: Callable[[str], NodeValue], now: datetime) -> None:
-        self._view = view
-        self._now = now
-        self.failures: list[tuple[Predicate, Exception]] = []
-
-    def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
-        """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
-        if isinstance(condition, AllOf):
-            return all(self.holds(item, keeping=keeping) for item in condition.conditions)
-        if isinstance(condition, AnyOf):
-            return any(self.holds(item, keeping=keeping) for item in condition.conditions)
-        if isinstance(condition, Not):
-            return self._negation_holds(condition.condition, keeping=keeping)
-        return self.leaf_holds(condition, keeping=keeping)
-
-    def _negation_holds(self, condition: Condition, *, keeping: bool) -> bool:
-        """Whether the negation of the condition holds.
-
-        A negated leaf on a tick means the same for staying as for starting: until the tick is due.
-        (In the original it starts while the tick lies ahead and may not stay: it runs for ever.)
-        """
-        if isinstance(condition, Not):
-            return self.holds(condition.condition, keeping=keeping)
-        if isinstance(condition, AllOf):
-            return any(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
-        if isinstance(condition, AnyOf):
-            return all(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
-        return not self.leaf_holds(condition)
-
-    def leaf_holds(self, condition: Condition, *, keeping: bool = False) -> bool:
-        """Whether a leaf holds."""
-        assert isinstance(condition, Leaf)
-        node = self._view(condition.node)
-        if isinstance(condition, Predicate):
-            if keeping and node.kind in TICKS:
-                return node.is_set
-            return self._asked(condition, node)
-        if not node.is_set:
-            return False
-        if node.kind in TICKS and (keeping or isinstance(condition, Provided)):
-            return keeping or self._is_due(node)
-        return _value_satisfies(condition, node.value)
-
-    def met(self, condition: Condition) -> dict[str, int]:
-        """The upstream nodes whose leaf is met now, each with its value's revision.
-
-        A negated leaf is met while what it negates does not hold.
-        """
-        found: dict[str, int] = {}
-        self._collect(condition, False, found)
-        return found
-
-    def _collect(self, condition: Condition, negated: bool, found: dict[str, int]) -> None:
-        if isinstance(condition, AllOf | AnyOf):
-            for item in condition.conditions:
-                self._collect(item, negated, found)
-        elif isinstance(condition, Not):
-            self._collect(condition.condition, not negated, found)
-        elif isinstance(condition, Leaf) and self.leaf_holds(condition) is not negated:
-            found[condition.node] = self._view(condition.node).revision
-
-    def _is_due(self, node: NodeValue) -> bool:
-        return jsonvalue.is_number(node.value) and 0 < node.value <= self._now.timestamp()
-
-    def _asked(self, condition: Predicate, node: NodeValue) -> bool:
-        try:
-            return bool(condition.function(node))
-        except Exception as error:
-            self.failures.append((condition, error))
-            return False
-
-
-def _value_satisfies(condition: Leaf, actual: JSON) -> bool:
-    match condition:
-        case Provided():
-            return True
-        case IsTrue():
-            return actual is True
-        case IsFalse():
-            return actual is False
-        case Compare(operator=operator, operand=operand):
-            return _compares(actual, operator, operand)
-        case In(operands=operands):
-            return any(jsonvalue.equal(actual, operand) for operand in operands)
-        case Contains(operand=part):
-            return isinstance(actual, str) and part in actual
-    raise AssertionError(condition)
-
-
-def _compares(actual: Any, operator: Operator, operand: Any) -> bool:
-    if operator == "==":
-        return jsonvalue.equal(actual, operand)
-    if operator == "!=":
-        return not jsonvalue.equal(actual, operand)
-    if not _same_order(actual, operand):
-        return False
-    match operator:
-        case "<":
-            return bool(actual < operand)
-        case "<=":
-            return bool(actual <= operand)
-        case ">":
-            return bool(actual > operand)
-        case ">=":
-            return bool(actual >= operand)
-
-
-def _same_order(actual: JSON, operand: JSON) -> bool:
-    if isinstance(operand, str):
-        return isinstance(actual, str)
-    return jsonvalue.is_number(actual)
 
 
 # --- printing ---------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from journey_async.core.change import Begun, Change, Outcome, Pruning
-from journey_async.core.conditions import Evaluation, Predicate
+from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
+from journey_async.core.conditions import Predicate
+from journey_async.core.evaluation import Evaluation
 from journey_async.core.graph import LAST_UPDATED_AT, SYSTEM_NAMES, Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
@@ -54,6 +55,8 @@ class Draft:
         self.everything = False
         # The command could not be followed here; another process must look at once.
         self.needs_attention = False
+        # Attempts that ended badly, by node: an outcome, if they turn out to have been the last.
+        self.ended_badly: dict[str, Literal["error", "timeout"]] = {}
         self._base = state
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
@@ -125,6 +128,7 @@ class Draft:
     def _values_changed(self) -> None:
         self.values_revision = self.revision
         self.values_at = self.now
+        self.changed.add(LAST_UPDATED_AT)
 
     def put(self, computation: Computation) -> Computation:
         """The computation is new, or is now like this; it is the newest of its node."""
@@ -159,6 +163,13 @@ class Draft:
         """Predicates of the step's gate raised: to be logged."""
         self._failures += [(step, predicate, error) for predicate, error in evaluation.failures]
         evaluation.failures.clear()
+
+    def _came_of_it(self, node: str, outcome: Outcome) -> bool:
+        """Whether an outcome is one: what the same change cleared again was not saved."""
+        if not isinstance(outcome, Saved):
+            return True
+        value = self.values.get(node)
+        return value is not None and value.is_set and value.revision == outcome.revision
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -198,7 +209,7 @@ class Draft:
             values=frozenset(self._touched_values),
             computations=self._touched,
             begun=tuple(Begun(self.newest[node], state) for node in self._to_run),
-            outcomes=tuple(self._outcomes),
+            outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != base.wake_at,
             slot=self.slot if self.archived_at is None else None,

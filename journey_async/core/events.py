@@ -20,6 +20,7 @@ from journey_async.errors import ExecutionArchivedError
 
 MAX_ERROR = 1000  # characters of an error that are kept
 MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
+LEFT_THE_GRAPH = "the node left the graph"
 MAX_ITERATIONS_REACHED = "max_iterations_reached"
 
 
@@ -46,7 +47,6 @@ def set_values(draft: Draft, command: c.SetValues) -> None:
     if not differing:
         return
     revision = draft.inputs_revision = draft.bump()
-    draft.changed.add("last_updated_at")
     for name, value in differing.items():
         draft.set_value(name, value, metadata=command.metadata)
         draft.outcome(name, Saved(value, revision))
@@ -59,7 +59,6 @@ def unset_values(draft: Draft, command: c.UnsetValues) -> None:
     if not present:
         return
     draft.inputs_revision = draft.bump()
-    draft.changed.add("last_updated_at")
     for name in present:
         draft.clear_value(name)
 
@@ -71,7 +70,7 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
         return
     step = draft.graph.steps.get(computation.node)
     if step is None:  # the node left the graph: nobody wants the result
-        _end(draft, computation, ComputationState.ABANDONED, error="the node left the graph")
+        _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
         return
     revision = draft.bump()
     finished = replace(
@@ -103,7 +102,7 @@ def fail(draft: Draft, command: c.Fail) -> None:
         error=command.error,
         permanent=command.permanent,
     )
-    _report_exhaustion(draft, computation.node, "error")
+    draft.ended_badly[computation.node] = "error"
 
 
 def abandon(draft: Draft, command: c.Abandon) -> None:
@@ -112,7 +111,7 @@ def abandon(draft: Draft, command: c.Abandon) -> None:
     if computation is None:
         return
     _end(draft, computation, ComputationState.ABANDONED, error=command.error)
-    _report_exhaustion(draft, computation.node, "timeout")
+    draft.ended_badly[computation.node] = "timeout"
 
 
 def release(draft: Draft, command: c.Release) -> None:
@@ -134,7 +133,10 @@ def release(draft: Draft, command: c.Release) -> None:
                 error=f"the process that ran it died, {MAX_DEATHS} times in a row",
                 permanent=True,
             )
-            _report_exhaustion(draft, computation.node, "error")
+            draft.ended_badly[computation.node] = "error"
+            continue
+        if computation.node not in draft.graph.steps:
+            _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
             continue
         draft.put(
             replace(
@@ -212,6 +214,14 @@ def is_exhausted(step: Step, computation: Computation) -> bool:
     return computation.permanent or computation.attempt >= step.retry.max_attempts
 
 
+def report_exhaustion(draft: Draft) -> None:
+    """Report the attempts that ended badly and were the last: nothing has followed from them."""
+    for node, kind in draft.ended_badly.items():
+        step, newest = draft.graph.steps.get(node), draft.newest[node]
+        if step is not None and newest.state in UNSUCCESSFUL and is_exhausted(step, newest):
+            draft.outcome(node, SaveFailed(newest.error or kind, kind))
+
+
 def prune(draft: Draft, step: Step, finished: Computation) -> None:
     """Ask for the deletion of successes beyond what the node, or else the graph, keeps."""
     latest = step.keep_latest_computations or draft.graph.keep_latest_computations
@@ -266,14 +276,6 @@ def _end(
     ended = _ended(draft, computation, state)
     draft.put(replace(ended, error=error[:MAX_ERROR], permanent=permanent))
     draft.ended.add(computation.node)
-
-
-def _report_exhaustion(draft: Draft, node: str, kind: str) -> None:
-    step = draft.graph.steps.get(node)
-    newest = draft.newest[node]
-    if step is not None and is_exhausted(step, newest):
-        reason = newest.error or kind
-        draft.outcome(node, SaveFailed(reason, "timeout" if kind == "timeout" else "error"))
 
 
 def _differs(draft: Draft, name: str, value: JSON) -> bool:

@@ -1,6 +1,7 @@
 """A graph: named and versioned nodes, validated as a whole when it is built."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -8,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from journey_async.core import jsonvalue, mermaid
+from journey_async.core import mermaid
 from journey_async.core.binding import Binding, bind
 from journey_async.core.conditions import leaves
 from journey_async.core.functions import FunctionField
@@ -95,8 +96,8 @@ class Graph(Model):
         for item in given:
             if not isinstance(item, Node | Mapping):
                 raise ValueError(f"must be a list of nodes, and {item!r:.80} is none")
-        described = [_name_of(item) for item in given[: len(SYSTEM_NODES)]]
-        complete = described == [node.name for node in SYSTEM_NODES]
+        first = given[: len(SYSTEM_NODES)]
+        complete = len(first) == len(SYSTEM_NODES) and all(map(_is_system, first, SYSTEM_NODES))
         return tuple(given) if complete else (*SYSTEM_NODES, *given)
 
     @model_validator(mode="after")
@@ -178,7 +179,7 @@ class Graph(Model):
             ]
             for node in sorted(self.nodes, key=lambda node: node.name)
         ]
-        text = jsonvalue.encode(jsonvalue.normalise(described))
+        text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
@@ -285,8 +286,9 @@ class Graph(Model):
             )
 
 
-def _name_of(item: object) -> object:
-    return item.get("name") if isinstance(item, Mapping) else getattr(item, "name", None)
+def _is_system(item: object, node: InputNode) -> bool:
+    """Whether the item is the system node itself, or its description."""
+    return item is node or item == node.model_dump(mode="json")
 
 
 def _cycle(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
@@ -318,3 +320,5 @@ def described_graph(definition: Mapping[str, Any]) -> Graph:
         return Graph.model_validate(definition)
     except ValidationError as error:
         raise GraphError(explained("Graph", definition.get("name"), error)) from None
+    except TypeError as error:
+        raise GraphError(f"this definition of a graph lacks something: {error}") from None

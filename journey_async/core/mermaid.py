@@ -23,12 +23,14 @@ from journey_async.core.values import TICKS, NodeKind
 if TYPE_CHECKING:
     from journey_async.core.graph import Graph
 
+RESERVED = frozenset({"end", "graph", "subgraph", "class", "classdef", "click", "style", "default"})
+ESCAPES = {"#": "#35;", "&": "#amp;", '"': "#quot;", "|": "#124;", "<": "#lt;", "\n": " "}
 DEFAULT_STYLE = "fill:#f8f9fa,stroke:#495057,stroke-width:2px,color:#000000"
 
 
 def of_graph(graph: "Graph") -> str:
     """The graph: a box a node, an arrow a condition, with a caption where it is not `provided`."""
-    ids = ",".join(node_id(node.name) for node in graph.nodes)
+    ids = ",".join(node_ids(graph).values())
     return "\n".join(
         [
             *structure(graph, f"'{graph.name}', version {graph.version}", _label),
@@ -43,20 +45,34 @@ def of_graph(graph: "Graph") -> str:
 
 
 def structure(graph: "Graph", title: str, label: Callable[[Node], str]) -> list[str]:
-    """The lines of a diagram up to its styling; `label` draws a node."""
+    """The lines of a diagram up to its styling; `label` draws a node's box."""
+    ids = node_ids(graph)
     lines = ["graph TD", "    %% Graph", f'    subgraph Graph["🧩 {_escaped(title)}"]']
-    lines += [f"        {label(node)}" for node in graph.nodes]
+    lines += [f"        {ids[node.name]}{label(node)}" for node in graph.nodes]
     edges = [
-        edge for step in graph.steps.values() for edge in _edges(step.name, step.gated_by, False)
+        f"{ids[upstream]} {arrow} {ids[step.name]}"
+        for step in graph.steps.values()
+        for upstream, arrow in _arrows(step.gated_by, False)
     ]
     if edges:
         lines += ["", *(f"        {edge}" for edge in edges)]
     return [*lines, "    end"]
 
 
-def node_id(name: str) -> str:
-    """A node's name as a Mermaid id."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+def node_ids(graph: "Graph") -> dict[str, str]:
+    """A Mermaid id for each node: its name where that can be one, and no two alike."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for node in graph.nodes:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", node.name)
+        candidate = f"{plain}_" if plain.lower() in RESERVED else plain
+        number = 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{plain}_{number}"
+        found[node.name] = candidate
+        taken.add(candidate)
+    return found
 
 
 def node_text(node: Node) -> str:
@@ -83,21 +99,20 @@ def node_text(node: Node) -> str:
 def _label(node: Node) -> str:
     text = node_text(node)
     if node.kind is NodeKind.INPUT:
-        plain = re.fullmatch(r"\w+", text, re.ASCII)
-        return f"{node_id(node.name)}[{text}]" if plain else f'{node_id(node.name)}["{text}"]'
-    return f'{node_id(node.name)}[["{text}"]]'
+        return f"[{text}]" if re.fullmatch(r"\w+", text, re.ASCII) else f'["{text}"]'
+    return f'[["{text}"]]'
 
 
-def _edges(step: str, condition: Condition, negated: bool) -> Iterator[str]:
+def _arrows(condition: Condition, negated: bool) -> Iterator[tuple[str, str]]:
+    """The upstream node and the arrow of each leaf, in the order of writing."""
     if isinstance(condition, AllOf | AnyOf):
         for item in condition.conditions:
-            yield from _edges(step, item, negated)
+            yield from _arrows(item, negated)
     elif isinstance(condition, Not):
-        yield from _edges(step, condition.condition, not negated)
+        yield from _arrows(condition.condition, not negated)
     elif isinstance(condition, Leaf):
         caption = _caption(condition, negated)
-        arrow = f"--> |{_escaped(caption)}|" if caption else "--> "
-        yield f"{node_id(condition.node)} {arrow} {node_id(step)}"
+        yield condition.node, f"--> |{_quoted(caption)}|" if caption else "--> "
 
 
 def _caption(leaf: Leaf, negated: bool) -> str:
@@ -113,7 +128,12 @@ def _caption(leaf: Leaf, negated: bool) -> str:
     return f"not {caption}" if negated else caption
 
 
+def _quoted(caption: str) -> str:
+    escaped = _escaped(caption)
+    return f'"{escaped}"' if re.search(r"[\[\](){}#;]", escaped) else escaped
+
+
 def _escaped(text: str) -> str:
-    return (
-        text.replace("&", "#amp;").replace('"', "#quot;").replace("|", "#124;").replace("\n", " ")
-    )
+    for character, code in ESCAPES.items():
+        text = text.replace(character, code)
+    return text

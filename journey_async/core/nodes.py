@@ -2,28 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from journey_async.core.conditions import AnyCondition, GatedBy, gate
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.model import Model
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.types import ANY, TypeField
+from journey_async.core.types import ANY, TypeField, as_type
 from journey_async.core.values import NodeKind
-from journey_async.errors import InvalidNodeError, MutationTargetError
+from journey_async.errors import GraphError, InvalidNodeError, MutationTargetError
 
 MAX_NAME = 200
+TEN_YEARS = 10 * 365 * 86400.0
 
-KeepLatest: TypeAlias = Annotated[int, Field(ge=1)] | Literal["all"] | None
+KeepLatest: TypeAlias = Annotated[int, Field(ge=1, strict=True)] | Literal["all"] | None
 
 
 class Node(Model):
     """What every node has: a name, and perhaps a callback for its outcomes."""
 
-    name: str = Field(min_length=1, max_length=MAX_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME, strict=True)
     on_save: FunctionField | None = None
 
     # Whether the value is cleared when the gate no longer holds.
@@ -54,20 +55,25 @@ class InputNode(Node):
     kind: Literal[NodeKind.INPUT] = NodeKind.INPUT
     type: TypeField = ANY
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _as_type(cls, given: Any, info: ValidationInfo) -> Any:
+        return _naming(info, lambda: as_type(given))
+
 
 class Step(Node):
     """A node that computes itself once its gate holds."""
 
     gated_by: AnyCondition
     retry: Retry = Retry()
-    abandon_after_seconds: float = Field(default=60.0, gt=0, le=10 * 365 * 86400)
+    abandon_after_seconds: float = Field(default=60.0, gt=0, le=TEN_YEARS, strict=True)
     keep_latest_computations: KeepLatest = None
-    keep_oldest_computations: int = Field(default=10, ge=1)
+    keep_oldest_computations: int = Field(default=10, ge=1, strict=True)
 
     @field_validator("gated_by", mode="before")
     @classmethod
-    def _as_gate(cls, given: Any) -> Any:
-        return given if isinstance(given, Mapping) else gate(given)
+    def _as_gate(cls, given: Any, info: ValidationInfo) -> Any:
+        return given if isinstance(given, Mapping) else _naming(info, lambda: gate(given))
 
 
 class ComputeNode(Step):
@@ -101,7 +107,7 @@ class HistorianNode(Step):
     """Records every change of its upstream nodes, newest first."""
 
     kind: Literal[NodeKind.HISTORIAN] = NodeKind.HISTORIAN
-    max_entries: int | None = Field(default=1000, ge=1)
+    max_entries: int | None = Field(default=1000, ge=1, strict=True)
 
 
 class ArchiveNode(Step):
@@ -110,19 +116,31 @@ class ArchiveNode(Step):
     kind: Literal[NodeKind.ARCHIVE] = NodeKind.ARCHIVE
 
 
-class TickOnceNode(Step):
+class Tick(Step):
+    """Becomes provided at a time, which a function or a schedule tells."""
+
+    function: FunctionField | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.function is None) is (getattr(self, "schedule", None) is None):
+            raise InvalidNodeError(
+                f"tick {self.name!r} needs a function or a schedule, one of them", node=self.name
+            )
+        return self
+
+
+class TickOnceNode(Tick):
     """Computes a time at which what waits for it is unblocked."""
 
     kind: Literal[NodeKind.TICK_ONCE] = NodeKind.TICK_ONCE
-    function: FunctionField | None = None
     schedule: Cron | None = None
 
 
-class TickRecurringNode(Step):
+class TickRecurringNode(Tick):
     """Computes a time, and after it has come the next one."""
 
     kind: Literal[NodeKind.TICK_RECURRING] = NodeKind.TICK_RECURRING
-    function: FunctionField | None = None
     schedule: Annotated[Cron | Every, Field(discriminator="kind")] | None = None
 
 
@@ -131,7 +149,7 @@ class LoopNode(Step):
 
     kind: Literal[NodeKind.LOOP] = NodeKind.LOOP
     function: FunctionField
-    max_iterations: int = Field(ge=1)
+    max_iterations: int = Field(ge=1, strict=True)
     clearable: ClassVar[bool] = True
 
 
@@ -148,6 +166,15 @@ AnyNode: TypeAlias = Annotated[
 ]
 
 
+def _naming(info: ValidationInfo, build: Callable[[], Any]) -> Any:
+    """Build a part of a node; what is wrong with the part is wrong with the node."""
+    name = info.data.get("name")
+    try:
+        return build()
+    except GraphError as error:
+        raise InvalidNodeError(f"node {name!r}: {error}", node=name) from None
+
+
 def function_of(node: Node) -> Function | None:
     """The user's function of a node, where it has one."""
     function: Function | None = getattr(node, "function", None)
@@ -161,7 +188,11 @@ def input_node(
     name: str, *, type: Any = Any, on_save: Callable[..., Any] | None = None
 ) -> InputNode:
     """A value that callers set; with a `type`, validated strictly by pydantic in JSON mode."""
-    return InputNode(name=name, type=type, on_save=on_save)
+    if isinstance(type, str):
+        raise InvalidNodeError(
+            f"the type of node {name!r} is a text; give the type itself", node=name
+        )
+    return InputNode(name=name, type=type, on_save=_callback(name, on_save))
 
 
 def compute(name: str, gated_by: GatedBy, f: Callable[..., Any], **step: Any) -> ComputeNode:
@@ -170,7 +201,9 @@ def compute(name: str, gated_by: GatedBy, f: Callable[..., Any], **step: Any) ->
     `step`: retry, abandon_after_seconds, on_save, keep_latest_computations,
     keep_oldest_computations; the same for every node that computes itself.
     """
-    return ComputeNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+    return ComputeNode(
+        name=name, gated_by=gated_by, function=_callable(name, f), **_checked(name, step)
+    )
 
 
 def mutate(
@@ -198,7 +231,7 @@ def mutate(
         function=_callable(name, f),
         mutates=targets,
         update_revision_on_change=update_revision_on_change,
-        **step,
+        **_checked(name, step),
     )
 
 
@@ -206,12 +239,14 @@ def historian(
     name: str, gated_by: GatedBy, *, max_entries: int | None = 1000, **step: Any
 ) -> HistorianNode:
     """A node that keeps the history of its upstream nodes; `max_entries=None`: without limit."""
-    return HistorianNode(name=name, gated_by=gated_by, max_entries=max_entries, **step)
+    return HistorianNode(
+        name=name, gated_by=gated_by, max_entries=max_entries, **_checked(name, step)
+    )
 
 
 def archive(name: str, gated_by: GatedBy, **step: Any) -> ArchiveNode:
     """A node that archives its execution once `gated_by` holds."""
-    return ArchiveNode(name=name, gated_by=gated_by, **step)
+    return ArchiveNode(name=name, gated_by=gated_by, **_checked(name, step))
 
 
 def tick_once(
@@ -223,10 +258,12 @@ def tick_once(
     fire"; in its place `cron(…)` fires at the next time of a cron expression.
     """
     if isinstance(f, Cron):
-        return TickOnceNode(name=name, gated_by=gated_by, schedule=f, **step)
+        return TickOnceNode(name=name, gated_by=gated_by, schedule=f, **_checked(name, step))
     if isinstance(f, Every):
         raise InvalidNodeError(f"tick_once {name!r} fires once: every() is for tick_recurring")
-    return TickOnceNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+    return TickOnceNode(
+        name=name, gated_by=gated_by, function=_callable(name, f), **_checked(name, step)
+    )
 
 
 def tick_recurring(
@@ -239,8 +276,10 @@ def tick_recurring(
     if isinstance(f, timedelta):
         f = Every(interval=f)
     if isinstance(f, Cron | Every):
-        return TickRecurringNode(name=name, gated_by=gated_by, schedule=f, **step)
-    return TickRecurringNode(name=name, gated_by=gated_by, function=_callable(name, f), **step)
+        return TickRecurringNode(name=name, gated_by=gated_by, schedule=f, **_checked(name, step))
+    return TickRecurringNode(
+        name=name, gated_by=gated_by, function=_callable(name, f), **_checked(name, step)
+    )
 
 
 def loop(
@@ -256,8 +295,20 @@ def loop(
         gated_by=gated_by,
         function=_callable(name, f),
         max_iterations=max_iterations,
-        **step,
+        **_checked(name, step),
     )
+
+
+def _checked(name: str, step: dict[str, Any]) -> dict[str, Any]:
+    """The options of a step, where what only a description may hold is refused."""
+    _callback(name, step.get("on_save"))
+    return step
+
+
+def _callback(name: str, on_save: object) -> Any:
+    if on_save is not None and not callable(on_save):
+        raise InvalidNodeError(f"on_save of node {name!r} cannot be called: {on_save!r}", node=name)
+    return on_save
 
 
 def _callable(name: str, f: object) -> Callable[..., Any]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from journey_async.core import jsonvalue
 from journey_async.core.draft import Draft
+from journey_async.core.evaluation import tick_time
 from journey_async.core.events import is_exhausted
 from journey_async.core.nodes import HistorianNode, LoopNode, Step
 from journey_async.core.values import (
@@ -14,7 +14,6 @@ from journey_async.core.values import (
     Computation,
     ComputationState,
     NodeKind,
-    NodeValue,
 )
 
 # A recurring tick whose time lies in the past when it is computed would run without pause.
@@ -31,20 +30,23 @@ def reconsider(draft: Draft, name: str) -> None:
     if newest is not None and newest.state is ComputationState.AVAILABLE:
         if not evaluation.holds(step.gated_by, keeping=True):
             draft.put(replace(newest, state=ComputationState.CANCELLED, due_at=None))
-        elif is_stale(draft, newest, met := evaluation.met(step.gated_by)):
+        elif _is_new_to(draft, step, newest, met := evaluation.met(step.gated_by)):
             draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
-    elif evaluation.holds(step.gated_by, keeping=_is_unfinished(step, newest)):
-        planned = _planned(draft, step, newest, evaluation.met(step.gated_by))
-        if planned is not None:
-            draft.put(planned)
+    else:
+        met = evaluation.met(step.gated_by)
+        unfinished = newest is not None and _is_unfinished(draft, step, newest, met)
+        if evaluation.holds(step.gated_by, keeping=unfinished):
+            planned = _planned(draft, step, newest, met)
+            if planned is not None:
+                draft.put(planned)
     draft.note_failures(name, evaluation)
 
 
 def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> bool:
     """Whether what is met now differs from what the computation has seen, or was queued for.
 
-    A condition that is no longer met is a difference too, unless it is on a tick that is still
-    set: that one has fired and moved on.
+    A condition that is no longer met is a difference too, unless it is on a tick that has fired
+    and moved on.
     """
     seen = computation.computed_with
     if any(seen.get(node) != revision for node, revision in met.items()):
@@ -92,20 +94,6 @@ def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
     )
 
 
-def tick_time(value: NodeValue) -> datetime | None:
-    """The time of a tick that is set to one."""
-    seconds = value.value
-    if not value.is_set or not jsonvalue.is_number(seconds) or seconds <= 0:
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def attention_times(draft: Draft, name: str) -> list[datetime]:
-    """When a tick needs attention: at its time, if that lies ahead."""
-    time = tick_time(draft.value_of(name))
-    return [time] if time is not None and time > draft.now else []
-
-
 def _planned(
     draft: Draft, step: Step, newest: Computation | None, met: Mapping[str, int]
 ) -> Computation | None:
@@ -113,8 +101,7 @@ def _planned(
     if newest is None:
         return _fresh(draft, step, met, number=1)
     number = newest.number + 1
-    stale = is_stale(draft, newest, met)
-    if stale or _cleared_since(draft, step, newest):
+    if _is_new_to(draft, step, newest, met):
         return _fresh(draft, step, met, number=number)
     if newest.state is ComputationState.CANCELLED:
         return _again(draft, newest, due_at=draft.now)
@@ -123,13 +110,12 @@ def _planned(
             return None
         delay = step.retry.delay(newest.attempt, draft.env.chance())
         ended = newest.completed_at or draft.now
-        return replace(
-            _again(draft, newest, due_at=ended + timedelta(seconds=delay)),
-            attempt=newest.attempt + 1,
-        )
+        again = _again(draft, newest, due_at=ended + timedelta(seconds=delay))
+        return replace(again, attempt=newest.attempt + 1, deaths=0)
     if _goes_on(step, newest):
         iteration = (newest.iteration or 1) + 1
-        return replace(_again(draft, newest, due_at=draft.now), iteration=iteration, attempt=1)
+        again = _again(draft, newest, due_at=draft.now)
+        return replace(again, iteration=iteration, attempt=1, deaths=0)
     if step.kind is NodeKind.TICK_RECURRING:
         time = tick_time(draft.value_of(step.name))
         if time is not None and time <= draft.now:
@@ -188,12 +174,27 @@ def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computatio
     )
 
 
-def _is_unfinished(step: Step, newest: Computation | None) -> bool:
+def _is_unfinished(draft: Draft, step: Step, newest: Computation, met: Mapping[str, int]) -> bool:
     """Whether a run has begun that is still to be brought to its end.
 
     It goes on even though the tick that unblocked it has moved on to its next time.
     """
-    return newest is not None and (newest.state in UNSUCCESSFUL or _goes_on(step, newest))
+    goes_on = _goes_on(step, newest) or (
+        newest.state in UNSUCCESSFUL and not is_exhausted(step, newest)
+    )
+    return goes_on and not _is_new_to(draft, step, newest, met)
+
+
+def _is_new_to(draft: Draft, step: Step, newest: Computation, met: Mapping[str, int]) -> bool:
+    """Whether the newest computation says nothing about the inputs as they are now.
+
+    So it is if they differ, if its result was cleared since, or if it is of another kind of node.
+    """
+    return (
+        newest.kind is not step.kind
+        or is_stale(draft, newest, met)
+        or _cleared_since(draft, step, newest)
+    )
 
 
 def _goes_on(step: Step, newest: Computation) -> bool:
@@ -215,7 +216,11 @@ def _cleared_since(draft: Draft, step: Step, newest: Computation) -> bool:
 
 
 def _moved_on(draft: Draft, node: str) -> bool:
+    """Whether the node is a tick that has fired: its time now is another, to come, or none."""
     if node not in draft.graph.by_name:
         return False
     value = draft.value_of(node)
-    return value.kind in TICKS and value.is_set
+    if value.kind not in TICKS or not value.is_set:
+        return False
+    time = tick_time(value)
+    return time is None or time > draft.now

@@ -1,5 +1,6 @@
 """What a state says about a node: is it settled, has it failed, how is it shown."""
 
+from journey_async.core.alarm import wants_attention
 from journey_async.core.events import is_exhausted, ran_out
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
@@ -23,9 +24,9 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
     """Whether nothing of the node, or upstream of it, is queued or running.
 
     A tick that lies ahead is neither. An execution that somebody wrote who could not settle it
-    is not settled; nor is one whose time has come and was not attended to.
+    is not settled.
     """
-    return not any(
+    return not wants_attention(graph, state) and not any(
         (newest := state.newest.get(name)) is not None and newest.state in ACTIVE
         for name in (node, *graph.ancestors(node))
     )
@@ -47,9 +48,11 @@ def shown_state(state: State, node: str) -> str:
     all; what is available is shown as `not_set` too.
     """
     newest = state.newest.get(node)
-    if newest is None or newest.state in (ComputationState.AVAILABLE, ComputationState.CANCELLED):
-        return NOT_SET_STATE
     value = state.values.get(node)
+    if newest is None or newest.state is ComputationState.AVAILABLE:
+        return NOT_SET_STATE
+    if newest.state is ComputationState.CANCELLED:  # what ran before it may still be seen
+        return ComputationState.SUCCESS if value and value.is_set else NOT_SET_STATE
     cleared = (
         value is not None
         and not value.is_set

@@ -10,6 +10,9 @@ from pydantic import field_validator
 from journey_async.core.model import Model
 from journey_async.errors import InvalidNodeError
 
+FIELDS = 5  # minute, hour, day of the month, month, day of the week
+LONGEST = timedelta(days=36500)
+
 
 class Cron(Model):
     """A cron expression of five fields, read in an IANA time zone."""
@@ -30,6 +33,8 @@ class Cron(Model):
     @field_validator("expression")
     @classmethod
     def _readable(cls, expression: str) -> str:
+        if len(expression.split()) != FIELDS:
+            raise ValueError(f"{expression!r} is no cron expression: it needs {FIELDS} fields")
         _cronsim()(expression, datetime(2000, 1, 1, tzinfo=UTC))
         return expression
 
@@ -48,8 +53,8 @@ class Every(Model):
     @field_validator("interval")
     @classmethod
     def _positive(cls, interval: timedelta) -> timedelta:
-        if interval <= timedelta(0):
-            raise ValueError("must be longer than nothing")
+        if not timedelta(0) < interval <= LONGEST:
+            raise ValueError(f"must be longer than nothing, and at most {LONGEST.days} days")
         return interval
 
     def next_after(self, now: datetime, previous: datetime | None) -> datetime:

@@ -15,5 +15,7 @@ class NotSet(Enum):
     def __repr__(self) -> str:
         return "NOT_SET"
 
+    __str__ = __repr__
+
 
 NOT_SET: Final = NotSet.NOT_SET

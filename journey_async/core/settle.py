@@ -20,11 +20,12 @@ from typing import assert_never
 
 from journey_async.core import commands as c
 from journey_async.core import events
+from journey_async.core.alarm import queue_times, tick_times, wants_attention
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change
 from journey_async.core.draft import Draft, Env
 from journey_async.core.graph import Graph
-from journey_async.core.queueing import attention_times, begin, reconsider
+from journey_async.core.queueing import begin, reconsider
 from journey_async.core.state import State
 
 __all__ = ["Env", "settle"]
@@ -33,13 +34,16 @@ __all__ = ["Env", "settle"]
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
     """Everything that is to be written because of a command."""
     draft = Draft(graph, state, env)
-    # What has been due for attention is attended to by whoever comes first.
-    draft.everything = state.wake_at is not None and state.wake_at <= env.now
+    # What is due for attention, or was set by somebody who could not settle, is attended to by
+    # whoever comes first.
+    is_due = state.wake_at is not None and state.wake_at <= env.now
+    draft.everything = is_due or wants_attention(graph, state)
     _apply(draft, command)
     if draft.archived_at is None and not graph.is_opaque:
         _follow(draft)
     elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
         draft.needs_attention = True
+    events.report_exhaustion(draft)
     return draft.finish(_wake_at(draft))
 
 
@@ -127,7 +131,6 @@ def _wake_at(draft: Draft) -> datetime | None:
         return None
     if draft.needs_attention:
         return draft.now
-    times = [due for node in draft.queued if (due := draft.newest[node].due_at) is not None]
-    for name in draft.graph.ticks:
-        times += attention_times(draft, name)
+    times = queue_times(draft.newest, draft.queued)
+    times += [time for time in tick_times(draft.graph, draft.value_of) if time > draft.now]
     return min(times, default=None)

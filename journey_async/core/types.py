@@ -1,11 +1,12 @@
 """The type of an input node: validates what is set, parses what is read."""
 
+import re
 from typing import Annotated, Any, TypeAlias, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PydanticUserError, TypeAdapter
 from pydantic import ValidationError as PydanticError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticSerializationError, core_schema, to_jsonable_python
+from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
 from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
@@ -47,14 +48,17 @@ class NodeType:
         if self._adapter is None:
             return jsonvalue.normalise(value)
         try:
-            plain = value if isinstance(value, str | int | None) else to_jsonable_python(value)
+            plain = to_jsonable_python(value, by_alias=True, round_trip=True)
             text = jsonvalue.encode(jsonvalue.normalise(plain))
             parsed = self._adapter.validate_json(text, strict=True)
-            return jsonvalue.normalise(self._adapter.dump_python(parsed, mode="json"))
+            dumped = self._adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
+            return jsonvalue.normalise(dumped)
+        except InvalidValueError:
+            raise
         except PydanticError as error:
             reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
             raise InvalidValueError(f"is not of the type {self.name}: {reasons}") from None
-        except PydanticSerializationError as error:
+        except (ValueError, TypeError) as error:  # what cannot be brought into JSON
             raise InvalidValueError(f"is not of the type {self.name}: {error}") from None
 
     def parse(self, value: JSON) -> Any:
@@ -87,7 +91,7 @@ class _TypeSchema:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            _as_type,
+            as_type,
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda node_type: node_type.name, return_schema=core_schema.str_schema()
             ),
@@ -100,7 +104,7 @@ class _TypeSchema:
         return {"type": "string", "description": "the name of a type"}
 
 
-def _as_type(given: Any) -> NodeType:
+def as_type(given: Any) -> NodeType:
     if isinstance(given, NodeType):
         return given
     if isinstance(given, str):  # from a description: the name alone
@@ -116,7 +120,8 @@ def _name_of(annotation: Any) -> str:
             if module == "builtins"
             else f"{module}.{annotation.__qualname__}"
         )
-    return str(annotation).replace("typing.", "")
+    # an address in memory is another one in each process
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(annotation).replace("typing.", ""))
 
 
 TypeField: TypeAlias = Annotated[NodeType, _TypeSchema]

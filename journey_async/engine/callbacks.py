@@ -2,8 +2,10 @@
 
 import asyncio
 import inspect
+from dataclasses import replace
 
-from journey_async.core.change import Change, Outcome
+from journey_async.core import jsonvalue
+from journey_async.core.change import Change, Outcome, Saved
 from journey_async.core.functions import Function
 from journey_async.core.graph import Graph
 from journey_async.engine.tasks import Tasks, log
@@ -33,11 +35,14 @@ class Callbacks:
 
 async def _call(functions: list[Function], execution_id: str, node: str, outcome: Outcome) -> None:
     for function in functions:
+        result = outcome
+        if isinstance(outcome, Saved):  # a copy, for whoever gets it may change it
+            result = replace(outcome, value=jsonvalue.copied(outcome.value))
         try:
             if inspect.iscoroutinefunction(function.call):
-                await function(execution_id, node, outcome)
+                await function(execution_id, node, result)
             else:
-                returned = await asyncio.to_thread(function, execution_id, node, outcome)
+                returned = await asyncio.to_thread(function, execution_id, node, result)
                 if inspect.isawaitable(returned):
                     await returned
         except Exception:

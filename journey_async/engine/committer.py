@@ -14,10 +14,10 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Evolve, Start
+from journey_async.core.commands import Command, Evolve, Start, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.settle import Env, settle
 from journey_async.core.state import State
@@ -38,6 +38,7 @@ from journey_async.store.store import Store
 
 FLIGHTS = 2  # batches at the database at once
 MAX_BATCH = 200  # executions in a batch
+LOCKING = 2  # executions whose row lock is waited for at once, each with a connection
 MAX_CONFLICTS = 3  # lost swaps in a row before the row is locked
 LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what waits
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
@@ -80,6 +81,7 @@ class Decision:
 
     requests: list[Request]
     change: Change
+    reserved: int = 0
     answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
 
 
@@ -110,6 +112,7 @@ class Committer:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._locking = asyncio.Semaphore(LOCKING)
         self._tasks = Tasks("committer")
 
     def start(self) -> None:
@@ -178,15 +181,40 @@ class Committer:
             except DatabaseUnavailable as error:
                 self._put_off(batch, error)
                 pause = min(max(pause * 2, 0.02), MAX_PAUSE)
-            except Exception as error:
-                log.exception("a batch could not be written")
-                for requests in batch.values():
-                    _refuse(requests, error)
+            except BaseException as error:
+                self._fail(batch, error)
             finally:
                 self._in_flight.difference_update(batch)
                 self._work.set()
             if pause:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
+
+    async def _commit_apart(self, execution_id: str, requests: list[Request]) -> None:
+        """Commit under the row lock beside the flights: whoever holds the row may take long."""
+        batch = {execution_id: requests}
+        try:
+            async with self._locking:
+                await self._commit_locked(execution_id, requests)
+        except DatabaseUnavailable as error:
+            self._put_off(batch, error)
+            await asyncio.sleep(MAX_PAUSE * random.uniform(0.5, 1))
+        except BaseException as error:
+            self._fail(batch, error)
+        finally:
+            self._in_flight.discard(execution_id)
+            self._work.set()
+
+    def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
+        """Nothing can be done about it: tell those who wait."""
+        if isinstance(error, Exception):
+            log.error("a batch could not be written", exc_info=error)
+            told = error
+        else:
+            told = DatabaseUnavailable("Journey was closed while it was writing this")
+        for requests in batch.values():
+            _refuse(requests, told)
+        if not isinstance(error, Exception):
+            raise error
 
     def _take(self) -> dict[str, list[Request]]:
         batch: dict[str, list[Request]] = {}
@@ -205,12 +233,14 @@ class Committer:
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
         states = await self._states(batch)
         decisions: list[Decision] = []
-        for execution_id, requests in batch.items():
+        for execution_id, requests in list(batch.items()):
             state = states.get(execution_id)
             if state is None:
                 _refuse(requests, ExecutionNotFound(execution_id))
             elif max(request.conflicts for request in requests) >= MAX_CONFLICTS:
-                await self._commit_locked(execution_id, requests)
+                del batch[execution_id]  # in flight still, but not with these
+                work = self._commit_apart(execution_id, requests)
+                self._tasks.spawn(work, f"locks {execution_id}")
             elif (decision := self._decide(state, requests)) is not None:
                 decisions.append(decision)
         await self._write(decisions)
@@ -231,8 +261,14 @@ class Committer:
             loaded = await self._store.load(missing)
             for execution_id in missing:
                 await self._take_in(execution_id, loaded.get(execution_id), batch, states)
-        for state in states.values():
-            await self._registry.learn(state)
+        for execution_id, state in list(states.items()):
+            try:
+                await self._registry.learn(state)
+            except DatabaseUnavailable:
+                raise
+            except JourneyError as error:  # of this execution alone
+                _refuse(batch[execution_id], error)
+                del states[execution_id]
         return states
 
     async def _take_in(
@@ -255,6 +291,8 @@ class Committer:
         if uncertain:
             graph = await self._registry.graph_of(state)
             self._runner.adopt(state, graph)
+            seen = Change(state.version, state, announces=state.wake_at is not None)
+            self._committed(seen, graph)
             if isinstance(first.command, Start):
                 first.resolve(Settled(state, Change(state.version, state), graph))
 
@@ -267,8 +305,9 @@ class Committer:
             return None
         change = Change(state.version, state)
         if evolves:
-            change = change.then(settle(graph, state, Evolve(), self._env(graph)))
-            self._runner.reserve(len(change.begun))
+            # what it queues is begun with the commands that follow, on what they say
+            patient = replace(self._env(graph), capacity=0)
+            change = change.then(settle(graph, state, Evolve(), patient))
         decision = Decision(requests, change)
         for request in requests:
             if request.answer.done():
@@ -278,7 +317,7 @@ class Committer:
             except Exception as error:  # of this command alone, be it refused or a defect
                 decision.answers.append((request, error))
                 continue
-            self._runner.reserve(len(one.begun))
+            self._reserve(decision, len(one.begun))
             decision.answers.append((request, Settled(one.state, one, graph)))
             decision.change = decision.change.then(one)
         return decision
@@ -300,7 +339,7 @@ class Committer:
             changes = [decision.change for decision in writes]
             applied = await self._store.apply(changes, sender=self._sender) if writes else set()
         except DataRefused as error:
-            await self._write_apart(writes, error)
+            await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
         except DatabaseUnavailable:
             self._uncertain.update(d.change.state.execution_id for d in writes)
@@ -316,13 +355,13 @@ class Committer:
                 self._lost(decision)
         await self._confirm(answers)
 
-    async def _write_apart(self, writes: list[Decision], error: DataRefused) -> None:
+    async def _write_apart(self, writes: list[Decision], error: JourneyError) -> None:
         """Write the changes of a refused batch one by one, so that one of them harms no other."""
         self._give_back(writes)
         if len(writes) == 1:
             requests = writes[0].requests
             if len(requests) == 1:
-                requests[0].refuse(InvalidValueError(str(error)))
+                requests[0].refuse(error)
                 return
             for request in requests:
                 await self._redo([request])
@@ -342,6 +381,7 @@ class Committer:
     async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
         """Decide and write while holding the row, so that nobody can be faster again."""
         decision: Decision | None = None
+        error: JourneyError | None = None
         try:
             async with self._store.locked(execution_id) as connection:
                 loaded = await self._store.load([execution_id], connection)
@@ -356,15 +396,21 @@ class Committer:
                 if decision.change.written and not await self._store.apply(
                     [decision.change], sender=self._sender, connection=connection
                 ):  # with the row held, only a singleton's slot can be in the way
-                    _refuse(requests, _slot_taken(decision))
-                    self._give_back([decision])
-                    return
-        except DatabaseUnavailable:
-            self._uncertain.add(execution_id)
+                    error = _slot_taken(decision)
+        except DataRefused as refused:
+            error = InvalidValueError(str(refused))
+        except BaseException as failed:
+            if isinstance(failed, DatabaseUnavailable):
+                self._uncertain.add(execution_id)
             if decision is not None:
                 self._give_back([decision])
             raise
-        self._applied(decision)
+        if decision is None:
+            _refuse(requests, error or ExecutionNotFound(execution_id))
+        elif error is not None:
+            await self._write_apart([decision], error)
+        else:
+            self._applied(decision)
 
     # --- what became of them ------------------------------------------------------------------
 
@@ -373,11 +419,8 @@ class Committer:
         self._cache.put(change.state)
         graph, _ = self._registry.resolve(change.state)
         for begun in change.begun:
-            current = change.state.newest.get(begun.computation.node)
-            if current is not None and current.token == begun.computation.token:
-                self._runner.start(begun, graph)
-            else:
-                self._runner.give_back(1)
+            self._runner.start(begun, graph)
+        self._runner.give_back(decision.reserved - len(change.begun))
         _answer(decision)
         if change.written:
             self._committed(change, graph)
@@ -415,10 +458,16 @@ class Committer:
                 if request.give_up_at is not None and now >= request.give_up_at:
                     request.refuse(error)
             self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+            if execution_id in self._uncertain and execution_id not in self._waiting:
+                self._enqueue([_look_later(execution_id)])
+
+    def _reserve(self, decision: Decision, places: int) -> None:
+        decision.reserved += places
+        self._runner.reserve(places)
 
     def _give_back(self, decisions: list[Decision]) -> None:
         for decision in decisions:
-            self._runner.give_back(len(decision.change.begun))
+            self._runner.give_back(decision.reserved)
 
 
 def _answer(decision: Decision) -> None:
@@ -427,6 +476,13 @@ def _answer(decision: Decision) -> None:
             request.resolve(answer)
         else:
             request.refuse(answer)
+
+
+def _look_later(execution_id: str) -> Request:
+    """Nobody waits any more, but what a lost answer began must be found."""
+    answer: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return Request(execution_id, Wake(), answer, give_up_at=None)
 
 
 def _refuse(requests: Iterable[Request], error: Exception) -> None:

@@ -105,6 +105,7 @@ class Engine:
     async def start(self) -> None:
         """Listen first, then take up what was left behind; raises DatabaseUnavailable."""
         async with AsyncExitStack() as stack:
+            stack.callback(self.waiters.close)
             stack.push_async_callback(self._reader.stop)
             stack.push_async_callback(self._tasks.cancel)
             await self._listener.start()
@@ -137,9 +138,10 @@ class Engine:
             woken = await asyncio.gather(
                 *(self.committer.submit(e, Wake()) for e in outdated), return_exceptions=True
             )
+            for failed in (one for one in woken if isinstance(one, Exception)):
+                log.error("an execution could not take on a changed graph", exc_info=failed)
             if not any(isinstance(one, Settled) and one.change.written for one in woken):
-                log.error("executions could not take on a changed graph: %s", woken[0])
-                return
+                return  # others are at it
 
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)

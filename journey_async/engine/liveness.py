@@ -26,6 +26,7 @@ from journey_async.store.workers import OtherWorker, WorkerConnection
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
 SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not have their locks back
 RECONNECT_PAUSE = 0.2
+LAST_PATIENCE = 2.0  # seconds in which a closing worker tries to take its leave
 
 
 def new_worker_id() -> str:
@@ -119,8 +120,7 @@ class Liveness:
                         connection = None
                     await asyncio.sleep(RECONNECT_PAUSE)
         finally:
-            if connection is not None:
-                await self._leave(connection)
+            await self._leave(connection)
 
     async def _register(self) -> WorkerConnection:
         connection = await WorkerConnection.open(self._connect, self._schema)
@@ -142,13 +142,15 @@ class Liveness:
             lease_until=now + self._lease,
         )
 
-    async def _leave(self, connection: WorkerConnection) -> None:
+    async def _leave(self, connection: WorkerConnection | None) -> None:
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(LAST_PATIENCE):
+                connection = connection or await WorkerConnection.open(self._connect, self._schema)
                 await connection.forget(self._worker)
         except (DatabaseUnavailable, TimeoutError):
             pass  # the others will find out
-        await connection.close()
+        if connection is not None:
+            await connection.close()
 
     async def _watch(self, connection: WorkerConnection, reconnected_at: float) -> None:
         """Renew the lease, and look at the others: often, while there are any."""

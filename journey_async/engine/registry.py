@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
@@ -56,7 +55,7 @@ class Registry:
         Raises GraphConflictError if live executions cannot take the definition on.
         """
         await self._refuse_conflicts(graph)
-        definition = jsonvalue.encode(jsonvalue.normalise(graph.model_dump(mode="json")))
+        definition = json.dumps(graph.model_dump(mode="json"))
         await self._store.register_graph(
             graph.name, graph.version, graph.hash, definition, self._clock.now()
         )

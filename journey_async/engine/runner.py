@@ -10,7 +10,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from journey_async.core import jsonvalue
@@ -20,7 +20,7 @@ from journey_async.core.commands import Abandon, Command, Fail, Release
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import InputNode, LoopNode, Step
 from journey_async.core.state import State
-from journey_async.core.values import ComputationKey, ComputationState
+from journey_async.core.values import ComputationKey, ComputationState, NodeValue
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.results import success
@@ -44,6 +44,7 @@ class Attempt:
     binding: Binding
     task: "asyncio.Task[None] | None" = None
     timer: Timer | None = None
+    on_the_loop: bool = False
     given_up: bool = False
     interrupted: bool = False
 
@@ -55,7 +56,7 @@ class Attempt:
     def stop(self) -> None:
         """Nobody wants the result any more: cancel the function, if it can be."""
         self.given_up = True
-        if self.task is not None and self.binding.is_async:
+        if self.task is not None and (self.binding.is_async or self.on_the_loop):
             self.task.cancel()
 
 
@@ -180,7 +181,9 @@ class Runner:
             return Fail(computation.key, token, "the function was cancelled from within")
         except InvalidValueError as error:
             return Fail(computation.key, token, f"the result {error}")
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever it is derived from, it ends the attempt
             log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
             final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
             return Fail(computation.key, token, _described(error), permanent=final)
@@ -193,7 +196,8 @@ class Runner:
         )
         if attempt.binding.is_async:
             return await function.call(*args, **kwargs)
-        call = functools.partial(contextvars.copy_context().run, function.call, *args, **kwargs)
+        context = contextvars.copy_context()
+        call = functools.partial(context.run, _called, function.call, *args, **kwargs)
         return await self._in_thread(attempt, call)
 
     async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
@@ -209,6 +213,9 @@ class Runner:
                     raise
                 continue
             if asyncio.iscoroutine(returned):  # a def that hands back a coroutine
+                if attempt.given_up:
+                    return returned.close()
+                attempt.on_the_loop = True
                 return await returned
             return returned
 
@@ -227,7 +234,7 @@ class Runner:
             iteration=computation.iteration,
             idempotency_key=idempotency_key(computation),
             deadline=computation.deadline,
-            upstream={n: state.value_of(nodes[n]) for n in computation.computed_with},
+            upstream={n: _copied(state.value_of(nodes[n])) for n in computation.computed_with},
             journey=self._journey,
         )
 
@@ -321,8 +328,26 @@ class _Inputs:
         return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}
 
 
+def _copied(value: NodeValue) -> NodeValue:
+    """A value for its receiver to keep and change."""
+    own = jsonvalue.copied(value.value)
+    return replace(value, value=own, metadata=jsonvalue.copied(value.metadata))
+
+
+def _called(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return call(*args, **kwargs)
+    except StopIteration as error:  # no future takes it
+        raise RuntimeError("the function raised StopIteration") from error
+
+
 def _described(error: BaseException) -> str:
-    text = str(error).strip()
+    """The error as a text that PostgreSQL can store."""
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = "(its text could not be had)"
+    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -76,6 +76,10 @@ class Scheduler:
             except DatabaseUnavailable:
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
+            except JourneyError:
+                log.exception("what is due could not be found out")
+                await asyncio.sleep(SAFETY_INTERVAL)
+                continue
             timer = None
             if self._next is not None:
                 timer = self._clock.call_at(self._next, self._alarm.set)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from journey_async.core.state import State
+from journey_async.errors import DatabaseUnavailable
 
 NOT_YET = object()
 Check = Callable[[State], Any]
@@ -71,3 +72,10 @@ class Waiters:
         """Show a state to those who wait for its execution."""
         for wait in tuple(self._waits.get(state.execution_id, ())):
             wait.offer(state)
+
+    def close(self) -> None:
+        """Nobody will offer a state any more."""
+        for waits in self._waits.values():
+            for wait in waits:
+                if not wait.future.done():
+                    wait.future.set_exception(DatabaseUnavailable("Journey was closed"))

@@ -9,7 +9,7 @@ from journey_async.errors import DatabaseUnavailable, JourneyError
 
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53")
-_TRANSIENT = ("40001", "40P01", "55P03")
+_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25006")  # … timeouts, a read-only standby
 _REFUSED_CLASSES = ("22", "23", "54")
 
 
@@ -28,8 +28,8 @@ def translated() -> Iterator[None]:
             raise DatabaseUnavailable(f"PostgreSQL is not available: {error}") from error
         if state.startswith(_REFUSED_CLASSES):
             raise DataRefused(f"PostgreSQL refused the data: {error}") from error
-        raise
+        raise JourneyError(f"PostgreSQL refused the statement: {error}") from error
     except asyncpg.DataError as error:  # refused by the driver, before PostgreSQL saw it
         raise DataRefused(f"a value cannot be sent to PostgreSQL: {error}") from error
-    except (OSError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error

@@ -18,7 +18,7 @@ is not set, except `is_not_set`. JSON's null is a value like others: a node can 
 | `is_not_set`            | –             | (holds when the node is not set)                       |
 | `is_nil`, `is_not_nil`  | –             | is null, or isn't                                      |
 
-Conditions mean in SQL what `core.conditions.Evaluation` says: `provided` holds on a tick once its
+Conditions mean in SQL what `core.evaluation` says: `provided` holds on a tick once its
 time has come, and `Not` is the plain negation. What numbers and texts are compared with stands in
 the words of the indexes `values_number` and `values_text`, so that they can be used.
 
@@ -52,7 +52,8 @@ from journey_async.core.nodes import storable_name
 from journey_async.core.values import TICKS
 from journey_async.errors import InvalidOptionError, InvalidValueError
 
-MAX_LEAVES = 500  # each is a sub-select; PostgreSQL plans that many in well under a second
+MAX_LEAVES = 500  # each is a sub-select; PostgreSQL plans that many in well under a second …
+MAX_JOINS = 10  # … if most are not made into joins, for whose order it would take minutes
 MAX_DEPTH = 100
 PREFIX = 64  # characters of a text that its index holds
 
@@ -207,7 +208,7 @@ def _where_stored(node: str, bound: Parameters, test: Callable[[Parameters], str
         return "true"  # always set, and the tests that ask for more have cells of their own
     name = bound.bind(checked_name(node), "text")
     rest = f"v.node = {name} AND {test(bound)}"
-    return " ".join((_EXISTS_VALUE, rest, ")"))
+    return " ".join((_EXISTS_VALUE, rest, ")" if bound.leaves <= MAX_JOINS else ") IS TRUE"))
 
 
 def checked_name(node: object) -> str:
@@ -230,7 +231,8 @@ def _count(bound: Parameters) -> None:
 
 
 def _provided(bound: Parameters) -> str:
-    due = f"{STORED.is_number} AND {STORED.number} > 0 AND {STORED.number} <= {bound.now()}"
+    # to the microsecond, as a time is
+    due = f"{STORED.number} > 0 AND round({STORED.number}, 6) <= {bound.now()}"
     return f"v.set_time IS NOT NULL AND (v.kind NOT IN ({_TICKS}) OR ({due}))"
 
 
@@ -243,7 +245,8 @@ def _test(cell: Cell, item: Filter, operand: JSON, bound: Parameters) -> str:
         case "in":
             return _equals_one_of(cell, _list(item, operand), bound)
         case "not_in":
-            return f"{cell.json} <> ALL ({_jsons(_list(item, operand), bound)})"
+            others = _jsons(_list(item, operand), bound)
+            return f"{cell.json} IS NOT NULL AND {cell.json} <> ALL ({others})"
         case "contains":
             part = bound.bind(_text(item, operand), "text")
             return f"{cell.is_text} AND strpos({cell.text}, {part}) > 0"

@@ -139,6 +139,23 @@ class Store:
             async with self._pool.acquire() as connection:
                 return await look(connection)
 
+    # --- figures ------------------------------------------------------------------------------
+
+    async def answer(self) -> None:
+        """Return if the database answers; needs none of the tables."""
+        await self._fetch("read_clock")
+
+    async def system_status(self) -> list[Mapping[str, Any]]:
+        """Counts and dates of each graph that has executions, the most active first."""
+        return [dict(row) for row in await self._fetch("system_status")]
+
+    async def flow_figures(
+        self, name: str, version: str, chosen: str, ended_before: datetime
+    ) -> list[Mapping[str, Any]]:
+        """How far executions get: a row for each node, or one without a node."""
+        rows = await self._fetch("flow_figures", name, version, chosen, ended_before)
+        return [dict(row) for row in rows]
+
     # --- the way there ------------------------------------------------------------------------
 
     async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:

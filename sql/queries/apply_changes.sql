@@ -119,7 +119,8 @@ written_computations AS (
     )
     WHERE n.execution_id IN (SELECT id FROM applied)
     ON CONFLICT (execution_id, node, number) DO UPDATE
-    SET state = excluded.state,
+    SET kind = excluded.kind,
+        state = excluded.state,
         attempt = excluded.attempt,
         iteration = excluded.iteration,
         computed_with = excluded.computed_with,

@@ -1,0 +1,31 @@
+"""When an execution needs attention without anybody's doing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from journey_async.core.evaluation import tick_time
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
+from journey_async.core.values import Computation, NodeValue
+
+
+def queue_times(newest: Mapping[str, Computation], queued: Iterable[str]) -> list[datetime]:
+    """When what is queued may be begun."""
+    return [due for node in queued if (due := newest[node].due_at) is not None]
+
+
+def tick_times(graph: Graph, value_of: Callable[[str], NodeValue]) -> list[datetime]:
+    """The times of the ticks, past and to come."""
+    return [time for name in graph.ticks if (time := tick_time(value_of(name))) is not None]
+
+
+def wants_attention(graph: Graph, state: State) -> bool:
+    """Whether somebody wrote the execution who could not settle it, and set the alarm instead.
+
+    Its alarm is then for a time that neither its queue nor its ticks explain.
+    """
+    if state.wake_at is None:
+        return False
+    known = queue_times(state.newest, state.queued)
+    known += tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
+    return state.wake_at not in known

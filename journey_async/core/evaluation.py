@@ -1,0 +1,163 @@
+"""Reads conditions against the values of one execution.
+
+Rules. A comparison never holds on an unset node. `provided` holds on a tick only once its time has
+come. To decide whether a value may *stay*, a leaf on a tick asks only whether the tick is set, so
+that moving or pausing a tick wipes nothing (the `keeping` argument).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from journey_async.core import jsonvalue
+from journey_async.core.conditions import (
+    AllOf,
+    AnyOf,
+    Compare,
+    Condition,
+    Contains,
+    In,
+    IsFalse,
+    IsTrue,
+    Leaf,
+    Not,
+    Operator,
+    Predicate,
+    Provided,
+)
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.values import TICKS, NodeValue
+
+
+def tick_time(value: NodeValue) -> datetime | None:
+    """The time of a tick, to the microsecond; None for one that is not set, or set to no time."""
+    seconds = value.value
+    if not value.is_set or not jsonvalue.is_number(seconds) or seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None  # beyond all times
+
+
+class Evaluation:
+    """Reads conditions against the values of one execution at one time.
+
+    `view` gives the NodeValue of any node of the graph. `failures` collects predicates that
+    raised: they count as not met, and somebody should say so.
+    """
+
+    __slots__ = ("_now", "_view", "failures")
+
+    def __init__(self, view: Callable[[str], NodeValue], now: datetime) -> None:
+        self._view = view
+        self._now = now
+        self.failures: list[tuple[Predicate, Exception]] = []
+
+    def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
+        """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
+        if isinstance(condition, AllOf):
+            return all(self.holds(item, keeping=keeping) for item in condition.conditions)
+        if isinstance(condition, AnyOf):
+            return any(self.holds(item, keeping=keeping) for item in condition.conditions)
+        if isinstance(condition, Not):
+            return self._negation_holds(condition.condition, keeping=keeping)
+        return self.leaf_holds(condition, keeping=keeping)
+
+    def _negation_holds(self, condition: Condition, *, keeping: bool) -> bool:
+        """Whether the negation of the condition holds.
+
+        A negated leaf on a tick means the same for staying as for starting: until the tick is due.
+        (In the original it starts while the tick lies ahead and may not stay: it runs for ever.)
+        """
+        if isinstance(condition, Not):
+            return self.holds(condition.condition, keeping=keeping)
+        if isinstance(condition, AllOf):
+            return any(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
+        if isinstance(condition, AnyOf):
+            return all(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
+        return not self.leaf_holds(condition)
+
+    def leaf_holds(self, condition: Condition, *, keeping: bool = False) -> bool:
+        """Whether a leaf holds."""
+        assert isinstance(condition, Leaf)
+        node = self._view(condition.node)
+        if isinstance(condition, Predicate):
+            stays = keeping and node.kind in TICKS and node.is_set
+            return stays or self._asked(condition, node)
+        if not node.is_set:
+            return False
+        if node.kind in TICKS and (keeping or isinstance(condition, Provided)):
+            return keeping or self._is_due(node)
+        return _value_satisfies(condition, node.value)
+
+    def met(self, condition: Condition) -> dict[str, int]:
+        """The upstream nodes whose leaf is met now, each with its value's revision.
+
+        A negated leaf is met while what it negates does not hold.
+        """
+        found: dict[str, int] = {}
+        self._collect(condition, False, found)
+        return found
+
+    def _collect(self, condition: Condition, negated: bool, found: dict[str, int]) -> None:
+        if isinstance(condition, AllOf | AnyOf):
+            for item in condition.conditions:
+                self._collect(item, negated, found)
+        elif isinstance(condition, Not):
+            self._collect(condition.condition, not negated, found)
+        elif isinstance(condition, Leaf) and self.leaf_holds(condition) is not negated:
+            found[condition.node] = self._view(condition.node).revision
+
+    def _is_due(self, node: NodeValue) -> bool:
+        time = tick_time(node)
+        return time is not None and time <= self._now
+
+    def _asked(self, condition: Predicate, node: NodeValue) -> bool:
+        try:
+            return bool(condition.function(node))
+        except Exception as error:
+            if all(condition is not known for known, _ in self.failures):
+                self.failures.append((condition, error))
+            return False
+
+
+def _value_satisfies(condition: Leaf, actual: JSON) -> bool:
+    match condition:
+        case Provided():
+            return True
+        case IsTrue():
+            return actual is True
+        case IsFalse():
+            return actual is False
+        case Compare(operator=operator, operand=operand):
+            return _compares(actual, operator, operand)
+        case In(operands=operands):
+            return any(jsonvalue.equal(actual, operand) for operand in operands)
+        case Contains(operand=part):
+            return isinstance(actual, str) and part in actual
+    raise AssertionError(condition)
+
+
+def _compares(actual: Any, operator: Operator, operand: Any) -> bool:
+    if operator == "==":
+        return jsonvalue.equal(actual, operand)
+    if operator == "!=":
+        return not jsonvalue.equal(actual, operand)
+    if not _same_order(actual, operand):
+        return False
+    match operator:
+        case "<":
+            return bool(actual < operand)
+        case "<=":
+            return bool(actual <= operand)
+        case ">":
+            return bool(actual > operand)
+        case ">=":
+            return bool(actual >= operand)
+
+
+def _same_order(actual: JSON, operand: JSON) -> bool:
+    if isinstance(operand, str):
+        return isinstance(actual, str)
+    return jsonvalue.is_number(actual)

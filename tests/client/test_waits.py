@@ -1,0 +1,314 @@
+"""Waiting for values: what resolves a wait, what ends it, and what it costs."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from journey_async import (
+    ComputationFailed,
+    Graph,
+    Journey,
+    NotSetError,
+    Retry,
+    WaitTimeout,
+    compute,
+    input_node,
+    loop,
+    tick_once,
+)
+from journey_async.core.loops import Continue
+from journey_async.errors import DatabaseUnavailable, InvalidOptionError
+from tests.support.eventually import eventually
+from tests.support.graphs import basic_graph, one_input
+from tests.support.statements import Statements
+
+ONCE = Retry(max_attempts=1)
+BACKENDS = """
+    SELECT pid, query FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'journey_async'
+"""
+
+
+def parked(journey: Journey) -> int:
+    """How many waits are registered."""
+    return len(journey._engine.waiters)
+
+
+def breaks(x: int) -> None:
+    raise ValueError(f"no {x}")
+
+
+async def test_wait_any_gives_what_is_there_at_once_and_else_waits(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True))
+        await eventually(lambda: parked(journey) == 1)
+        await journey.set_value(execution, "x", "there")
+        assert await wait == "there"
+        assert await journey.get_value(execution, "x", wait_any=True, timeout=0) == "there"
+        assert parked(journey) == 0
+
+
+async def test_wait_new_is_newer_than_the_snapshot_that_was_passed_in(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        await journey.set_value(execution, "x", 2)
+        assert await journey.get_value(execution, "x", wait_new=True) == 2
+        current = await journey.load(execution)
+        wait = asyncio.create_task(journey.get_node(current, "x", wait_new=True))
+        await eventually(lambda: parked(journey) == 1)
+        await journey.set_value(execution, "x", 3)
+        node = await wait
+        assert (node.value, node.revision) == (3, 3)
+
+
+async def test_wait_new_with_an_id_is_newer_than_at_the_call(dsn: str) -> None:
+    async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as other:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        await other.load(execution.id)  # and it keeps what it has read
+        await journey.set_value(execution, "x", 2)
+        wait = asyncio.create_task(other.get_value(execution.id, "x", wait_new=True))
+        await eventually(lambda: parked(other) == 1)
+        with pytest.raises(WaitTimeout):
+            await other.get_value(execution.id, "x", wait_new=True, timeout=0.05)
+        assert not wait.done()
+        await journey.set_value(execution, "x", 3)
+        assert await wait == 3
+
+
+async def test_newer_than_a_revision(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        assert await journey.get_value(execution, "x", newer_than=0) == 1
+        with pytest.raises(WaitTimeout):
+            await journey.get_value(execution, "x", newer_than=1, timeout=0.01)
+        wait = asyncio.create_task(journey.get_value(execution, "x", newer_than=2))
+        await eventually(lambda: parked(journey) == 1)
+        await journey.set_value(execution, "x", 2)
+        await journey.unset_value(execution, "x")  # revision 3, and nothing is there
+        assert not wait.done()
+        await journey.set_value(execution, "x", 4)
+        assert await wait == 4
+
+
+async def test_settled_reflects_everything_set_so_far(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(basic_graph(), {"y": 1})
+        for x in range(20):
+            await journey.set_value(execution, "x", x)
+            assert await journey.get_value(execution, "sum", settled=True) == x + 1
+        await journey.set_value(execution, "x", 41)
+        assert await journey.get_value(execution, "large_value_alert", settled=True) == "🚨"
+
+
+async def test_settled_says_at_once_that_nothing_will_come(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(basic_graph(), {"y": 1})
+        for node in ("x", "sum", "large_value_alert"):
+            with pytest.raises(NotSetError) as raised:
+                await journey.get_value(execution, node, settled=True, timeout=None)
+            assert not isinstance(raised.value, WaitTimeout)
+            assert (raised.value.node, raised.value.execution_id) == (node, execution.id)
+        await journey.set_value(execution, "x", 1)
+        with pytest.raises(NotSetError):  # after the sum is there, which is not large
+            await journey.get_value(execution, "large_value_alert", settled=True, timeout=None)
+        assert await journey.get_value(execution, "large_value_alert", settled=True, default=0) == 0
+
+
+async def test_a_tick_that_lies_ahead_is_settled(dsn: str) -> None:
+    graph = Graph(
+        "ticks",
+        "v1",
+        [
+            tick_once("later", [], lambda: timedelta(hours=1)),
+            compute("then", ["later"], lambda: "now"),
+        ],
+    )
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph)
+        assert await journey.get_value(execution, "later", settled=True) > 0
+        with pytest.raises(NotSetError):
+            await journey.get_value(execution, "then", settled=True, timeout=None)
+
+
+@pytest.mark.parametrize("options", [{"wait_any": True}, {"settled": True}, {"newer_than": 1}])
+async def test_a_wait_fails_as_soon_as_the_attempts_are_used_up(dsn: str, options: Any) -> None:
+    graph = Graph(
+        "failing",
+        "v1",
+        [
+            input_node("x"),
+            compute("y", ["x"], breaks, retry=Retry(max_attempts=2, initial_delay=0.01)),
+        ],
+    )
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph)
+        if "settled" in options:
+            await journey.set_value(execution, "x", 1)
+        wait = asyncio.create_task(journey.get_value(execution, "y", timeout=None, **options))
+        await eventually(lambda: parked(journey) == 1)
+        await journey.set_value(execution, "x", 1)
+        with pytest.raises(ComputationFailed) as raised:
+            await wait
+        failed = raised.value
+        assert (failed.node, failed.attempts, failed.last_error) == ("y", 2, "ValueError: no 1")
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "y", default="no default for a failure", **options)
+
+
+async def test_settled_reports_a_failure_upstream_and_others_wait(dsn: str) -> None:
+    graph = Graph(
+        "failing",
+        "v1",
+        [
+            input_node("x"),
+            compute("y", ["x"], breaks, retry=ONCE),
+            compute("z", ["y"], lambda y: y),
+        ],
+    )
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with pytest.raises(ComputationFailed) as raised:
+            await journey.get_value(execution, "z", settled=True, timeout=None)
+        assert raised.value.node == "y"
+        with pytest.raises(WaitTimeout):
+            await journey.get_value(execution, "z", wait_any=True, timeout=0.01)
+
+
+async def test_a_loop_that_ends_without_a_value_fails(dsn: str) -> None:
+    graph = Graph(
+        "loop", "v1", [loop("l", [], lambda: Continue(1), max_iterations=2), input_node("x")]
+    )
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph)
+        with pytest.raises(ComputationFailed) as raised:
+            await journey.get_value(execution, "l", wait_any=True)
+        assert raised.value.last_error == "max_iterations_reached"
+
+
+async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        for wanted in ({"wait_any": True}, {"wait_new": True}, {"newer_than": 7}):
+            began = time.monotonic()
+            with pytest.raises(WaitTimeout) as raised:
+                await journey.get_value(execution, "x", timeout=0.1, **wanted)  # type: ignore[arg-type]
+            assert 0.09 < time.monotonic() - began < 2
+            assert isinstance(raised.value, TimeoutError)
+            assert isinstance(raised.value, NotSetError)
+            assert raised.value.timeout == 0.1
+            with pytest.raises(WaitTimeout):
+                await journey.get_value(execution, "x", timeout=0, **wanted)  # type: ignore[arg-type]
+        assert parked(journey) == 0
+
+
+async def test_a_default_is_given_in_place_of_an_absent_value(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        assert await journey.get_value(execution, "x", default=None) is None
+        assert await journey.get_value(execution, "x", wait_any=True, timeout=0.01, default=3) == 3
+        node = await journey.get_node(execution, "x", default="d")
+        assert (node.name, node.value, node.is_set) == ("x", "d", False)
+        with pytest.raises(InvalidOptionError):
+            await journey.get_value(execution, "x", wait_any=True, wait_new=True, default=1)
+
+
+async def test_a_cancelled_wait_leaves_nothing_behind(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        waits = [
+            asyncio.create_task(journey.get_value(execution, "x", wait_any=True)) for _ in range(10)
+        ]
+        await eventually(lambda: parked(journey) == 10)
+        for wait in waits[:9]:
+            wait.cancel()
+        await asyncio.gather(*waits[:9], return_exceptions=True)
+        assert parked(journey) == 1
+        await journey.set_value(execution, "x", 1)
+        assert await waits[9] == 1
+        assert not journey._engine.waiters.executions
+
+
+async def test_a_wait_in_another_process_resolves_by_notification(dsn: str) -> None:
+    async with (
+        Journey(dsn, graphs=[basic_graph()]) as journey,
+        Journey(dsn, run_computations=False) as other,
+    ):
+        execution = await journey.start_execution(basic_graph())
+        waits = [
+            asyncio.create_task(other.get_value(execution.id, node, wait_any=True))
+            for node in ("sum", "large_value_alert", "x")
+        ]
+        await eventually(lambda: parked(other) == 3)
+        await journey.set_values(execution, {"x": 40, "y": 2})
+        assert await asyncio.gather(*waits) == [42, "🚨", 40]
+
+
+async def test_a_thousand_parked_waits_cost_no_queries(
+    dsn: str, connection: Any, has_pg_stat_statements: bool
+) -> None:
+    if not has_pg_stat_statements:
+        pytest.skip("the server does not have pg_stat_statements")
+    await connection.execute("CREATE EXTENSION pg_stat_statements")
+    async with Journey(dsn) as journey:
+        executions = [await journey.start_execution(one_input()) for _ in range(5)]
+        waits = [
+            asyncio.create_task(
+                journey.get_value(executions[i % 5], "x", wait_any=True, timeout=None)
+            )
+            for i in range(1000)
+        ]
+        await eventually(lambda: parked(journey) == 1000)
+        await journey.values(executions[0])  # behind the reads of those who wait
+        statements = Statements(connection)
+        await statements.reset()
+        with pytest.raises(TimeoutError):  # a stretch of time in which nothing happens
+            async with asyncio.timeout(1.0):
+                await waits[0]
+        assert await statements.counts() == {}
+        for execution in executions:
+            await journey.set_value(execution, "x", 1)
+        assert await asyncio.gather(*waits[1:]) == [1] * 999
+
+
+async def listeners(connection: "asyncpg.Connection[asyncpg.Record]") -> set[int]:
+    rows = await connection.fetch(BACKENDS)
+    return {row["pid"] for row in rows if row["query"].startswith("LISTEN")}
+
+
+async def test_a_wait_survives_its_listener(dsn: str, connection: Any) -> None:
+    async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as other:
+        execution = await journey.start_execution(one_input())
+        wait = asyncio.create_task(other.get_value(execution.id, "x", wait_any=True))
+        await eventually(lambda: parked(other) == 1)
+        deaf = await listeners(connection)
+        assert len(deaf) == 2
+        for pid in deaf:
+            await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        await journey.set_value(execution, "x", "in the gap")
+        assert await wait == "in the gap"
+
+        async def both_listen_again() -> bool:
+            return len(await listeners(connection) - deaf) == 2
+
+        await eventually(both_listen_again)
+        again = asyncio.create_task(other.get_value(execution.id, "x", newer_than=1))
+        await eventually(lambda: parked(other) == 1)
+        await journey.set_value(execution, "x", "afterwards")
+        assert await again == "afterwards"
+
+
+async def test_closing_a_journey_ends_its_waits(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True, timeout=None))
+        await eventually(lambda: parked(journey) == 1)
+    done, _ = await asyncio.wait([wait], timeout=5)
+    wait.cancel()
+    assert done
+    with pytest.raises(DatabaseUnavailable):
+        await wait

@@ -1,0 +1,282 @@
+"""The operations that only look: values, computations, lists, texts, figures."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from journey_async import NOT_SET, Computation, Execution, Graph, Journey
+from journey_async.core.nodes import MutateNode
+from journey_async.core.reading import shown_state
+from journey_async.core.values import ComputationState, NodeKind
+from journey_async.errors import UnknownNodeError
+from tests.conformance.functions import Calls
+from tests.conformance.handles import Handle
+from tests.conformance.saves import Saves
+
+Op = Mapping[str, Any]
+ANY_GRAPH = "*any*"
+COLUMNS = {"inserted_at": "created_at"}
+OTHER_NAMES = {"value_filters": "filter_by", "order_by_execution_fields": "order_by", "sort_by": "order_by"}
+PENDING = {"computed_with": None, "error": None, "rev_end": None, "rev_start": None, "state": "not_set"}
+UNFINISHED = (ComputationState.COMPUTING, ComputationState.ABANDONED)
+
+
+class Reports:
+    """The operations that look."""
+
+    journey: Journey
+    calls_made: Calls
+    saves: Saves
+    names: dict[str, str]
+    graph_of: dict[str, Graph]
+
+    def handle(self, op: Op) -> Handle:
+        raise NotImplementedError
+
+    def ref(self, op: Op) -> Execution | str:
+        raise NotImplementedError
+
+    def graph(self, op: Op) -> Graph:
+        raise NotImplementedError
+
+    # --- values -------------------------------------------------------------------------------
+
+    async def op_values(self, op: Op) -> Any:
+        unset = op.get("include_unset_as_nil", False)
+        found = await self._all_values(op, unset)
+        if unset:
+            return {name: None if held is NOT_SET else held for name, held in found.items()}
+        return {name: held for name, held in found.items() if held is not NOT_SET}
+
+    async def op_values_all(self, op: Op) -> Any:
+        found = await self._all_values(op, True)
+        return {n: "not_set" if held is NOT_SET else {"set": held} for n, held in found.items()}
+
+    async def _all_values(self, op: Op, unset: Any) -> dict[str, Any]:
+        options = dict(op.get("options") or {})
+        if op.get("via") == "id" and "reload" in op:
+            options["reload"] = op["reload"]
+        if not isinstance(unset, bool):
+            options["include_unset_as_nil"] = unset
+        if op.get("reload") is False and not options:
+            held = self.handle(op).values
+            return {name: v.value if v.is_set else NOT_SET for name, v in held.items()}
+        return await self.journey.values_all(self.ref(op), **options)
+
+    async def op_history(self, op: Op) -> Any:
+        return [
+            {
+                "computation_or_value": entry.kind,
+                "node_name": entry.node,
+                "node_type": entry.node_kind.value,
+                "revision": entry.revision,
+                **({"value": entry.value} if entry.kind == "value" else {}),
+            }
+            for entry in await self.journey.history(self.ref(op))
+        ]
+
+    # --- computations -------------------------------------------------------------------------
+
+    async def op_computations(self, op: Op) -> Any:
+        rows = await self.computation_rows(self.handle(op).execution)
+        return [row for row in rows if op.get("node") in (None, row["node"])]
+
+    async def computation_rows(self, execution: Execution | str) -> list[dict[str, Any]]:
+        """The rows that the original would hold, those that only wait included."""
+        now = await self.journey.load(execution, include_archived=True)
+        rows = [
+            row(computation)
+            for computation in await self.journey.computations(now)
+            if computation.state not in (ComputationState.AVAILABLE, ComputationState.CANCELLED)
+        ]
+        for name, step in now._graph.steps.items():
+            if shown_state(now._state, name) == "not_set":
+                pending = {**PENDING, "node": name, "type": step.kind.value}
+                if step.kind is NodeKind.LOOP:
+                    newest = now._state.newest.get(name)
+                    waits = newest is not None and newest.state is ComputationState.AVAILABLE
+                    pending["iteration"] = newest.iteration if newest and waits else 1
+                    pending["loop_state"] = None
+                rows.append(pending)
+        return sorted(rows, key=_order)
+
+    async def op_computation_state(self, op: Op) -> Any:
+        now = await self.journey.load(self.ref(op), include_archived=True)
+        try:
+            node = now._graph.node_named(op["node"])
+        except UnknownNodeError:
+            return "node_not_found"
+        if node.kind is NodeKind.INPUT:
+            return "not_compute_node"
+        return shown_state(now._state, node.name)
+
+    async def op_retry_computation(self, op: Op) -> Any:
+        try:
+            execution = await self._verb("retry_computation")(self.ref(op), op["node"])
+        except UnknownNodeError:
+            return {"error": "node_not_found"}
+        return {"revision": execution.revision, "archived": execution.archived_at is not None}
+
+    async def op_abandon_computation(self, op: Op) -> Any:
+        for computation in await self.journey.computations(self.ref(op), op["node"]):
+            if computation.state is ComputationState.COMPUTING:
+                abandoned = await self._verb("abandon_computation")(computation.id)
+                return {"state": abandoned.state.value}
+        return {"error": "nothing computing"}
+
+    async def op_calls(self, op: Op) -> Any:
+        return self.calls_made.of(self.handle(op).execution.id)
+
+    async def op_on_save_events(self, op: Op) -> Any:
+        execution = self.handle(op).execution
+        return await self.saves.of(self.journey, execution.id)
+
+    # --- lists --------------------------------------------------------------------------------
+
+    async def op_list(self, op: Op) -> Any:
+        options = self._selection(op)
+        if "sort_by" in op:
+            options["order_by"] = [_ordering(item) for item in op["sort_by"]]
+        options |= {name: op[name] for name in ("limit", "offset") if name in op}
+        found = await self.journey.list_executions(**options)
+        known = [execution for execution in found if execution.id in self.names]
+        if "show" in op:
+            return [execution.values[op["show"]].value for execution in known]
+        return [self.names[execution.id] for execution in known]
+
+    async def op_count(self, op: Op) -> Any:
+        options = self._selection(op)
+        options |= {name: op[name] for name in ("limit", "offset", "sort_by") if name in op}
+        return await self.journey.count_executions(**options)
+
+    def _selection(self, op: Op) -> dict[str, Any]:
+        options = {OTHER_NAMES.get(k, k): v for k, v in (op.get("options") or {}).items()}
+        if "order_by" in options:
+            options["order_by"] = [_ordering(item) for item in options["order_by"]]
+        ref = op.get("graph", "main")
+        if ref == "*unknown*":
+            options["graph_name"] = "a graph that nobody knows"
+        elif ref != ANY_GRAPH:
+            options["graph_name"] = self.graph(op).name
+        options |= {n: op[n] for n in ("graph_version", "include_archived") if n in op}
+        if "filter_by" in op:
+            options["filter_by"] = [tuple(item) for item in op["filter_by"]]
+        return options
+
+    # --- texts and figures --------------------------------------------------------------------
+
+    async def op_introspect(self, op: Op) -> Any:
+        return await self.journey.introspect(self.ref(op))
+
+    async def op_waiting_for(self, op: Op) -> Any:
+        return await self._verb("what_am_i_waiting_for")(self.ref(op), op["node"])
+
+    async def op_computation_status_text(self, op: Op) -> Any:
+        return await self._verb("computation_status")(self.ref(op), op["node"])
+
+    async def op_mermaid_graph(self, op: Op) -> Any:
+        return self.graph(op).to_mermaid(**_diagram_options(op))
+
+    async def op_mermaid_execution(self, op: Op) -> Any:
+        return await self._verb("mermaid")(self.ref(op), **_diagram_options(op))
+
+    async def op_summary_data(self, op: Op) -> Any:
+        summary = plain(await self._verb("summary")(self.ref(op)))
+        now = await self.journey.load(self.ref(op), include_archived=True)
+        rows = await self.computation_rows(now)
+        held = await self.journey.values(now)
+        return {
+            "archived": summary.get("archived_at") is not None,
+            "graph_name": summary["graph_name"],
+            "graph_version": summary["graph_version"],
+            "revision": summary["revision"],
+            "set": sorted(held),
+            "not_set": sorted(now.values.keys() - held.keys()),
+            "completed": [r for r in rows if r["rev_end"] is not None],
+            "outstanding": [r for r in rows if r["rev_end"] is None],
+        }
+
+    async def op_status(self, op: Op) -> Any:
+        status = await self.journey.status()
+        return status.to_text() if op.get("format") == "text" else plain(status)
+
+    async def op_flow_analytics(self, op: Op) -> Any:
+        graph = self.graph(op)
+        flow = await self.journey.flow_analytics(
+            graph.name, graph.version, **(op.get("options") or {})
+        )
+        return flow.to_text() if op.get("format") == "text" else plain(flow)
+
+    def _verb(self, name: str) -> Any:
+        verb = getattr(self.journey, name, None)
+        if verb is None:
+            raise NotImplementedError(f"Journey has no {name}()")
+        return verb
+
+    def mutate_markers(self) -> dict[str, str]:
+        """What the mutate nodes of all graphs hold after a mutation."""
+        return {
+            node.name: node.marker
+            for graph in self.graph_of.values()
+            for node in graph.nodes
+            if isinstance(node, MutateNode)
+        }
+
+
+def row(computation: Computation) -> dict[str, Any]:
+    """A computation as the original's row shows it."""
+    unfinished = computation.state in UNFINISHED
+    shown: dict[str, Any] = {
+        "node": computation.node,
+        "type": computation.kind.value,
+        "state": computation.state.value,
+        "rev_start": computation.revision_at_start,
+        "rev_end": None if unfinished else computation.revision_at_completion,
+        "computed_with": None if unfinished else dict(computation.computed_with),
+        "error": None if unfinished else computation.error,
+    }
+    if computation.kind is NodeKind.LOOP:
+        shown["iteration"] = computation.iteration
+        shown["loop_state"] = None
+        if computation.disposition is not None:
+            shown["loop_state"] = {
+                "disposition": computation.disposition,
+                "value": computation.carried,
+            }
+    return shown
+
+
+def plain(model: Any) -> Any:
+    """A model as dicts and lists."""
+    if isinstance(model, BaseModel):
+        return {name: plain(getattr(model, name)) for name in type(model).model_fields}
+    if dataclasses.is_dataclass(model):
+        return {f.name: plain(getattr(model, f.name)) for f in dataclasses.fields(model)}
+    if isinstance(model, Mapping):
+        return {str(key): plain(item) for key, item in model.items()}
+    if isinstance(model, list | tuple):
+        return [plain(item) for item in model]
+    return model
+
+
+def _order(shown: Mapping[str, Any]) -> tuple[Any, ...]:
+    def last(revision: int | None) -> tuple[bool, int]:
+        return revision is None, revision or 0
+
+    return shown["node"], last(shown["rev_start"]), last(shown["rev_end"])
+
+
+def _ordering(item: Any) -> Any:
+    if isinstance(item, str):
+        return COLUMNS.get(item, item)
+    name, *direction = item
+    return (COLUMNS.get(name, name), *direction)
+
+
+def _diagram_options(op: Op) -> dict[str, Any]:
+    dropped = ("include_timestamp", "include_legend")
+    return {k: v for k, v in (op.get("options") or {}).items() if k not in dropped}
+
+

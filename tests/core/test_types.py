@@ -1,0 +1,171 @@
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
+
+from journey_async.core.types import ANY, NodeType
+from journey_async.errors import InvalidNodeError, InvalidValueError
+
+
+class Person(BaseModel):
+    name: str
+    born: date | None = None
+
+
+class Aliased(BaseModel):
+    first_name: str = Field(alias="firstName")
+
+
+class Derived(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    side: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def area(self) -> int:
+        return self.side**2
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def checked(value: int) -> int:
+    return value
+
+
+@pytest.mark.parametrize(
+    "annotation, value, stored",
+    [
+        (int, 5, 5),
+        (float, 5, 5.0),
+        (bool, True, True),
+        (str, "a", "a"),
+        (int | None, None, None),
+        (list[int], (1, 2), [1, 2]),
+        (dict[str, float], {"a": 1}, {"a": 1.0}),
+        (set[int], {1}, [1]),
+        (datetime, datetime(2024, 1, 1, tzinfo=UTC), "2024-01-01T00:00:00Z"),
+        (date, date(2024, 1, 1), "2024-01-01"),
+        (timedelta, timedelta(seconds=90), "PT1M30S"),
+        (Decimal, Decimal("1.50"), "1.50"),
+        (UUID, UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Literal["a", "b"], "b", "b"),
+        (Colour, Colour.RED, "red"),
+        (Person, Person(name="Ann", born=date(2000, 1, 2)), {"name": "Ann", "born": "2000-01-02"}),
+        (Point, Point(1, 2), {"x": 1, "y": 2}),
+        (bytes, b"abc", "abc"),
+    ],
+)
+def test_a_value_is_stored_as_json_and_comes_back_as_it_was(
+    annotation: Any, value: Any, stored: Any
+) -> None:
+    kind = NodeType.of(annotation)
+    assert kind.to_json(value) == stored
+    back = kind.parse(kind.to_json(value))
+    assert back == (list(value) if isinstance(value, tuple) else value)
+
+
+def test_a_model_may_be_given_as_json() -> None:
+    assert NodeType.of(Person).to_json({"name": "Ann"}) == {"born": None, "name": "Ann"}
+
+
+@pytest.mark.parametrize(
+    "annotation, value",
+    [
+        (int, "5"),
+        (int, True),
+        (int, 1.5),
+        (int, None),
+        (bool, 1),
+        (str, 5),
+        (list[int], [1, "2"]),
+        (Person, {"nom": "Ann"}),
+        (Person, object()),
+        (datetime, "yesterday"),
+        (Literal["a"], "b"),
+        (Annotated[int, Field(gt=0)], 0),
+        (float, float("nan")),
+        (str, "a\0"),
+        (str, "\ud800"),
+        (dict[str, Any], {"a": {1, object()}}),
+    ],
+)
+def test_a_value_of_another_type_is_refused(annotation: Any, value: Any) -> None:
+    with pytest.raises(InvalidValueError):
+        NodeType.of(annotation).to_json(value)
+
+
+def test_the_reason_names_the_type() -> None:
+    with pytest.raises(InvalidValueError, match="is not of the type int: Input should be a valid"):
+        NodeType.of(int).to_json("5")
+
+
+def test_what_is_stored_and_no_longer_fits_says_so() -> None:
+    with pytest.raises(InvalidValueError, match=r"is stored as .* and is not of the type int"):
+        NodeType.of(int).parse("five")
+
+
+def test_any_takes_json_and_gives_a_copy() -> None:
+    stored = ANY.to_json({"a": [1]})
+    parsed = ANY.parse(stored)
+    parsed["a"].append(2)
+    assert stored == {"a": [1]}
+
+
+@pytest.mark.parametrize("annotation", [42, object()])
+def test_what_is_no_type_is_refused(annotation: Any) -> None:
+    with pytest.raises(InvalidNodeError, match="pydantic"):
+        NodeType.of(annotation)
+
+
+def test_types_are_equal_by_name() -> None:
+    assert NodeType.of(list[int]) == NodeType("list[int]")
+    assert NodeType.of(Person).name.endswith("test_types.Person")
+    assert {NodeType.of(int), NodeType("int")} == {NodeType("int")}
+
+
+def test_a_model_with_aliases_comes_back() -> None:
+    kind = NodeType.of(Aliased)
+    assert kind.parse(kind.to_json({"firstName": "Ann"})) == Aliased(firstName="Ann")
+
+
+def test_a_model_with_a_computed_field_comes_back() -> None:
+    kind = NodeType.of(Derived)
+    assert kind.parse(kind.to_json(Derived(side=2))) == Derived(side=2)
+
+
+def test_the_name_of_a_type_is_the_same_in_every_process() -> None:
+    assert "0x" not in NodeType.of(Annotated[int, AfterValidator(checked)]).name
+
+
+def _circle() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+def _deep() -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(3000):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    "annotation, value", [(list, _circle()), (list, _deep()), (bytes, b"\xff")]
+)
+def test_a_typed_value_that_cannot_be_json_is_refused(annotation: Any, value: Any) -> None:
+    with pytest.raises(InvalidValueError):
+        NodeType.of(annotation).to_json(value)

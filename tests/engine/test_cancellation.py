@@ -1,0 +1,148 @@
+"""A verb that is cancelled anywhere has happened or has not, and leaves nothing behind."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from journey_async import Execution, Journey
+from tests.support.graphs import basic_graph, one_input
+
+STEPS = range(61)
+
+
+async def cancelled_after(steps: int, work: Awaitable[Any]) -> Any:
+    """The result, if it came within so many steps of the event loop; else None."""
+    task = asyncio.ensure_future(work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+async def at_rest(journey: Journey) -> None:
+    """What was under way has ended, and every connection is back in the pool."""
+    engine = journey._engine
+    pool = engine.store._pool
+    async with asyncio.timeout(10):
+        await engine.committer._idle.wait()
+        while pool.get_idle_size() != pool.get_size():
+            await asyncio.sleep(0)
+    assert len(engine.waiters) == 0
+    assert not engine.committer._waiting
+    assert not engine.committer._in_flight
+
+
+async def test_setting_has_happened_or_not(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        tasks = len(asyncio.all_tasks())
+        sets = 0
+        for steps in STEPS:
+            before = await journey.load(execution)
+            answer = await cancelled_after(steps, journey.set_value(execution, "x", steps))
+            await at_rest(journey)
+            after = await journey.load(execution)
+            happened = after.revision - before.revision
+            assert happened in (0, 1)
+            assert after.values["x"].value == (steps if happened else before.values["x"].value)
+            assert answer is None or happened
+            sets += happened
+        async with Journey(dsn, run_computations=False) as other:
+            assert (await other.load(execution.id)).revision == sets
+        assert len(asyncio.all_tasks()) <= tasks + 1
+
+
+async def test_starting_has_happened_or_not(dsn: str, connection: Any) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], max_concurrency=3) as journey:
+        for steps in STEPS:
+            known = {e.id for e in await journey.list_executions(limit=1000)}
+            values = {"x": steps, "y": 1}
+            answer = await cancelled_after(steps, journey.start_execution(graph, values))
+            await at_rest(journey)
+            started = [e for e in await journey.list_executions(limit=1000) if e.id not in known]
+            assert len(started) <= 1
+            assert answer is None or [answer.id] == [e.id for e in started]
+            for execution in started:
+                assert await journey.get_value(execution, "sum", settled=True) == steps + 1
+        async with asyncio.timeout(10):
+            while journey._engine.runner.free < 3:
+                await asyncio.sleep(0)
+        query = "SELECT count(*) FROM journey.computations WHERE state <> 'success'"
+        assert await connection.fetchval(query) == 0
+
+
+READS: list[Callable[[Journey, Execution], Awaitable[Any]]] = [
+    lambda journey, e: journey.load(e),
+    lambda journey, e: journey.get_value(e, "x", wait_any=True),
+    lambda journey, e: journey.get_value(e, "sum", wait_any=True, timeout=5, default=None),
+    lambda journey, e: journey.history(e),
+    lambda journey, e: journey.list_executions(),
+]
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_reading_leaves_nothing_behind(
+    dsn: str, read: Callable[[Journey, Execution], Awaitable[Any]]
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1})
+        for steps in STEPS:
+            reads = [cancelled_after(steps, read(journey, execution)) for _ in range(3)]
+            await asyncio.gather(*reads)
+            await at_rest(journey)
+        assert (await journey.load(execution)).values["x"].value == 1
+
+
+async def test_one_of_many_is_cancelled_and_the_others_go_on(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        for steps in STEPS:
+            many = [
+                asyncio.create_task(journey.set_value(execution, "x", [steps, number]))
+                for number in range(5)
+            ]
+            await cancelled_after(steps, many[2])
+            others = await asyncio.gather(*many[:2], *many[3:])
+            for number, snapshot in zip((0, 1, 3, 4), others, strict=True):
+                assert snapshot.values["x"].value == [steps, number]
+            await at_rest(journey)
+
+
+async def test_archiving_and_singletons_have_happened_or_not(dsn: str, connection: Any) -> None:
+    graph = one_input(singleton=True)
+    live = "SELECT id FROM journey.executions WHERE archived_at IS NULL"
+    slots = "SELECT execution_id AS id FROM journey.singletons"
+    async with Journey(dsn) as journey:
+        for steps in STEPS:
+            await cancelled_after(steps, journey.find_or_start(graph))
+            await at_rest(journey)
+            assert await connection.fetch(live) == await connection.fetch(slots)
+            execution = await journey.find_or_start(graph)
+            await cancelled_after(steps, journey.archive(execution))
+            await at_rest(journey)
+            assert await connection.fetch(live) == await connection.fetch(slots)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
+async def test_opening_leaves_nothing_behind(dsn: str, connection: Any, steps: int) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    journey = Journey(dsn)
+    if await cancelled_after(steps, journey.__aenter__()) is not None:
+        await journey.close()
+    assert asyncio.all_tasks() == tasks
+    assert [t for t in set(threading.enumerate()) - threads if "liveness" in t.name] == []
+    others = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    async with asyncio.timeout(20):
+        while await connection.fetchval(others):
+            await asyncio.sleep(0.01)

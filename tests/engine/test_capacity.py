@@ -1,0 +1,226 @@
+"""`max_concurrency`, closing, and who takes what is left."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, Retry, compute, input_node
+from journey_async.core.values import ComputationState
+from tests.support.eventually import eventually
+
+
+class Gauge:
+    """A function that tells how many of it run at once, and runs until it is released."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.most = 0
+        self.calls = 0
+        self.release = asyncio.Event()
+
+    async def __call__(self, x: int) -> int:
+        self.running += 1
+        self.calls += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.release.wait()
+            await asyncio.sleep(0)
+        finally:
+            self.running -= 1
+        return x
+
+
+def graph_of(f: Any, **step: Any) -> Graph:
+    return Graph("g", "v1", [input_node("x"), compute("y", ["x"], f, **step)])
+
+
+async def start(journey: Journey, graph: Graph, number: int) -> list[Any]:
+    return await asyncio.gather(*(journey.start_execution(graph, {"x": i}) for i in range(number)))
+
+
+async def results(journey: Journey, executions: list[Any]) -> list[Any]:
+    return await asyncio.gather(*(journey.get_value(e.id, "y", wait_any=True) for e in executions))
+
+
+async def test_no_more_functions_run_at_once_than_allowed(dsn: str) -> None:
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    async with Journey(dsn, graphs=[graph], max_concurrency=3) as journey:
+        executions = await start(journey, graph, 20)
+        states = [e.computations[0].state for e in executions]
+        assert states.count(ComputationState.COMPUTING) == 3
+        await eventually(lambda: gauge.running == 3)
+        gauge.release.set()
+        assert await results(journey, executions) == list(range(20))
+        assert (gauge.most, gauge.calls) == (3, 20)
+        await eventually(lambda: journey._engine.runner.free == 3)
+        assert journey._engine.scheduler.found_by_safety_check == 0
+
+
+async def test_the_steps_of_one_execution_share_the_places(dsn: str) -> None:
+    gauge = Gauge()
+    steps = [compute(f"y{i}", ["x"], gauge) for i in range(7)]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn, graphs=[graph], max_concurrency=2) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        gauge.release.set()
+        for step in steps:
+            assert await journey.get_value(execution, step.name, wait_any=True) == 1
+        assert (gauge.most, gauge.calls) == (2, 7)
+
+
+async def test_another_journey_takes_the_surplus(dsn: str) -> None:
+    mine, others = Gauge(), Gauge()
+    others.release.set()
+    graph, same_graph = graph_of(mine), graph_of(others)
+    async with (
+        Journey(dsn, graphs=[graph], max_concurrency=1) as journey,
+        Journey(dsn, graphs=[same_graph], max_concurrency=2) as other,
+    ):
+        executions = await start(journey, graph, 10)
+        assert await results(other, executions[1:]) == list(range(1, 10))
+        assert (mine.calls, others.calls) == (1, 9)
+        mine.release.set()
+        assert await results(journey, executions) == list(range(10))
+        assert (mine.calls, others.most) == (1, 2)
+
+
+async def test_a_thread_holds_its_place_until_it_returns(dsn: str) -> None:
+    release = threading.Event()
+    calls: list[int] = []
+
+    def slow(x: int) -> int:
+        calls.append(x)
+        if x == 0:
+            release.wait(30)
+        return x
+
+    graph = graph_of(slow, abandon_after_seconds=0.05, retry=Retry(max_attempts=1))
+    async with Journey(dsn, graphs=[graph], max_concurrency=1) as journey:
+        first = await journey.start_execution(graph, {"x": 0})
+        second = await journey.start_execution(graph, {"x": 1})
+
+        async def abandoned() -> bool:
+            [computation] = await journey.computations(first)
+            return computation.state is ComputationState.ABANDONED
+
+        await eventually(abandoned)
+        assert calls == [0]
+        release.set()
+        assert await journey.get_value(second, "y", wait_any=True) == 1
+
+
+async def test_what_was_left_behind_is_taken_up_at_the_start(dsn: str) -> None:
+    gauge = Gauge()
+    gauge.release.set()
+    graph = graph_of(gauge)
+    async with Journey(dsn, run_computations=False) as client:
+        executions = await start(client, graph, 30)
+        async with Journey(dsn, graphs=[graph], max_concurrency=4) as worker:
+            assert await results(worker, executions) == list(range(30))
+        assert gauge.most <= 4
+
+
+async def test_a_graph_that_is_registered_later_is_taken_up_then(dsn: str) -> None:
+    gauge = Gauge()
+    gauge.release.set()
+    graph = graph_of(gauge)
+    async with Journey(dsn, run_computations=False) as client, Journey(dsn) as worker:
+        [execution] = await start(client, graph, 1)
+        await worker.register(graph)
+        assert await client.get_value(execution, "y", wait_any=True) == 0
+
+
+async def test_closing_lets_functions_end_within_the_grace_period(dsn: str) -> None:
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    async with Journey(dsn, graphs=[graph], grace_period=30) as journey:
+        [execution] = await start(journey, graph, 1)
+        await eventually(lambda: gauge.running == 1)
+        asyncio.get_running_loop().call_later(0.05, gauge.release.set)
+    async with Journey(dsn, run_computations=False) as reader:
+        assert await reader.get_value(execution, "y") == 0
+        [computation] = await reader.computations(execution)
+        assert (computation.attempt, computation.deaths) == (1, 0)
+
+
+async def test_what_does_not_end_in_time_is_released_and_computed_elsewhere(dsn: str) -> None:
+    mine, others = Gauge(), Gauge()
+    others.release.set()
+    graph, same_graph = graph_of(mine), graph_of(others)
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        executions = await start(journey, graph, 3)
+        await eventually(lambda: mine.running == 3)
+        async with Journey(dsn, graphs=[same_graph]) as other:
+            await journey.close()
+            assert mine.running == 0
+            assert await results(other, executions) == [0, 1, 2]
+            for execution in executions:
+                [computation] = await other.computations(execution.id)
+                assert (computation.attempt, computation.deaths) == (1, 0)
+            assert other._engine.scheduler.found_by_safety_check == 0
+
+
+async def test_a_closing_journey_begins_nothing_new(dsn: str, connection: Any) -> None:
+    gauge = Gauge()
+    graph = Graph(
+        "g",
+        "v1",
+        [input_node("x"), compute("y", ["x"], gauge), compute("z", ["y"], lambda y: y)],
+    )
+    async with Journey(dsn, graphs=[graph], grace_period=30) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await eventually(lambda: gauge.running == 1)
+        closing = asyncio.create_task(journey.close())
+        await eventually(lambda: journey._opened is None or journey._opened.runner.free == 0)
+        gauge.release.set()
+        await closing
+    rows = await connection.fetch("SELECT node, state FROM journey.computations ORDER BY node")
+    assert [tuple(row) for row in rows] == [("y", "success"), ("z", "available")]
+    assert await connection.fetchval("SELECT count(*) FROM journey.workers") == 0
+    async with Journey(dsn, graphs=[graph]) as other:
+        assert await other.get_value(execution.id, "z", wait_any=True) == 1
+
+
+async def test_closing_leaves_nothing_behind(dsn: str, connection: Any) -> None:
+    before = asyncio.all_tasks()
+    threads = set(threading.enumerate())
+    gauge = Gauge()
+    gauge.release.set()
+    graph = graph_of(gauge)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        await results(journey, await start(journey, graph, 5))
+    assert asyncio.all_tasks() == before
+    left = [t for t in set(threading.enumerate()) - threads if "liveness" in t.name]
+    assert left == []
+
+    async def connections() -> int:
+        query = (
+            "SELECT count(*)::int FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return int(await connection.fetchval(query))
+
+    async def none_is_left() -> bool:
+        return await connections() == 0
+
+    await eventually(none_is_left)
+
+
+@pytest.mark.parametrize("cancelled_after", [0, 1, 5])
+async def test_a_cancelled_close_is_carried_through(dsn: str, cancelled_after: int) -> None:
+    before = asyncio.all_tasks()
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    journey = Journey(dsn, graphs=[graph], grace_period=0)
+    await journey.__aenter__()
+    await start(journey, graph, 2)
+    closing = asyncio.create_task(journey.close())
+    for _ in range(cancelled_after + 1):
+        await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() == before

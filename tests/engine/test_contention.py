@@ -1,0 +1,147 @@
+"""Many writers on one execution, rows that somebody holds, and changes that are refused."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node
+from journey_async.core.commands import SetValues
+from journey_async.errors import InvalidValueError
+from tests.support.graphs import one_input
+
+HOLD = "SELECT id FROM journey.executions WHERE id = ANY ($1::text[]) FOR NO KEY UPDATE"
+POISON = SetValues({"x": "a\0b"})  # jsonb cannot hold it; callers are refused long before
+
+
+async def test_no_set_is_lost_among_many_writers(dsn: str) -> None:
+    names = [f"x{number}" for number in range(12)]
+    graph = Graph("g", "v1", [input_node(name) for name in names])
+    async with Journey(dsn) as one, Journey(dsn) as two, Journey(dsn) as three:
+        execution = await one.start_execution(graph)
+
+        async def write(journey: Journey, name: str) -> None:
+            for number in range(10):
+                written = await journey.set_value(execution.id, name, number)
+                assert written.values[name].value == number
+
+        journeys = [one, two, three]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(write(journeys[i % 3], name) for i, name in enumerate(names)))
+        for journey in journeys:
+            found = await journey.load(execution.id)
+            assert found.revision == 120
+            assert {name: found.values[name].value for name in names} == dict.fromkeys(names, 9)
+            assert len({found.values[name].revision for name in names}) == 12
+
+
+async def test_the_same_input_from_many_writers_ends_with_one_of_theirs(dsn: str) -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: [x])])
+    async with (
+        Journey(dsn, graphs=[graph]) as one,
+        Journey(dsn, graphs=[graph]) as two,
+        Journey(dsn, graphs=[graph]) as three,
+    ):
+        execution = await one.start_execution(graph)
+        snapshots = await asyncio.gather(
+            *(j.set_value(execution.id, "x", i) for i, j in enumerate([one, two, three] * 10))
+        )
+        newest = max(snapshots, key=lambda s: s.values["x"].revision)
+        assert len({s.values["x"].revision for s in snapshots}) == 30
+        x = newest.values["x"].value
+        for journey in (one, two, three):
+            assert await journey.get_value(execution.id, "y", settled=True) == [x]
+            assert (await journey.load(execution.id)).values["x"].value == x
+
+
+async def test_a_write_waits_for_a_row_that_somebody_holds(dsn: str, connection: Any) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        async with connection.transaction():
+            await connection.fetch(HOLD, [execution.id])
+            writes = [asyncio.create_task(journey.set_value(execution, "x", i)) for i in range(5)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await asyncio.shield(writes[0])
+            assert await journey.get_value(execution, "x", default="none yet") == "none yet"
+        assert [s.revision for s in await asyncio.gather(*writes)] == [1, 2, 3, 4, 5]
+
+
+async def test_rows_that_somebody_holds_do_not_hold_up_other_executions(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn) as journey:
+        held = [await journey.start_execution(one_input()) for _ in range(20)]
+        free = await journey.start_execution(one_input())
+        writes = []
+        async with connection.transaction():
+            await connection.fetch(HOLD, [execution.id for execution in held])
+            for execution in held:
+                writes.append(asyncio.create_task(journey.set_value(execution, "x", 1)))
+                await journey.set_value(free, "x", len(writes))
+            for _ in range(100):
+                await journey.set_value(free, "x", "still free")
+                await journey.set_value(free, "x", "still free of it")
+            assert not any(write.done() for write in writes)
+        assert {w.revision for w in await asyncio.gather(*writes)} == {1}
+
+
+async def test_a_refused_change_takes_no_innocent_one_along(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        executions = [await journey.start_execution(one_input()) for _ in range(5)]
+        submit = journey._engine.submit
+        results = await asyncio.gather(
+            *(submit(e.id, SetValues({"x": "good"})) for e in executions[:2]),
+            submit(executions[2].id, POISON),
+            *(submit(e.id, SetValues({"x": "good"})) for e in executions[3:]),
+            return_exceptions=True,
+        )
+        assert isinstance(results[2], InvalidValueError)
+        assert [type(r).__name__ for r in results].count("Settled") == 4
+        values = [await journey.get_value(e, "x", default="none") for e in executions]
+        assert values == ["good", "good", "none", "good", "good"]
+
+
+async def test_nor_those_that_share_its_execution(dsn: str) -> None:
+    graph = Graph("g", "v1", [input_node("x"), input_node("y"), compute("z", ["y"], lambda y: y)])
+    async with Journey(dsn, graphs=[graph], max_concurrency=3) as journey:
+        execution = await journey.start_execution(graph)
+        submit = journey._engine.submit
+        results = await asyncio.gather(
+            submit(execution.id, SetValues({"y": 1})),
+            submit(execution.id, POISON),
+            submit(execution.id, SetValues({"y": 2})),
+            return_exceptions=True,
+        )
+        names = [type(result).__name__ for result in results]
+        assert names == ["Settled", "InvalidValueError", "Settled"]
+        assert await journey.get_value(execution, "z", settled=True) == 2
+        assert (await journey.load(execution)).values["y"].revision < 5
+        assert journey._engine.runner.free == 3
+
+
+async def test_a_refused_change_under_the_lock_takes_no_innocent_one_along(
+    dsn: str, connection: Any
+) -> None:
+    graph = Graph("g", "v1", [input_node("x"), input_node("z"), compute("y", ["z"], lambda z: z)])
+    async with Journey(dsn, graphs=[graph], max_concurrency=5) as journey:
+        held = await journey.start_execution(graph)
+        others = [await journey.start_execution(graph) for _ in range(4)]
+        submit = journey._engine.submit
+        async with connection.transaction():
+            await connection.fetch(HOLD, [held.id])
+            poisoned = asyncio.create_task(submit(held.id, POISON))
+            shared = asyncio.create_task(submit(held.id, SetValues({"z": "good"})))
+            writes = [asyncio.create_task(journey.set_value(e, "z", 1)) for e in others]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await asyncio.shield(poisoned)
+        results = await asyncio.gather(poisoned, shared, *writes, return_exceptions=True)
+        assert isinstance(results[0], InvalidValueError)
+        assert [r for r in results[1:] if isinstance(r, BaseException)] == []
+        for execution in others:
+            assert await journey.get_value(execution, "y", settled=True) == 1
+        assert await journey.get_value(held, "y", settled=True) == "good"
+        async with asyncio.timeout(5):
+            while journey._engine.runner.free < 5:
+                await asyncio.sleep(0)

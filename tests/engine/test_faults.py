@@ -1,0 +1,251 @@
+"""A database that goes away in the middle, and answers that are lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from journey_async import Graph, Journey, Retry, compute, input_node
+from journey_async.errors import DatabaseUnavailable, JourneyError
+from tests.support.eventually import eventually
+from tests.support.graphs import basic_graph, one_input
+
+UNREADABLE = '{"name": "broken", "version": "v1", "nodes": [{"kind": "odd", "name": "x"}]}'
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'journey_async'
+"""
+
+
+@contextmanager
+def losing_answers(
+    monkeypatch: pytest.MonkeyPatch, journey: Journey, times: int, *, written: bool = True
+) -> Iterator[Callable[[], int]]:
+    """The next writes reach the database (or not), and their answers do not come back."""
+    store = journey._engine.store
+    apply = store.apply
+    lost = 0
+
+    async def losing(*args: Any, **kwargs: Any) -> set[str]:
+        nonlocal lost
+        if lost == times:
+            return await apply(*args, **kwargs)
+        if written:
+            await apply(*args, **kwargs)
+        lost += 1
+        raise DatabaseUnavailable("the connection was cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "apply", losing)
+        yield lambda: lost
+
+
+async def test_a_write_whose_answer_was_lost_is_not_done_twice(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, connection: Any
+) -> None:
+    async with Journey(dsn) as journey:
+        with losing_answers(monkeypatch, journey, 1):
+            execution = await journey.start_execution(one_input(), {"x": 0})
+        assert execution.revision == 1
+        assert await connection.fetchval("SELECT count(*) FROM journey.executions") == 1
+        for number in (1, 2):
+            with losing_answers(monkeypatch, journey, 1):
+                execution = await journey.set_value(execution, "x", number)
+            assert execution.revision == number + 1
+        with losing_answers(monkeypatch, journey, 1):
+            assert (await journey.archive(execution)).revision == 4
+
+
+async def test_a_write_that_never_arrived_is_done_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, patience=10) as journey:
+        with losing_answers(monkeypatch, journey, 2, written=False):
+            execution = await journey.start_execution(one_input(), {"x": 0})
+        with losing_answers(monkeypatch, journey, 2, written=False):
+            execution = await journey.set_value(execution, "x", 1)
+        assert execution.revision == 2
+
+
+async def test_what_was_begun_by_a_write_whose_answer_was_lost_runs_here(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], max_concurrency=2) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with losing_answers(monkeypatch, journey, 1):
+            await journey.set_value(execution, "y", 2)
+        assert await journey.get_value(execution, "sum", wait_any=True) == 3
+        [computation] = await journey.computations(execution)
+        assert (computation.number, computation.deaths) == (1, 0)
+        await eventually(lambda: journey._engine.runner.free == 2)
+
+
+async def test_who_waits_hears_of_a_result_whose_answer_was_lost(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = asyncio.Event()
+
+    async def waits(x: int) -> int:
+        await release.wait()
+        return x
+
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], waits)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        wait = asyncio.create_task(journey.get_value(execution, "y", wait_any=True, timeout=3))
+        await eventually(lambda: len(journey._engine.waiters) == 1)
+        with losing_answers(monkeypatch, journey, 1) as lost:
+            release.set()
+            await eventually(lambda: lost() == 1)
+            assert await wait == 1
+
+
+async def test_an_alarm_set_by_a_write_whose_answer_was_lost_rings(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter([ValueError("once"), None])
+
+    async def flaky(x: int) -> int:
+        if error := next(calls):
+            raise error
+        return x
+
+    soon = Retry(initial_delay=0.05, jitter=False)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], flaky, retry=soon)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        await journey.set_value(execution, "x", 1)
+        with losing_answers(monkeypatch, journey, 1) as lost:
+            await eventually(lambda: lost() == 1)
+        assert await journey.get_value(execution, "y", wait_any=True, timeout=5) == 1
+
+
+async def test_what_a_lost_answer_began_runs_though_its_caller_gave_up(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], patience=0.05) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with losing_answers(monkeypatch, journey, 1000), pytest.raises(DatabaseUnavailable):
+            with monkeypatch.context() as patch:
+                patch.setattr(journey._engine.store, "load", unavailable)
+                await journey.set_value(execution, "y", 2)
+        async with Journey(dsn) as other:
+            assert await other.get_value(execution.id, "sum", wait_any=True) == 3
+            [computation] = await other.computations(execution.id)
+        assert (computation.number, computation.deaths) == (1, 0)
+
+
+async def unavailable(*args: Any, **kwargs: Any) -> Any:
+    raise DatabaseUnavailable("not now")
+
+
+async def test_every_connection_can_be_cut(dsn: str, connection: Any) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"y": 1})
+        for x in range(5):
+            await connection.fetch(TERMINATE)
+            await journey.set_value(execution, "x", x)
+            assert await journey.get_value(execution, "sum", settled=True, timeout=10) == x + 1
+        await eventually(journey._engine._listener.is_listening.is_set)
+
+
+async def test_callers_are_told_when_their_patience_is_at_an_end(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, patience=0.1) as journey:
+        execution = await journey.start_execution(one_input())
+        with losing_answers(monkeypatch, journey, 1000, written=False):
+            async with asyncio.timeout(10):
+                with pytest.raises(DatabaseUnavailable):
+                    await journey.set_value(execution, "x", 1)
+        assert (await journey.set_value(execution, "x", 2)).revision == 1
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
+async def test_the_servers_own_timeouts_are_no_strangers(
+    dsn: str, connection: Any, setting: str
+) -> None:
+    async with Journey(f"{dsn}&{setting}=100", patience=0.1) as journey:
+        execution = await journey.start_execution(one_input())
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE journey.executions IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(10):
+                with pytest.raises(DatabaseUnavailable):
+                    await journey.set_value(execution, "x", 1)
+                with pytest.raises(DatabaseUnavailable):
+                    await journey.load(execution)
+        assert (await journey.set_value(execution, "x", 1)).revision == 1
+
+
+async def test_a_server_that_only_reads_is_not_available_for_writing(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn) as writer:
+        execution = await writer.start_execution(one_input(), {"x": 1})
+    readonly = f"{dsn}&options={quote('-c default_transaction_read_only=on')}"
+    async with Journey(readonly, patience=0.1, run_computations=False, migrate=False) as journey:
+        assert await journey.get_value(execution, "x") == 1
+        with pytest.raises(DatabaseUnavailable):
+            await journey.set_value(execution, "x", 2)
+
+
+async def test_tables_that_are_gone_are_reported_in_this_packages_words(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(one_input())
+        await connection.execute("DROP SCHEMA journey CASCADE")
+        with pytest.raises(JourneyError, match="does not exist"):
+            await journey.set_value(execution, "x", 1)
+        with pytest.raises(JourneyError, match="does not exist"):
+            await journey.load(execution)
+
+
+async def test_an_execution_of_an_unreadable_graph_harms_no_other(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = one_input("broken")
+    async with Journey(dsn, run_computations=False) as journey:
+        broken = await journey.start_execution(graph)
+        await connection.execute("UPDATE journey.graphs SET definition = $1", UNREADABLE)
+        async with Journey(dsn) as other:
+            fine = await other.start_execution(one_input())
+            results = await asyncio.gather(
+                other.archive(broken.id), other.set_value(fine, "x", 1), return_exceptions=True
+            )
+            assert isinstance(results[0], JourneyError)
+            assert not isinstance(results[1], BaseException)
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+async def test_the_alarm_is_not_lost_while_the_scheduler_looks(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told of a time while its question is at the database, it asks again."""
+    async with Journey(dsn, graphs=[one_input()]) as journey:
+        engine = journey._engine
+        scheduler, store = engine.scheduler, engine.store
+        asked = 0
+        attention = store.attention
+
+        async def told_meanwhile(*args: Any, **kwargs: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            found = await attention(*args, **kwargs)
+            if asked == 2:
+                scheduler.expect(engine.clock.now())  # a commit behind the question's snapshot
+            return found
+
+        monkeypatch.setattr(store, "attention", told_meanwhile)
+        scheduler.expect()
+        await eventually(lambda: asked == 1)
+        scheduler._next = engine.clock.now()  # as if a timer had woken it
+        scheduler.expect()
+        await eventually(lambda: asked >= 3)

@@ -1,0 +1,293 @@
+"""How the functions of nodes are called, and what becomes of what they return or raise."""
+
+import asyncio
+import contextvars
+import functools
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from journey_async import (
+    ComputationFailed,
+    Context,
+    Graph,
+    Journey,
+    NotSetError,
+    Retry,
+    compute,
+    input_node,
+    unblocked_when,
+)
+from journey_async.core.values import NodeValue
+from tests.support.eventually import eventually
+
+ONCE = Retry(max_attempts=1)
+
+
+def graph_of(f: Any, **step: Any) -> Graph:
+    """`y` is what `f` makes of the input `x`."""
+    step = {"retry": ONCE} | step
+    return Graph("g", "v1", [input_node("x"), compute("y", ["x"], f, **step)])
+
+
+async def result_of(dsn: str, f: Any, x: Any = 1, **step: Any) -> Any:
+    graph = graph_of(f, **step)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": x})
+        return await journey.get_value(execution, "y", wait_any=True)
+
+
+async def test_an_async_function_runs_on_the_event_loop(dsn: str) -> None:
+    async def on_the_loop(x: int) -> list[Any]:
+        await asyncio.sleep(0)
+        return [x, threading.current_thread() is threading.main_thread()]
+
+    assert await result_of(dsn, on_the_loop) == [1, True]
+
+
+async def test_a_plain_function_runs_in_a_thread(dsn: str) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("v", default="none")
+
+    def in_a_thread(x: int) -> list[Any]:
+        variable.set("of the function")
+        return [x, threading.current_thread() is threading.main_thread()]
+
+    assert await result_of(dsn, in_a_thread) == [1, False]
+    assert variable.get() == "none"
+
+
+class Callable:
+    async def __call__(self, x: int) -> int:
+        return x + 1
+
+
+async def add(x: int, more: int) -> int:
+    return x + more
+
+
+FORMS: list[Any] = [
+    lambda x: add(x, 1),
+    functools.partial(add, more=1),
+    Callable(),
+    lambda values: values["x"] + 1,
+    lambda anything: anything["x"] + 1,
+    lambda x, context: x + context.attempt,
+    lambda x, /: x + 1,
+    lambda *, x: x + 1,
+    lambda x, y=1: x + y,
+]
+
+
+async def test_functions_of_every_form(dsn: str) -> None:
+    steps = [compute(f"y{i}", ["x"], f, retry=ONCE) for i, f in enumerate(FORMS)]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        for i in range(len(FORMS)):
+            assert await journey.get_value(execution, f"y{i}", wait_any=True) == 2
+
+
+NOT_JSON: list[Any] = [
+    {1, 2},
+    object(),
+    float("nan"),
+    b"x",
+    {1: 2},
+    "\0",
+    "\ud800",
+    datetime.now(UTC),
+]
+
+
+async def test_a_result_that_is_not_json_fails_the_attempt(dsn: str) -> None:
+    steps = [
+        compute(f"y{i}", ["x"], functools.partial(lambda x, wrong: wrong, wrong=wrong), retry=ONCE)
+        for i, wrong in enumerate(NOT_JSON)
+    ]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        for i in range(len(NOT_JSON)):
+            with pytest.raises(ComputationFailed, match="the result ") as raised:
+                await journey.get_value(execution, f"y{i}", wait_any=True)
+            assert raised.value.attempts == 1
+
+
+async def test_a_result_that_is_too_large_fails_the_attempt(dsn: str) -> None:
+    graph = graph_of(lambda x: "x" * x)
+    async with Journey(dsn, graphs=[graph], max_value_bytes=100) as journey:
+        execution = await journey.start_execution(graph, {"x": 101})
+        with pytest.raises(ComputationFailed, match="max_value_bytes"):
+            await journey.get_value(execution, "y", wait_any=True)
+
+
+class Odd(BaseException):
+    """Not an Exception, as those of some test frameworks."""
+
+
+def raises_odd(x: int) -> None:
+    raise Odd("odd")
+
+
+async def raises_odd_on_the_loop(x: int) -> None:
+    raise Odd("odd")
+
+
+def stops(x: int) -> Any:
+    return next(iter([]))
+
+
+async def cancels_itself(x: int) -> None:
+    raise asyncio.CancelledError
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+async def speechless(x: int) -> None:
+    raise Speechless
+
+
+async def test_whatever_a_function_raises_fails_the_attempt(dsn: str) -> None:
+    functions = [raises_odd, raises_odd_on_the_loop, stops, cancels_itself, speechless]
+    steps = [compute(f"y{i}", ["x"], f, retry=ONCE) for i, f in enumerate(functions)]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn, graphs=[graph], max_concurrency=5, grace_period=0) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        for step in steps:
+            with pytest.raises(ComputationFailed):
+                await journey.get_value(execution, step.name, wait_any=True, timeout=10)
+        assert journey._engine.runner.free == 5
+
+
+async def test_an_error_is_kept_with_its_type_and_cut(dsn: str) -> None:
+    def breaks(x: int) -> None:
+        raise RuntimeError("e\0" * 2000)
+
+    with pytest.raises(ComputationFailed) as raised:
+        await result_of(dsn, breaks)
+    assert raised.value.last_error is not None
+    assert raised.value.last_error.startswith("RuntimeError: e")
+    assert len(raised.value.last_error) <= 1000
+
+
+async def test_functions_get_values_of_their_own(dsn: str) -> None:
+    def spoils(x: Any, values: Mapping[str, Any], context: Context) -> str:
+        for spoiled in (x, values["x"], context.upstream["x"].value):
+            spoiled["list"].append("spoiled")
+        context.upstream["x"].metadata.append("spoiled")
+        return "done"
+
+    graph = graph_of(spoils)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        given: dict[str, Any] = {"list": []}
+        execution = await journey.set_value(execution, "x", given, metadata=["mine"])
+        given["list"].append("spoiled")
+        execution.values["x"].value["list"].append("spoiled")
+        (await journey.get_value(execution, "x"))["list"].append("spoiled")
+        assert await journey.get_value(execution, "y", wait_any=True) == "done"
+        node = await journey.get_node(execution, "x")
+        assert (node.value, node.metadata) == ({"list": []}, ["mine"])
+
+
+async def test_on_save_gets_a_value_of_its_own(dsn: str) -> None:
+    spoiled = asyncio.Event()
+
+    async def spoil(execution_id: str, node: str, result: Any) -> None:
+        result.value.append("spoiled")
+        spoiled.set()
+
+    graph = graph_of(lambda x: [x], on_save=spoil)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await spoiled.wait()
+        assert await journey.get_value(execution, "y", wait_any=True) == [1]
+
+
+async def test_a_predicate_that_raises_is_logged_once_and_not_met(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def is_large(x: NodeValue) -> bool:
+        return bool(x.value > 10)  # raises while x is not set
+
+    graph = Graph(
+        "g", "v1", [input_node("x"), compute("y", unblocked_when("x", is_large), lambda x=0: x)]
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        for _ in range(3):
+            execution = await journey.start_execution(graph)
+            with pytest.raises(NotSetError):
+                await journey.get_value(execution, "y", settled=True)
+            await journey.set_value(execution, "x", "text")
+        logged = [r for r in caplog.records if r.levelno >= logging.WARNING]
+        assert len(logged) == 1
+        assert "is_large" in logged[0].getMessage()
+        await journey.set_value(execution, "x", 11)
+        assert await journey.get_value(execution, "y", wait_any=True) == 11
+
+
+async def test_the_context_tells_about_the_call(dsn: str) -> None:
+    contexts: list[Context] = []
+
+    async def look(x: int, context: Context) -> int:
+        contexts.append(context)
+        return await context.journey.get_value(context.execution_id, "x") + x  # type: ignore[no-any-return]
+
+    graph = graph_of(look, abandon_after_seconds=30)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        await journey.set_value(execution, "x", 4, metadata="m")
+        assert await journey.get_value(execution, "y", wait_any=True) == 8
+        [context] = contexts
+        assert context.journey is journey
+        assert (context.graph_name, context.graph_version) == ("g", "v1")
+        assert (context.node_name, context.attempt, context.iteration) == ("y", 1, None)
+        assert context.execution_id == execution.id
+        upstream = context.upstream["x"]
+        assert (upstream.value, upstream.metadata, upstream.revision) == (4, "m", 1)
+        assert timedelta(0) < context.deadline - datetime.now(UTC) < timedelta(seconds=31)
+
+
+async def test_the_idempotency_key_is_the_same_for_the_same_inputs(dsn: str) -> None:
+    keys: list[tuple[int, int, str]] = []
+
+    def flaky(x: int, context: Context) -> int:
+        keys.append((x, context.attempt, context.idempotency_key))
+        if context.attempt < 3:
+            raise ValueError("again")
+        return x
+
+    graph = graph_of(flaky, retry=Retry(max_attempts=3, initial_delay=0.01))
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(execution, "y", wait_any=True)
+        for x in (2, 1):
+            await journey.set_value(execution, "x", x)
+            assert await journey.get_value(execution, "y", settled=True) == x
+        other = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(other, "y", wait_any=True)
+    assert [(x, attempt) for x, attempt, _ in keys] == [
+        (x, attempt) for x in (1, 2, 1, 1) for attempt in (1, 2, 3)
+    ]
+    assert [keys[i][2] for i in (0, 3, 6, 9)] == [keys[i][2] for i in (2, 5, 8, 11)]
+    assert len({key for _, _, key in keys}) == 4
+
+
+async def test_a_slow_thread_does_not_hold_up_the_event_loop(dsn: str) -> None:
+    release = threading.Event()
+    graph = graph_of(lambda x: release.wait(30))
+    async with Journey(dsn, graphs=[graph]) as journey:
+        slow = await journey.start_execution(graph, {"x": 1})
+        other = await journey.start_execution(graph)
+        await eventually(lambda: journey._engine.runner.free == 99)
+        await journey.set_value(other, "x", 2)
+        release.set()
+        for execution in (slow, other):
+            assert await journey.get_value(execution, "y", wait_any=True) is True

@@ -1,0 +1,70 @@
+"""What a step costs at the database, counted in statements."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node
+from tests.support.eventually import eventually
+from tests.support.graphs import basic_graph
+from tests.support.statements import Statements, named
+
+APPLY = named("apply_changes")
+
+
+@pytest.fixture
+async def statements(connection: Any, has_pg_stat_statements: bool) -> Statements:
+    if not has_pg_stat_statements:
+        pytest.skip("the server does not have pg_stat_statements")
+    await connection.execute("CREATE EXTENSION pg_stat_statements")
+    return Statements(connection)
+
+
+async def test_a_start_and_a_set_are_one_statement_each(dsn: str, statements: Statements) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        await journey.start_execution(graph)
+        await statements.reset()
+        execution = await journey.start_execution(graph)
+        assert await statements.counts() == {APPLY: 1}
+        await journey.set_value(execution, "x", 1)
+        assert await statements.counts() == {APPLY: 2}
+        await journey.set_value(execution.id, "x", 2)
+        assert await statements.counts() == {APPLY: 3}
+
+
+async def test_a_read_of_what_is_cached_is_one_small_statement(
+    dsn: str, statements: Statements
+) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1})
+        await statements.reset()
+        assert await journey.get_value(execution, "x") == 1
+        assert await statements.counts() == {named("read_versions"): 1}
+
+
+async def test_commands_given_together_share_statements(dsn: str, statements: Statements) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        executions = [await journey.start_execution(graph) for _ in range(5)]
+        await statements.reset()
+        await asyncio.gather(*(journey.set_value(e, "x", x) for x in range(10) for e in executions))
+        counts = await statements.counts()
+        assert counts.keys() == {APPLY}
+        assert counts[APPLY] <= 2
+
+
+async def test_a_computation_is_one_statement(dsn: str, statements: Statements) -> None:
+    steps = [compute(f"n{i}", [f"n{i - 1}"], lambda values: 1) for i in range(1, 11)]
+    graph = Graph("chain", "v1", [input_node("n0"), *steps])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        wait = asyncio.create_task(journey.get_value(execution, "n10", wait_any=True))
+        await eventually(lambda: len(journey._engine.waiters) == 1)
+        await journey.values(execution)  # which comes behind the read of the wait
+        await statements.reset()
+        await journey.set_value(execution, "n0", 1)
+        assert await wait == 1
+        # the set with the first claim, then ten results with what each begins
+        assert await statements.counts() == {APPLY: 11}

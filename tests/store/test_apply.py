@@ -1,0 +1,228 @@
+"""Compare and set, directed: two connections, and who waits for whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from journey_async.core.change import Change
+from journey_async.core.commands import Abandon, SetValues, Start, Succeed
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import compute, input_node
+from journey_async.core.settle import Env, settle
+from journey_async.core.state import State, new_state
+from journey_async.core.values import NodeKind, NodeValue
+from journey_async.store.channels import Channels
+from journey_async.store.faults import DataRefused
+from journey_async.store.store import Store
+from tests.support.eventually import eventually
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GRAPH = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
+
+
+def decide(state: State, command: Any) -> Change:
+    tokens = iter(range(1, 100))
+    env = Env(
+        now=NOW,
+        worker="WORKER1",
+        capacity=10,
+        can_run=lambda step: True,
+        chance=lambda: 0.5,
+        fresh_token=lambda: next(tokens),
+    )
+    return settle(GRAPH, state, command, env)
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Store]:
+    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=4)
+    try:
+        yield Store(pool, "journey", Channels.of("journey"))
+    finally:
+        await pool.close()
+
+
+async def apply(store: Store, *changes: Change, connection: Any = None) -> set[str]:
+    return await store.apply(changes, sender="test", connection=connection)
+
+
+async def started(store: Store, number: int = 1, **values: Any) -> State:
+    change = decide(new_state(f"EXEC{number}", GRAPH, NOW), Start(values))
+    assert await apply(store, change) == {f"EXEC{number}"}
+    return change.state
+
+
+async def load(store: Store, state: State) -> State:
+    return (await store.load([state.execution_id]))[state.execution_id]
+
+
+async def test_what_is_written_is_what_is_loaded(store: Store) -> None:
+    state = await started(store, x={"a": [1, None, "é"]})
+    assert await load(store, state) == state
+    change = decide(state, Succeed(state.newest["y"].key, 1, 7))
+    assert await apply(store, change) == {"EXEC1"}
+    assert await load(store, state) == change.state
+
+
+async def test_a_lost_swap_gives_no_row_and_writes_nothing(store: Store, connection: Any) -> None:
+    state = await started(store)
+    one, other = (decide(state, SetValues({"x": x})) for x in (1, 2))
+    assert await apply(store, one) == {"EXEC1"}
+    assert await apply(store, other) == set()
+    assert await apply(store, one) == set()  # nor can it be applied twice
+    assert await load(store, state) == one.state
+    assert await connection.fetchval("SELECT count(*) FROM journey.computations") == 1
+
+
+async def test_an_execution_is_not_created_twice(store: Store) -> None:
+    state = await started(store, x=1)
+    again = decide(new_state("EXEC1", GRAPH, NOW), Start({"x": 2}))
+    assert await apply(store, again) == set()
+    assert await load(store, state) == state
+
+
+async def test_of_a_batch_those_are_written_that_can_be(store: Store) -> None:
+    states = [await started(store, n) for n in range(5)]
+    changes = [decide(state, SetValues({"x": 1})) for state in states]
+    await apply(store, changes[3])
+    assert await apply(store, *changes) == {"EXEC0", "EXEC1", "EXEC2", "EXEC4"}
+
+
+async def test_a_row_that_somebody_holds_is_passed_over_without_waiting(
+    store: Store, connection: Any
+) -> None:
+    held, free = await started(store, 1), await started(store, 2)
+    changes = [decide(state, SetValues({"x": 1})) for state in (held, free)]
+    async with store.locked("EXEC1"):
+        async with asyncio.timeout(5):
+            assert await apply(store, *changes) == {"EXEC2"}
+    assert await apply(store, changes[0]) == {"EXEC1"}
+
+
+async def test_a_reader_sees_revision_and_values_of_the_same_moment(
+    store: Store, connection: Any
+) -> None:
+    """The torn snapshot: the new revision with the old values, and a swap that passes."""
+    state = await started(store, x=1)
+    change = decide(state, SetValues({"x": 2}))
+    transaction = connection.transaction()
+    await transaction.start()
+    assert await apply(store, change, connection=connection) == {"EXEC1"}
+    assert await load(store, state) == state  # all of it as before
+    lost = decide(state, SetValues({"x": 3}))
+    assert await apply(store, lost) == set()
+    await transaction.commit()
+    assert await load(store, state) == change.state
+    assert await apply(store, lost) == set()
+
+
+async def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(
+    store: Store, connection: Any, dsn: str
+) -> None:
+    state = await started(store, x=1)
+    change = decide(state, SetValues({"x": 2}))
+    watcher = await asyncpg.connect(dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    await apply(store, change, connection=connection)
+
+    async def locked_load() -> State:
+        async with store.locked("EXEC1") as holder:
+            return (await store.load(["EXEC1"], holder))["EXEC1"]
+
+    loading = asyncio.create_task(locked_load())
+
+    async def somebody_waits() -> bool:
+        return bool(await watcher.fetchval(WAITING))
+
+    await eventually(somebody_waits)
+    await transaction.commit()
+    assert await loading == change.state
+    await watcher.close()
+
+
+async def test_a_result_and_an_abandonment_take_their_locks_in_the_same_order(
+    store: Store, dsn: str
+) -> None:
+    """Executions first: one of the two is passed over, and holds nothing that the other needs."""
+    state = await started(store, x=1)
+    computation = state.newest["y"]
+    result = decide(state, Succeed(computation.key, 1, "late"))
+    abandonment = decide(state, Abandon(computation.key))
+    one, two = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    first, second = one.transaction(), two.transaction()
+    await first.start()
+    await second.start()
+    try:
+        async with asyncio.timeout(10):
+            assert await apply(store, abandonment, connection=one) == {"EXEC1"}
+            assert await apply(store, result, connection=two) == set()
+            # two is still in its transaction; one goes on with the same rows
+            again = decide(abandonment.state, SetValues({"x": 2}))
+            assert await apply(store, again, connection=one) == {"EXEC1"}
+        await first.commit()
+        assert await apply(store, result, connection=two) == set()
+        await second.commit()
+    finally:
+        await one.close()
+        await two.close()
+    assert await load(store, state) == again.state
+    # decided again on what is there, the late result changes nothing
+    assert not decide(await load(store, state), Succeed(computation.key, 1, "late")).written
+
+
+def poisoned(change: Change, text: str) -> Change:
+    """The change with a value that PostgreSQL refuses, past all checks."""
+    bad = NodeValue("x", NodeKind.INPUT, text, None, change.state.revision, NOW)
+    values = {**change.state.values, "x": bad}
+    return replace(change, state=replace(change.state, values=values))
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+async def test_a_refused_change_says_so_and_writes_nothing(store: Store, text: str) -> None:
+    states = [await started(store, n) for n in range(3)]
+    changes = [decide(state, SetValues({"x": 1})) for state in states]
+    changes[1] = poisoned(changes[1], text)
+    with pytest.raises(DataRefused):
+        await apply(store, *changes)
+    for state in states:
+        assert await load(store, state) == state
+
+
+async def test_two_active_computations_of_a_node_are_refused(store: Store) -> None:
+    state = await started(store, x=1)
+    change = decide(state, SetValues({"x": 2}))
+    running = state.newest["y"]
+    second = replace(running, number=2, token=9)
+    twice = replace(change, computations={running.key: running, second.key: second})
+    with pytest.raises(DataRefused):
+        await apply(store, twice)
+    assert await load(store, state) == state
+
+
+async def test_one_notification_tells_of_a_whole_batch(store: Store, dsn: str) -> None:
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    listener = await asyncpg.connect(dsn)
+    channels = Channels.of("journey")
+    for channel in (channels.changed, channels.due):
+        await listener.add_listener(channel, lambda *args: heard.put_nowait((args[2], args[3])))
+    changes = [decide(new_state(f"EXEC{n:03}", GRAPH, NOW), Start({})) for n in range(250)]
+    assert len(await apply(store, *changes)) == 250
+    lines: set[str] = set()
+    for _ in range(3):
+        channel, payload = await heard.get()
+        sender, *told = payload.split("\n")
+        assert (channel, sender) == (channels.changed, "test")
+        lines |= set(told)
+    assert lines == {f"EXEC{n:03} 1" for n in range(250)}
+    assert heard.empty()
+    await listener.close()

@@ -1,0 +1,137 @@
+"""Migrations: fresh, again, at once, and refusals that say what to do."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from journey_async import Journey
+from journey_async.errors import MigrationError
+from journey_async.store.migrations import as_script, migrate, migrations, pending
+from tests.support.graphs import basic_graph
+
+TABLES = """
+    SELECT table_name FROM information_schema.tables WHERE table_schema = $1 ORDER BY table_name
+"""
+
+
+async def tables(dsn: str, schema: str = "journey") -> list[str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [row["table_name"] for row in await connection.fetch(TABLES, schema)]
+    finally:
+        await connection.close()
+
+
+async def run(dsn: str, schema: str = "journey") -> list[int]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [migration.number for migration in await migrate(connection, schema)]
+    finally:
+        await connection.close()
+
+
+async def execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_fresh_database_gets_all_of_them_once(empty_dsn: str) -> None:
+    everything = [migration.number for migration in migrations()]
+    assert everything == list(range(1, len(everything) + 1))
+    assert await run(empty_dsn) == everything
+    assert "executions" in await tables(empty_dsn)
+    assert await run(empty_dsn) == []
+
+
+@pytest.mark.parametrize("schema", ["journey", 'odd "name"'])
+async def test_many_may_migrate_at_once(empty_dsn: str, schema: str) -> None:
+    done = await asyncio.gather(*(run(empty_dsn, schema) for _ in range(6)))
+    assert sorted(number for numbers in done for number in numbers) == [
+        migration.number for migration in migrations()
+    ]
+
+
+async def test_many_journeys_may_open_on_an_empty_database_at_once(empty_dsn: str) -> None:
+    journeys = [Journey(empty_dsn) for _ in range(4)]
+    await asyncio.gather(*(journey.__aenter__() for journey in journeys))
+    await asyncio.gather(*(journey.close() for journey in journeys))
+
+
+async def test_a_newer_database_is_refused(dsn: str) -> None:
+    await execute(
+        dsn, "INSERT INTO journey.migrations (number, name, checksum) VALUES (999, 'later', '-')"
+    )
+    for bring_up_to_date in (True, False):
+        with pytest.raises(MigrationError, match=r"999 \(later\).*upgrade"):
+            await Journey(dsn, migrate=bring_up_to_date).__aenter__()
+
+
+async def test_a_schema_from_other_files_is_refused(dsn: str) -> None:
+    await execute(dsn, "UPDATE journey.migrations SET checksum = 'x' WHERE number = 1")
+    for bring_up_to_date in (True, False):
+        with pytest.raises(MigrationError, match="another file"):
+            await Journey(dsn, migrate=bring_up_to_date).__aenter__()
+
+
+async def test_an_empty_schema_is_refused_if_it_may_not_be_filled(empty_dsn: str) -> None:
+    with pytest.raises(MigrationError, match="migrate=True"):
+        await Journey(empty_dsn, migrate=False).__aenter__()
+    assert await tables(empty_dsn) == []
+
+
+async def test_a_schema_that_is_there_and_empty_is_used(empty_dsn: str) -> None:
+    await execute(empty_dsn, "CREATE SCHEMA journey")
+    assert await run(empty_dsn)
+
+
+async def test_a_migration_that_fails_leaves_nothing(empty_dsn: str) -> None:
+    await execute(empty_dsn, "CREATE SCHEMA journey", "CREATE TABLE journey.executions ()")
+    with pytest.raises(Exception, match="already exists"):
+        await run(empty_dsn)
+    assert await tables(empty_dsn) == ["executions"]
+
+
+async def test_the_script_does_the_same(empty_dsn: str) -> None:
+    await execute(empty_dsn, as_script('s"1'))
+    assert await run(empty_dsn, 's"1') == []
+    assert await run(empty_dsn, "s2")
+    assert await tables(empty_dsn, 's"1') == await tables(empty_dsn, "s2")
+    async with Journey(empty_dsn, schema='s"1', migrate=False):
+        pass
+
+
+async def test_pending_names_what_is_missing(empty_dsn: str) -> None:
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        assert await pending(connection) == migrations()
+        await migrate(connection)
+        assert await pending(connection) == []
+    finally:
+        await connection.close()
+
+
+async def test_who_may_only_read_and_write_rows_can_open(dsn: str) -> None:
+    role = f"journey_{dsn.rpartition('/')[2].partition('?')[0]}"
+    await execute(
+        dsn,
+        f'CREATE ROLE "{role}"',
+        f'GRANT USAGE ON SCHEMA journey TO "{role}"',
+        f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA journey TO "{role}"',
+    )
+
+    async def as_role(connection: asyncpg.Connection) -> None:
+        await connection.execute(f'SET ROLE "{role}"')
+
+    try:
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2, setup=as_role)
+        async with pool, Journey(pool=pool, listen_dsn=dsn, migrate=False) as journey:
+            execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+            assert await journey.get_value(execution, "sum", wait_any=True) == 3
+            await journey.archive(execution)
+    finally:
+        await execute(dsn, f'DROP OWNED BY "{role}"', f'DROP ROLE "{role}"')
