@@ -93,12 +93,13 @@ async def keep_time(journey: Journey) -> None:
     execution = await journey.start_execution(metronome)
     first = await journey.get_node(execution, "beat", wait_any=True)
     seen = 0
-    for number in range(5):
+    for _ in range(5):
         note = await journey.get_node(execution, "note", newer_than=seen)
         seen = note.revision
         assert note.set_time is not None
         at = note.set_time.timestamp() - first.value
-        print(f"   {note.value} at +{at:.3f} s, {1000 * (at - number * 0.3):.0f} ms late")
+        due = int(at / 0.3) * 0.3
+        print(f"   {note.value}, due at +{due:.1f} s, {1000 * (at - due):.0f} ms late")
     await journey.archive(execution)
 
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from journey_async.client import options
 from journey_async.client.execution import Execution
 from journey_async.client.texts import seconds_between, span, stamp, state_text, value_text
-from journey_async.client.trees import Reading, tree_text
-from journey_async.core.evaluation import Evaluation
+from journey_async.client.trees import reading_of, tree_text
 from journey_async.core.graph import SYSTEM_NODES, Graph
 from journey_async.core.nodes import LoopNode
 from journey_async.core.reading import NOT_SET_STATE, shown_state
@@ -193,7 +192,7 @@ def _entry(summary: Summary, computation: Computation) -> str:
     parts = [
         f"  - {computation.node} ({computation.id}): {state_text(computation.state)}",
         computation.kind.value,
-        *_iteration(summary.graph, computation),
+        *iteration_parts(summary.graph, computation),
         f"rev {'' if revision is None else revision}",
     ]
     lines = [" | ".join(parts)]
@@ -202,13 +201,14 @@ def _entry(summary: Summary, computation: Computation) -> str:
         took = span(seconds_between(started, completed))
         lines.append(f"    started: {stamp(started)} | completed: {stamp(completed)} ({took})")
     lines.append("    inputs used:")
-    lines += _inputs(summary.graph, computation)
+    lines += inputs_used(summary.graph, computation, TREE_INDENT)
     if computation.error is not None:
         lines.append(f"    error: {value_text(_shortened(computation.error))}")
     return "\n".join(lines)
 
 
-def _iteration(graph: Graph, computation: Computation) -> list[str]:
+def iteration_parts(graph: Graph, computation: Computation) -> list[str]:
+    """Which iteration of a loop it is, and whether it wanted another one."""
     if computation.iteration is None:
         return []
     loop = graph.steps.get(computation.node)
@@ -219,14 +219,14 @@ def _iteration(graph: Graph, computation: Computation) -> list[str]:
     return parts
 
 
-def _inputs(graph: Graph, computation: Computation) -> list[str]:
+def inputs_used(graph: Graph, computation: Computation, indent: str) -> list[str]:
     """The inputs in the order in which the gate names them; those it no longer names come last."""
     seen = computation.computed_with
     if not seen:
-        return [f"{TREE_INDENT}<none>"]
+        return [f"{indent}<none>"]
     declared = [name for name in graph.upstream.get(computation.node, ()) if name in seen]
     names = [*declared, *sorted(seen.keys() - set(declared))]
-    return [f"{TREE_INDENT}{name} (rev {seen[name]})" for name in names]
+    return [f"{indent}{name} (rev {seen[name]})" for name in names]
 
 
 def _shortened(error: str) -> str:
@@ -245,9 +245,5 @@ def _outstanding_text(summary: Summary, item: Outstanding) -> str:
         started = item.running.started_at
         running = span(seconds_between(started, summary.now))
         lines.append(f"    started: {stamp(started)} | running for {running}")
-
-    def view(name: str) -> NodeValue:
-        return state.value_of(graph.by_name[name])
-
-    reading = Reading(Evaluation(view, summary.now), view)
+    reading = reading_of(state, graph, summary.now)
     return "\n".join([*lines, tree_text(step.gated_by, reading, TREE_INDENT)])

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from journey_async.client import flow, introspection, options, search, status
+from journey_async.client import explaining, flow, introspection, options, search, status
+from journey_async.client.diagram import execution_diagram
 from journey_async.client.execution import Execution
 from journey_async.client.records import HistoryEntry, history_of, set_values
+from journey_async.client.trees import Reading, reading_of
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import Graph
 from journey_async.core.sentinels import NOT_SET
@@ -51,6 +53,39 @@ class Looking:
     async def introspect(self, execution: Execution | str) -> str:
         """A text that tells everything about an execution, archived or not."""
         return await introspection.introspect(self._engine, execution)
+
+    async def summary(self, execution: Execution | str) -> introspection.Summary:
+        """What `introspect` tells, as data."""
+        return await introspection.summary(self._engine, execution)
+
+    async def what_am_i_waiting_for(self, execution: Execution | str, node: str) -> str:
+        """The conditions of a node's gate, a line each: what holds first, then what does not.
+
+        Empty for an input. Raises UnknownNodeError.
+        """
+        state, graph = await self._read(execution)
+        step = graph.steps.get(graph.node_named(node).name)
+        return explaining.waiting_text(step, self._reading(state, graph)) if step else ""
+
+    async def blockers(self, execution: Execution | str, node: str) -> list[explaining.Blocker]:
+        """The conditions of a node's gate that do not hold; none for an input."""
+        state, graph = await self._read(execution)
+        step = graph.steps.get(graph.node_named(node).name)
+        return explaining.blockers(step, self._reading(state, graph)) if step else []
+
+    async def computation_status(self, execution: Execution | str, node: str) -> str:
+        """Where the newest computation of a node stands; raises UnknownNodeError."""
+        state, graph = await self._read(execution)
+        graph.node_named(node)
+        return explaining.status_text(state, graph, node, self._reading(state, graph))
+
+    async def mermaid(
+        self, execution: Execution | str, *, legend: bool = False, timestamp: bool = False
+    ) -> str:
+        """The execution as a Mermaid diagram, each node with a sign for where it stands."""
+        state, graph = await self._read(execution)
+        now = self._engine.clock.now()
+        return execution_diagram(state, graph, now, legend=legend, timestamp=timestamp)
 
     async def list_executions(
         self,
@@ -128,6 +163,9 @@ class Looking:
         if self._opened is None:
             raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
         return self._opened
+
+    def _reading(self, state: State, graph: Graph) -> Reading:
+        return reading_of(state, graph, self._engine.clock.now())
 
     async def _graph_of(self, execution: Execution | str) -> Graph:
         if isinstance(execution, Execution):

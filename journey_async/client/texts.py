@@ -16,6 +16,9 @@ GLYPHS = {
 }
 
 
+NOT_A_STEP = "📝 not_compute_node (input nodes do not compute)"
+
+
 def state_text(state: str) -> str:
     """A state as `shown_state` gives it: `✅ success`."""
     note = " (not yet attempted)" if state == NOT_SET_STATE else ""

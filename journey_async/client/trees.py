@@ -10,6 +10,7 @@ code elsewhere, or raised, says so.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from journey_async.core.conditions import (
     AllOf,
@@ -24,6 +25,8 @@ from journey_async.core.conditions import (
     leaf_text,
 )
 from journey_async.core.evaluation import Evaluation
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
 from journey_async.core.values import NodeValue
 
 HOLDS, DOES_NOT_HOLD, UNKNOWN = "✅", "🛑", "❓"
@@ -35,6 +38,15 @@ class Reading:
 
     evaluation: Evaluation
     view: Callable[[str], NodeValue]
+
+
+def reading_of(state: State, graph: Graph, now: datetime) -> Reading:
+    """Reads conditions against a state."""
+
+    def view(name: str) -> NodeValue:
+        return state.value_of(graph.by_name[name])
+
+    return Reading(Evaluation(view, now), view)
 
 
 def tree_text(condition: Condition, reading: Reading, indent: str = "") -> str:

@@ -300,9 +300,9 @@ async def test_typed_inputs_are_checked_strictly_and_handed_out_parsed(dsn: str)
         for wrong in (True, "1", 1.5, None, [1]):
             with pytest.raises(InvalidValueError, match="int"):
                 await journey.set_value(execution, "count", wrong)
-        for wrong in ({"name": "Ada"}, {"name": 1, "born": "1815-12-10"}, "Ada"):
+        for nobody in ({"name": "Ada"}, {"name": 1, "born": "1815-12-10"}, "Ada"):
             with pytest.raises(InvalidValueError, match="Person"):
-                await journey.set_value(execution, "person", wrong)
+                await journey.set_value(execution, "person", nobody)
         await journey.set_value(execution, "person", {"name": "Ada", "born": "1815-12-10"})
         same = await journey.set_value(execution, "person", ada)
         assert same.revision == 1

@@ -196,13 +196,13 @@ async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
         for wanted in ({"wait_any": True}, {"wait_new": True}, {"newer_than": 7}):
             began = time.monotonic()
             with pytest.raises(WaitTimeout) as raised:
-                await journey.get_value(execution, "x", timeout=0.1, **wanted)  # type: ignore[arg-type]
+                await journey.get_value(execution, "x", timeout=0.1, **wanted)
             assert 0.09 < time.monotonic() - began < 2
             assert isinstance(raised.value, TimeoutError)
             assert isinstance(raised.value, NotSetError)
             assert raised.value.timeout == 0.1
             with pytest.raises(WaitTimeout):
-                await journey.get_value(execution, "x", timeout=0, **wanted)  # type: ignore[arg-type]
+                await journey.get_value(execution, "x", timeout=0, **wanted)
         assert parked(journey) == 0
 
 

@@ -67,8 +67,10 @@ class Comparison:
     def _differences(
         self, op: Mapping[str, Any], ours: Any, theirs: Any
     ) -> Iterator[tuple[str, Any, Any]]:
-        if isinstance(ours, str) and isinstance(theirs, str) and (
-            op["op"] in TEXT_OPS or op.get("format") == "text"
+        if (
+            isinstance(ours, str)
+            and isinstance(theirs, str)
+            and (op["op"] in TEXT_OPS or op.get("format") == "text")
         ):
             found = texts.difference(op["op"], ours, theirs)
             if found is not None:

@@ -36,7 +36,9 @@ class Calls:
         return self._counts[execution_id, node]
 
     def of(self, execution_id: str) -> dict[str, int]:
-        return {node: n for (owner, node), n in sorted(self._counts.items()) if owner == execution_id}
+        return {
+            node: n for (owner, node), n in sorted(self._counts.items()) if owner == execution_id
+        }
 
     async def reached(self, execution_id: str, node: str, at_least: int) -> None:
         """Wait until a node's function was called so often."""

@@ -52,9 +52,7 @@ def as_returned(
     own = max((after.values[node].revision for node in nodes), default=0)
     begun = [c for c in after.computations if (c.revision_at_start or 0) > own]
     ran = {c.node for c in begun if c.state is ComputationState.SUCCESS}
-    direct = [
-        c for c in begun if not any(n in ran and r > own for n, r in c.computed_with.items())
-    ]
+    direct = [c for c in begun if not any(n in ran and r > own for n, r in c.computed_with.items())]
     cleared = [v for v in after.values.values() if not v.is_set and v.revision > own]
     values = dict(after.values)
     for node in ran:

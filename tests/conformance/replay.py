@@ -19,6 +19,7 @@ from tests.conformance.functions import Calls, menu
 from tests.conformance.outcome import NoCounterpart, Outcome, Raised
 from tests.conformance.saves import Saves
 from tests.conformance.scenario import Builder
+from tests.conformance.steps import Stage
 
 
 @dataclass
@@ -75,7 +76,9 @@ async def replay(
     """Replay a scenario, so much faster than it says."""
     report = Report(files.name)
     try:
-        await _Replay(files, database, departures, report, ScenarioClock(speed)).run()
+        await _Replay(
+            files, database, departures=departures, report=report, clock=ScenarioClock(speed)
+        ).run()
     except NoCounterpart as what:
         report.skipped = f"{what} has no counterpart in Python"
     return report
@@ -86,6 +89,7 @@ class _Replay:
         self,
         files: Files,
         database: Database,
+        *,
         departures: Mapping[str, str],
         report: Report,
         clock: ScenarioClock,
@@ -115,9 +119,16 @@ class _Replay:
             for graph in graphs.values():
                 await journey._engine.registry.register(graph)
             driver = Driver(
-                journey, self._clock, self._calls, self._saves, graphs, self._builder.graph
+                Stage(
+                    journey=journey,
+                    clock=self._clock,
+                    calls=self._calls,
+                    saves=self._saves,
+                    graphs=graphs,
+                    refused=self._refused,
+                    build=self._builder.graph,
+                )
             )
-            driver.refused |= self._refused
             try:
                 await self._steps(driver)
             finally:
@@ -164,13 +175,12 @@ class _Replay:
         outcome: Outcome,
         driver: Driver,
     ) -> str | None:
-        handle = driver.handles.get(op.get("exec", "e"))
         comparison = Comparison(
-            executions=list(driver.names),
+            executions=list(driver.stage.names),
             unstable=self._recording.get("unstable") or [],
             markers=driver.mutate_markers(),
             divergence=driver.divergence(op),
-            archived=handle is not None and driver.is_archived(handle),
+            archived=driver.is_archived(op),
         )
         return comparison.difference(index, op, theirs, outcome)
 

@@ -6,40 +6,32 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from journey_async import NOT_SET, Computation, Execution, Graph, Journey
+from journey_async import NOT_SET, Computation, Execution
 from journey_async.core.nodes import MutateNode
 from journey_async.core.reading import shown_state
 from journey_async.core.values import ComputationState, NodeKind
 from journey_async.errors import UnknownNodeError
-from tests.conformance.functions import Calls
-from tests.conformance.handles import Handle
-from tests.conformance.saves import Saves
+from tests.conformance.steps import Op, Steps
 
-Op = Mapping[str, Any]
 ANY_GRAPH = "*any*"
 COLUMNS = {"inserted_at": "created_at"}
-OTHER_NAMES = {"value_filters": "filter_by", "order_by_execution_fields": "order_by", "sort_by": "order_by"}
-PENDING = {"computed_with": None, "error": None, "rev_end": None, "rev_start": None, "state": "not_set"}
+OTHER_NAMES = {
+    "value_filters": "filter_by",
+    "order_by_execution_fields": "order_by",
+    "sort_by": "order_by",
+}
+PENDING = {
+    "computed_with": None,
+    "error": None,
+    "rev_end": None,
+    "rev_start": None,
+    "state": "not_set",
+}
 UNFINISHED = (ComputationState.COMPUTING, ComputationState.ABANDONED)
 
 
-class Reports:
+class Reports(Steps):
     """The operations that look."""
-
-    journey: Journey
-    calls_made: Calls
-    saves: Saves
-    names: dict[str, str]
-    graph_of: dict[str, Graph]
-
-    def handle(self, op: Op) -> Handle:
-        raise NotImplementedError
-
-    def ref(self, op: Op) -> Execution | str:
-        raise NotImplementedError
-
-    def graph(self, op: Op) -> Graph:
-        raise NotImplementedError
 
     # --- values -------------------------------------------------------------------------------
 
@@ -86,14 +78,14 @@ class Reports:
     async def computation_rows(self, execution: Execution | str) -> list[dict[str, Any]]:
         """The rows that the original would hold, those that only wait included."""
         now = await self.journey.load(execution, include_archived=True)
-        rows = [
+        rows: list[dict[str, Any]] = [
             row(computation)
             for computation in await self.journey.computations(now)
             if computation.state not in (ComputationState.AVAILABLE, ComputationState.CANCELLED)
         ]
         for name, step in now._graph.steps.items():
             if shown_state(now._state, name) == "not_set":
-                pending = {**PENDING, "node": name, "type": step.kind.value}
+                pending: dict[str, Any] = {**PENDING, "node": name, "type": step.kind.value}
                 if step.kind is NodeKind.LOOP:
                     newest = now._state.newest.get(name)
                     waits = newest is not None and newest.state is ComputationState.AVAILABLE
@@ -127,11 +119,11 @@ class Reports:
         return {"error": "nothing computing"}
 
     async def op_calls(self, op: Op) -> Any:
-        return self.calls_made.of(self.handle(op).execution.id)
+        return self.stage.calls.of(self.handle(op).execution.id)
 
     async def op_on_save_events(self, op: Op) -> Any:
         execution = self.handle(op).execution
-        return await self.saves.of(self.journey, execution.id)
+        return await self.stage.saves.of(self.journey, execution.id)
 
     # --- lists --------------------------------------------------------------------------------
 
@@ -141,10 +133,10 @@ class Reports:
             options["order_by"] = [_ordering(item) for item in op["sort_by"]]
         options |= {name: op[name] for name in ("limit", "offset") if name in op}
         found = await self.journey.list_executions(**options)
-        known = [execution for execution in found if execution.id in self.names]
+        known = [execution for execution in found if execution.id in self.stage.names]
         if "show" in op:
             return [execution.values[op["show"]].value for execution in known]
-        return [self.names[execution.id] for execution in known]
+        return [self.stage.names[execution.id] for execution in known]
 
     async def op_count(self, op: Op) -> Any:
         options = self._selection(op)
@@ -219,7 +211,7 @@ class Reports:
         """What the mutate nodes of all graphs hold after a mutation."""
         return {
             node.name: node.marker
-            for graph in self.graph_of.values()
+            for graph in self.stage.graph_of.values()
             for node in graph.nodes
             if isinstance(node, MutateNode)
         }
@@ -278,5 +270,3 @@ def _ordering(item: Any) -> Any:
 def _diagram_options(op: Op) -> dict[str, Any]:
     dropped = ("include_timestamp", "include_legend")
     return {k: v for k, v in (op.get("options") or {}).items() if k not in dropped}
-
-

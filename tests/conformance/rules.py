@@ -20,8 +20,8 @@ RULES: dict[str, str] = {
     "time": "A scenario runs twice as fast as it says: its clock, its sleeps and its timeouts. "
     "If it differs, it is replayed once more at its own speed.",
     "sweeps": "There, what is due is looked at in sweeps; here an alarm clock rings. The runner "
-    "lets it ring only while the scenario sweeps: time goes on, but nobody wakes what is due. `now_offset_s` is for "
-    "deadlines: what other sweeps lead to looks at the present time, there too.",
+    "lets it ring only while the scenario sweeps: time goes on, but nobody wakes what is due. "
+    "`now_offset_s` is for deadlines: what other sweeps lead to looks at the present time.",
     "advance": "One step of the scheduler is the command Wake. Idle executions take on a changed "
     "graph at the next command, as there, not at once, as Journey.register lets them.",
     "how many executions a sweep looked at": "Only the sweep for abandoned computations can be "
@@ -106,7 +106,7 @@ def may_refuse(op: Mapping[str, Any], error: Exception) -> bool:
     if isinstance(error, NotAnInputError):  # system nodes can be set there (B27)
         return bool(SYSTEM_NODES & named(op))
     if isinstance(error, SingletonGraphError):  # two live ones are possible there (B25)
-        return op["op"] == "unarchive"
+        return bool(op["op"] == "unarchive")
     return isinstance(error, ExecutionArchivedError)  # nothing is written (B26)
 
 
@@ -119,7 +119,7 @@ def may_answer(op: Mapping[str, Any], theirs: Mapping[str, str], *, archived: bo
     if op["op"] in ("list", "count"):
         return _may_search(op, theirs)
     if theirs["type"] == "Postgrex.Error":
-        return op["op"] == "sweep"
+        return bool(op["op"] == "sweep")
     return theirs["type"] in CRASHES  # a bad tick or predicate stops the scheduler there (B14)
 
 

@@ -27,7 +27,7 @@ from journey_async import (
     unblocked_when,
     value,
 )
-from journey_async.core.conditions import Condition
+from journey_async.core.conditions import Condition, ValueOf
 from journey_async.core.jsonvalue import equal
 from tests.conformance.functions import Menu
 from tests.conformance.outcome import NoCounterpart
@@ -38,6 +38,15 @@ OURS = {
     "keep_oldest_completed_computations": "keep_oldest_computations",
 }
 HEARTBEATS = frozenset({"heartbeat_interval_seconds", "heartbeat_timeout_seconds"})
+COMPARISONS: dict[str, Callable[[ValueOf, Any], Condition]] = {
+    "eq": lambda held, operand: held == operand,
+    "neq": lambda held, operand: held != operand,
+    "in": lambda held, operand: held.in_(operand),
+    "gt": lambda held, operand: held > operand,
+    "gte": lambda held, operand: held >= operand,
+    "lt": lambda held, operand: held < operand,
+    "lte": lambda held, operand: held <= operand,
+}
 KINDS: dict[str, Callable[..., Any]] = {
     "compute": compute,
     "mutate": mutate,
@@ -113,32 +122,22 @@ def tree(given: Mapping[str, Any]) -> Condition:
 
 def predicate(node: str, when: Any) -> Condition:
     """A PRED on a node."""
-    match when:
-        case "provided":
-            return provided(node)
-        case "true":
-            return is_true(node)
-        case "false":
-            return is_false(node)
-        case {"eq": operand}:
-            return value(node) == operand
-        case {"neq": operand}:
-            return value(node) != operand
-        case {"in": operands}:
-            return value(node).in_(operands)
-        case {"gt": operand}:
-            return value(node) > operand
-        case {"gte": operand}:
-            return value(node) >= operand
-        case {"lt": operand}:
-            return value(node) < operand
-        case {"lte": operand}:
-            return value(node) <= operand
-        case {"raw_eq": operand}:
-            return unblocked_when(node, _raw(operand, wanted=True))
-        case {"raw_neq": operand}:
-            return unblocked_when(node, _raw(operand, wanted=False))
-    raise NoCounterpart(f"the predicate {when!r}")
+    if when == "provided":
+        return provided(node)
+    if when == "true":
+        return is_true(node)
+    if when == "false":
+        return is_false(node)
+    if not isinstance(when, Mapping) or len(when) != 1:
+        raise NoCounterpart(f"the predicate {when!r}")
+    ((kind, operand),) = when.items()
+    if kind == "raw_eq":
+        return unblocked_when(node, _raw(operand, wanted=True))
+    if kind == "raw_neq":
+        return unblocked_when(node, _raw(operand, wanted=False))
+    if kind not in COMPARISONS:
+        raise NoCounterpart(f"the predicate {when!r}")
+    return COMPARISONS[kind](value(node), operand)
 
 
 def _raw(operand: Any, *, wanted: bool) -> Callable[[NodeValue], bool]:

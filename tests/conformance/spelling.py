@@ -1,4 +1,4 @@
-"""The one table of their spelling and ours: errors, states, texts. Theirs goes in, ours comes out."""
+"""The one table of spellings, theirs in, ours out: errors, states, texts."""
 
 import json
 import re
@@ -20,7 +20,11 @@ from journey_async.errors import (
 # --- errors: what theirs says, and which of ours may stand for it ---------------------------------
 
 ERRORS: list[tuple[str, str, tuple[type[Exception], ...]]] = [
-    ("ArgumentError", r"execution not found|not found$", (ExecutionNotFound, ExecutionArchivedError)),
+    (
+        "ArgumentError",
+        r"execution not found|not found$",
+        (ExecutionNotFound, ExecutionArchivedError),
+    ),
     ("RuntimeError", r"is not a valid input node", (UnknownNodeError, NotAnInputError)),
     ("RuntimeError", r"is not a known node", (UnknownNodeError,)),
     ("ArgumentError", r"singleton", (SingletonGraphError,)),

@@ -97,7 +97,7 @@ async def opened(databases: TestDatabases) -> AsyncIterator[Replays]:
 async def _database(databases: TestDatabases) -> AsyncIterator[str]:
     """A database that knows upper and lower case beyond ASCII, as the recordings' did."""
     name = f"{databases.prefix}_{uuid4().hex[:12]}"
-    create = f'CREATE DATABASE "{name}" TEMPLATE template0 ENCODING \'UTF8\''
+    create = f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'"
     try:
         await execute(databases.dsn, f"{create} LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
     except asyncpg.PostgresError:  # this server's system has no such locale

@@ -8,8 +8,10 @@ from journey_async.core.commands import Wake
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState
 from journey_async.engine.committer import Settled
+from tests.conformance import handles
 from tests.conformance.clock import ScenarioClock
 from tests.conformance.outcome import NotCompared
+from tests.conformance.steps import Op, Steps
 from tests.conformance.waiting import until
 
 PATIENCE = 5.0  # real seconds for what rang to have its effect
@@ -65,3 +67,32 @@ def _is_late(state: State, clock: ScenarioClock) -> bool:
 
 def _abandoned(computations: Sequence[Computation]) -> int:
     return sum(c.state is ComputationState.ABANDONED for c in computations)
+
+
+class Sweeping(Steps):
+    """The operations about time."""
+
+    async def op_sleep(self, op: Op) -> Any:
+        await self.clock.sleep(op["ms"])
+
+    async def op_advance(self, op: Op) -> Any:
+        settled = await look_at(self.journey, self.handle(op).execution.id)
+        self.bind(op, handles.as_it_is(await self.journey.load(self.ref(op))))
+        return {
+            "revision": settled.state.revision,
+            "archived": settled.state.archived_at is not None,
+        }
+
+    async def op_sweep(self, op: Op) -> Any:
+        return await sweep(self.journey, self.clock, self._swept(op), op)
+
+    def _swept(self, op: Op) -> list[str]:
+        if op.get("all_executions"):
+            return list(self.stage.names)
+        return [self.handle(op).execution.id]
+
+    async def op_sweeps_start(self, op: Op) -> Any:
+        start(self.journey, self.clock)
+
+    async def op_sweeps_stop(self, op: Op) -> Any:
+        await stop(self.journey, self.clock)

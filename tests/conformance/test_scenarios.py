@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.conformance import departures, suite
 from tests.conformance.suite import Replays
@@ -13,7 +14,7 @@ FOLDER = Path(__file__).parent
 AHEAD = 16
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replays(databases: TestDatabases) -> AsyncIterator[Replays]:
     async with suite.opened(databases) as replays:
         yield replays
@@ -25,9 +26,8 @@ async def test_as_recorded(name: str, replays: Replays, request: pytest.FixtureR
     items = request.session.items
     here = items.index(request.node)
     for item in items[here : here + AHEAD]:
-        if item.path == request.node.path and isinstance(item, pytest.Function):
-            if "name" in item.callspec.params:
-                replays.begin(FOLDER, item.callspec.params["name"])
+        if isinstance(item, pytest.Function) and item.function is request.function:
+            replays.begin(FOLDER, str(item.callspec.params["name"]))
     report = await replays.report(FOLDER, name)
     if report.skipped is not None:
         pytest.skip(report.skipped)

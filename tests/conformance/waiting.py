@@ -1,7 +1,7 @@
 """Waiting without sleeping: every state that is committed is looked at."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from journey_async import Journey
@@ -10,10 +10,8 @@ from journey_async.core.state import State
 from journey_async.core.values import ComputationState
 from journey_async.engine.waiters import NOT_YET
 from tests.conformance.clock import ScenarioClock
-from tests.conformance.functions import Calls
-from tests.conformance.handles import Handle
+from tests.conformance.steps import Op, Steps
 
-Op = Mapping[str, Any]
 DEFAULT_PATIENCE = 15_000  # milliseconds
 
 
@@ -44,15 +42,8 @@ def is_quiet(state: State, clock: ScenarioClock) -> bool:
     return True
 
 
-class Waiting:
+class Waiting(Steps):
     """The operations that wait."""
-
-    journey: Journey
-    clock: ScenarioClock
-    calls_made: Calls
-
-    def handle(self, op: Op) -> Handle:
-        raise NotImplementedError
 
     def _patience(self, op: Op) -> float:
         return self.clock.real(float(op.get("timeout_ms", DEFAULT_PATIENCE)))
@@ -86,11 +77,7 @@ class Waiting:
         execution = self.handle(op).execution.id
         try:
             async with asyncio.timeout(self._patience(op)):
-                await self.calls_made.reached(execution, op["node"], op["at_least"])
+                await self.stage.calls.reached(execution, op["node"], op["at_least"])
         except TimeoutError:
             return {"reached": False}
         return {"reached": True}
-
-
-def _patience(op: Op) -> float:
-    return float(op.get("timeout_ms", DEFAULT_PATIENCE)) / 1000 / SPEED

@@ -1,4 +1,4 @@
-"""Faults of the Elixir original, provoked on the core; docs/defects-of-the-original.md lists them."""
+"""Faults of the Elixir original, provoked on the core; docs/defects-of-the-original.md."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,7 @@ from journey_async.core.nodes import (
 from journey_async.core.reading import failed_computation, shown_state
 from journey_async.core.retry import Retry
 from journey_async.core.values import ComputationState, NodeValue
+from journey_async.errors import GraphError
 from tests.core.story import NOON, Story, some_function
 
 ONCE = Retry(max_attempts=1)
@@ -204,3 +205,13 @@ def test_what_runs_is_shown_as_computing_and_what_was_given_up_as_abandoned() ->
     assert shown_state(told.state, "a") == "abandoned"
     assert told.newest("a").completed_at == told.now
     assert told.newest("a").revision_at_completion is not None
+
+
+@pytest.mark.xfail(strict=True, reason="a callback's parameters are not looked at")
+def test_a_callback_that_cannot_be_called_back_is_refused() -> None:  # Q30
+    def takes_one(execution_id: str) -> None: ...
+
+    with pytest.raises(GraphError):
+        Graph("g", "v1", [input_node("x", on_save=takes_one)])
+    with pytest.raises(GraphError):
+        Graph("g", "v1", [], on_save=takes_one)

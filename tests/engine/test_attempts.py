@@ -51,10 +51,10 @@ async def test_a_failed_attempt_is_tried_again_after_a_pause(dsn: str) -> None:
             "ValueError: two",
             None,
         ]
-        assert first.completed_at and second.started_at
-        assert second.completed_at and third.started_at
-        assert (second.started_at - first.completed_at).total_seconds() >= 0.02
-        assert (third.started_at - second.completed_at).total_seconds() >= 0.06
+        for before, after, pause in [(first, second, 0.02), (second, third, 0.06)]:
+            assert before.completed_at is not None
+            assert after.started_at is not None
+            assert (after.started_at - before.completed_at).total_seconds() >= pause
 
 
 async def test_attempts_are_counted_since_the_newest_upstream_change(dsn: str) -> None:
@@ -129,7 +129,10 @@ async def test_a_coroutine_handed_back_by_a_plain_function_is_cancelled_too(dsn:
         finally:
             cancelled.set()
 
-    graph = graph_of(lambda x: hangs(x), retry=ONCE)
+    def hands_back(x: int) -> Any:
+        return hangs(x)
+
+    graph = graph_of(hands_back, retry=ONCE)
     async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
         await running.wait()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from journey_async import Execution, Journey
+from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
 STEPS = range(61)
@@ -31,8 +32,7 @@ async def at_rest(journey: Journey) -> None:
     pool = engine.store._pool
     async with asyncio.timeout(10):
         await engine.committer._idle.wait()
-        while pool.get_idle_size() != pool.get_size():
-            await asyncio.sleep(0)
+    await eventually(lambda: pool.get_idle_size() == pool.get_size())
     assert len(engine.waiters) == 0
     assert not engine.committer._waiting
     assert not engine.committer._in_flight
@@ -71,9 +71,7 @@ async def test_starting_has_happened_or_not(dsn: str, connection: Any) -> None:
             assert answer is None or [answer.id] == [e.id for e in started]
             for execution in started:
                 assert await journey.get_value(execution, "sum", settled=True) == steps + 1
-        async with asyncio.timeout(10):
-            while journey._engine.runner.free < 3:
-                await asyncio.sleep(0)
+        await eventually(lambda: journey._engine.runner.free == 3)
         query = "SELECT count(*) FROM journey.computations WHERE state <> 'success'"
         assert await connection.fetchval(query) == 0
 
@@ -143,6 +141,8 @@ async def test_opening_leaves_nothing_behind(dsn: str, connection: Any, steps: i
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend'"
     )
-    async with asyncio.timeout(20):
-        while await connection.fetchval(others):
-            await asyncio.sleep(0.01)
+
+    async def no_connection_is_left() -> bool:
+        return not await connection.fetchval(others)
+
+    await eventually(no_connection_is_left)

@@ -8,6 +8,7 @@ import pytest
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.core.commands import SetValues
 from journey_async.errors import InvalidValueError
+from tests.support.eventually import eventually
 from tests.support.graphs import one_input
 
 HOLD = "SELECT id FROM journey.executions WHERE id = ANY ($1::text[]) FOR NO KEY UPDATE"
@@ -142,6 +143,4 @@ async def test_a_refused_change_under_the_lock_takes_no_innocent_one_along(
         for execution in others:
             assert await journey.get_value(execution, "y", settled=True) == 1
         assert await journey.get_value(held, "y", settled=True) == "good"
-        async with asyncio.timeout(5):
-            while journey._engine.runner.free < 5:
-                await asyncio.sleep(0)
+        await eventually(lambda: journey._engine.runner.free == 5)

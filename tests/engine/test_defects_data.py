@@ -18,7 +18,6 @@ from journey_async import (
     historian,
     input_node,
     mutate,
-    provided,
     value,
 )
 from tests.support.graphs import basic_graph, everything
@@ -153,9 +152,7 @@ async def test_results_are_compared_as_they_are_stored(dsn: str) -> None:  # B28
 
 
 async def test_a_history_has_every_change_however_fast_they_come(dsn: str) -> None:  # B53, B20
-    graph = Graph(
-        "g", "v1", [input_node("a"), input_node("b"), historian("h", any_of("a", "b"))]
-    )
+    graph = Graph("g", "v1", [input_node("a"), input_node("b"), historian("h", any_of("a", "b"))])
     async with Journey(dsn, graphs=[graph]) as one, Journey(dsn, graphs=[graph]) as two:
         execution = await one.start_execution(graph)
         written = await asyncio.gather(
@@ -181,7 +178,10 @@ async def test_a_mutation_clears_what_it_closes_at_once(dsn: str) -> None:  # B1
             input_node("spend", type=int),
             compute("rich", value("balance") > 100, lambda: True),
             mutate(
-                "pay", ["spend", provided("balance")], lambda balance, spend: balance - spend, mutates="balance"
+                "pay",
+                ["spend", provided("balance")],
+                lambda balance, spend: balance - spend,
+                mutates="balance",
             ),
         ],
     )

@@ -116,26 +116,25 @@ async def test_a_result_and_its_abandonment_at_once_have_one_winner(  # B3
         return context.attempt
 
     graph = graph_of(attempt_number, retry=AT_ONCE)
-    async with Journey(dsn, graphs=[graph]) as one:
-        async with Journey(dsn, run_computations=False) as two:
-            for _ in range(5):
-                go.clear()
-                begun.clear()
-                execution = await one.start_execution(graph, {"x": 1})
-                [first] = execution.computations
-                await eventually(lambda: begun)
-                async with row_held(dsn, execution.id):
-                    abandonment = asyncio.create_task(two.abandon_computation(first.id))
-                    go.set()
-                    await eventually(lambda: waiting_for(connection, 2))
-                [outcome] = await asyncio.gather(abandonment, return_exceptions=True)
-                result = await one.get_value(execution, "y", wait_any=True)
-                states = [c.state.value for c in await one.computations(execution, "y")]
-                if isinstance(outcome, ComputationNotFound):
-                    assert (result, states, begun) == (1, ["success"], [1])
-                else:
-                    assert not isinstance(outcome, BaseException)
-                    assert (result, states, begun) == (2, ["abandoned", "success"], [1, 2])
+    async with Journey(dsn, graphs=[graph]) as one, Journey(dsn, run_computations=False) as two:
+        for _ in range(5):
+            go.clear()
+            begun.clear()
+            execution = await one.start_execution(graph, {"x": 1})
+            [first] = execution.computations
+            await eventually(lambda: begun)
+            async with row_held(dsn, execution.id):
+                abandonment = asyncio.create_task(two.abandon_computation(first.id))
+                go.set()
+                await eventually(lambda: waiting_for(connection, 2))
+            [outcome] = await asyncio.gather(abandonment, return_exceptions=True)
+            result = await one.get_value(execution, "y", wait_any=True)
+            states = [c.state.value for c in await one.computations(execution, "y")]
+            if isinstance(outcome, ComputationNotFound):
+                assert (result, states, begun) == (1, ["success"], [1])
+            else:
+                assert not isinstance(outcome, BaseException)
+                assert (result, states, begun) == (2, ["abandoned", "success"], [1, 2])
 
 
 async def test_a_result_waits_for_a_lock_that_somebody_holds(  # B58
@@ -199,9 +198,7 @@ async def test_a_function_sees_the_values_of_the_revisions_that_are_recorded(  #
         await asyncio.sleep(0)
         return x
 
-    graph = Graph(
-        "g", "v1", [input_node("x"), compute("y", ["x"], look), historian("all", ["x"])]
-    )
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], look), historian("all", ["x"])])
     async with Journey(dsn, graphs=[graph]) as one, Journey(dsn, graphs=[graph]) as two:
         execution = await one.start_execution(graph)
         written = await asyncio.gather(
@@ -258,17 +255,19 @@ async def test_a_wait_never_reports_a_failure_that_is_retried(dsn: str) -> None:
         return x
 
     graph = graph_of(fails_first, retry=Retry(max_attempts=2, initial_delay=0))
-    async with Journey(dsn, graphs=[graph]) as journey:
-        async with Journey(dsn, run_computations=False) as other:
+    async with (
+        Journey(dsn, graphs=[graph]) as journey,
+        Journey(dsn, run_computations=False) as other,
+    ):
 
-            async def round_trip(x: int) -> None:
-                execution = await journey.start_execution(graph, {"x": x})
-                found = await asyncio.gather(
-                    journey.get_value(execution, "y", wait_any=True),
-                    journey.get_value(execution.id, "y", newer_than=0),
-                    other.get_value(execution, "y", settled=True),
-                    other.get_value(execution.id, "y", newer_than=1),
-                )
-                assert found == [x] * 4
+        async def round_trip(x: int) -> None:
+            execution = await journey.start_execution(graph, {"x": x})
+            found = await asyncio.gather(
+                journey.get_value(execution, "y", wait_any=True),
+                journey.get_value(execution.id, "y", newer_than=0),
+                other.get_value(execution, "y", settled=True),
+                other.get_value(execution.id, "y", newer_than=1),
+            )
+            assert found == [x] * 4
 
-            await asyncio.gather(*map(round_trip, range(60)))
+        await asyncio.gather(*map(round_trip, range(60)))

@@ -19,16 +19,10 @@ from journey_async import (
     archive,
     compute,
     every,
-    historian,
     input_node,
-    mutate,
     tick_once,
     tick_recurring,
-    unblocked_when,
 )
-from journey_async.core.commands import Wake
-from journey_async.core.settle import settle
-from journey_async.engine import committer
 from tests.support.eventually import eventually
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -151,6 +145,25 @@ async def test_timeouts_end_the_attempts_and_a_new_input_begins_anew(dsn: str) -
         assert calls == [1, 5, 2, 6]
 
 
+async def left_behind(connection: Any, execution: Execution, worker: str) -> None:
+    """Make what is queued look as if a process had begun it and vanished."""
+    await connection.execute(
+        """
+        UPDATE journey.computations
+        SET state = 'computing', worker = $2, token = 1, due_at = NULL, started_at = $3,
+            deadline = $3
+        WHERE execution_id = $1
+        """,
+        execution.id,
+        worker,
+        NOON,
+    )
+    await connection.execute(
+        "UPDATE journey.executions SET version = version + 1, wake_at = NULL WHERE id = $1",
+        execution.id,
+    )
+
+
 async def test_work_of_a_process_that_is_gone_is_taken_up_at_the_start(  # B1
     dsn: str, connection: Any
 ) -> None:
@@ -158,17 +171,7 @@ async def test_work_of_a_process_that_is_gone_is_taken_up_at_the_start(  # B1
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x, retry=ONCE)])
     async with opened(dsn, clock, run_computations=False) as writer:
         execution = await writer.start_execution(graph, {"x": 7})
-    await connection.execute(
-        """
-        UPDATE journey.computations
-        SET state = 'computing', worker = 'WORKERgone', token = 1, due_at = NULL, started_at = $1,
-            deadline = $1
-        """,
-        NOON,
-    )
-    await connection.execute("UPDATE journey.executions SET version = version + 1, wake_at = NULL")
-    for leap in (0, 3):  # before the deadline counts, and after it the attempt would be used up
-        clock.leap(leap)
+    await left_behind(connection, execution, "WORKERgone")
     async with opened(dsn, clock, graph) as worker:
         assert await worker.get_value(execution, "y", wait_any=True) == 7
 
@@ -190,7 +193,9 @@ async def test_a_tick_that_came_due_during_an_outage_fires_at_the_start(  # B36
 
 async def test_more_executions_than_a_batch_holds_all_wake(dsn: str) -> None:  # B19
     clock = LeapingClock()
-    graph = Graph("g", "v1", [tick_recurring("t", [], every(MINUTE)), compute("n", ["t"], lambda: 1)])
+    graph = Graph(
+        "g", "v1", [tick_recurring("t", [], every(MINUTE)), compute("n", ["t"], lambda: 1)]
+    )
     async with opened(dsn, clock, graph) as journey:
         executions = await asyncio.gather(*(journey.start_execution(graph) for _ in range(250)))
     clock.leap(60)
@@ -252,145 +257,3 @@ async def test_an_execution_idle_for_a_day_is_archived(dsn: str) -> None:  # B35
         assert (await journey.load(execution)).archived_at is None
         clock.leap(1)
         assert await journey.get_value(execution, "end", wait_any=True) == clock.now().timestamp()
-
-
-# --- one bad execution, and all the others ----------------------------------------------------
-
-
-@pytest.mark.parametrize("time", ["tomorrow", True, -1, float("inf"), 10**18, [1]], ids=str)
-async def test_a_tick_without_a_sensible_time_stops_nothing(dsn: str, time: Any) -> None:  # B14
-    clock = LeapingClock()
-    bad = Graph(
-        "bad",
-        "v1",
-        [input_node("x"), tick_once("t", ["x"], lambda: time, retry=ONCE)],
-    )
-    async with opened(dsn, clock, bad, alarm_graph()) as journey:
-        execution = await journey.start_execution(bad, {"x": 1})
-        with pytest.raises(ComputationFailed):
-            await journey.get_value(execution, "t", wait_any=True)
-        good = await armed(journey)
-        clock.leap(60)
-        assert await journey.get_value(good, "fired", wait_any=True) == "fired"
-        assert (await journey.set_value(execution, "x", 2)).values["x"].value == 2
-
-
-async def test_a_predicate_that_raises_stops_nothing(dsn: str) -> None:  # B18
-    def breaks(_: object) -> bool:
-        raise ZeroDivisionError
-
-    clock = LeapingClock()
-    nodes = [tick_recurring("t", [], every(MINUTE)), input_node("x")]
-    bad = Graph("bad", "v1", [*nodes, compute("y", unblocked_when("t", breaks), lambda: 1)])
-    async with opened(dsn, clock, bad, alarm_graph()) as journey:
-        execution = await journey.start_execution(bad)
-        good = await armed(journey)
-        clock.leap(60)
-        assert await journey.get_value(good, "fired", wait_any=True) == "fired"
-        assert (await journey.set_value(execution, "x", 2)).values["x"].value == 2
-        assert not (await journey.load(execution)).values["y"].is_set
-
-
-def wakes_of(monkeypatch: pytest.MonkeyPatch, name: str, *, break_them: bool = False) -> list[Any]:
-    """The wakes of a graph's executions that were decided on, or broken."""
-    found: list[Any] = []
-
-    def spy(graph: Graph, state: Any, command: Any, env: Any) -> Any:
-        if graph.name == name and isinstance(command, Wake):
-            found.append(state)
-            if break_them:
-                raise ZeroDivisionError
-        return settle(graph, state, command, env)
-
-    monkeypatch.setattr(committer, "settle", spy)
-    return found
-
-
-async def fires(journey: Journey, execution: Execution, clock: LeapingClock) -> None:
-    """Return when an alarm has gone off while time goes on; it is high time."""
-
-    async def has_fired() -> bool:
-        clock.leap(1)
-        return (await journey.load(execution)).values["fired"].is_set
-
-    await eventually(has_fired, limit=2)
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="engine/scheduler.py: whatever but a JourneyError ends the task that wakes executions; "
-    "and what cannot be moved on stays first in a look that is limited",
-)
-@pytest.mark.parametrize("number", [1, 12])
-async def test_executions_that_cannot_be_decided_stop_no_other(  # B14, B18
-    dsn: str, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    woken = wakes_of(monkeypatch, "bad", break_them=True)
-    clock = LeapingClock()
-    bad = Graph("bad", "v1", [tick_recurring("t", [], every(MINUTE / 2))])
-    async with opened(dsn, clock, bad, alarm_graph(), max_concurrency=1) as journey:
-        for _ in range(number):
-            await journey.start_execution(bad)
-        good = await armed(journey)
-        clock.leap(30)
-        await eventually(lambda: woken)
-        clock.leap(30)
-        await fires(journey, good, clock)
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="core/built_in.py: list(5) is a TypeError, which ends the scheduler",
-)
-async def test_a_history_that_a_mutation_replaced_stops_no_other(  # B14, B18
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    woken = wakes_of(monkeypatch, "bad")
-    clock = LeapingClock()
-    bad = Graph(
-        "bad",
-        "v1",
-        [
-            tick_recurring("t", [], every(MINUTE / 2)),
-            historian("h", ["t"]),
-            mutate("m", [], lambda: 5, mutates="h"),
-        ],
-    )
-    async with opened(dsn, clock, bad, alarm_graph()) as journey:
-        execution = await journey.start_execution(bad)
-        await journey.get_value(execution, "m", wait_any=True)
-        good = await armed(journey)
-        clock.leap(30)
-        await eventually(lambda: woken)
-        clock.leap(30)
-        await fires(journey, good, clock)
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="core/events.py: release makes work of a removed node available; for ever due, a dozen "
-    "such executions fill the scheduler's look at what comes first",
-)
-async def test_removing_a_node_whose_work_was_left_behind_stops_nothing(dsn: str) -> None:  # B17
-    clock = LeapingClock()
-    running: list[int] = []
-
-    async def hangs(x: int) -> None:
-        running.append(x)
-        await asyncio.Event().wait()
-
-    before = Graph("g", "v1", [input_node("x"), compute("y", ["x"], hangs)])
-    after = Graph("g", "v1", [input_node("x")])
-    async with opened(dsn, clock, before) as old:
-        executions = [await old.start_execution(before, {"x": x}) for x in range(12)]
-        await eventually(lambda: len(running) == 12)
-        async with opened(dsn, clock, after, alarm_graph(), max_concurrency=1) as new:
-            for execution in executions:
-                await new.set_value(execution, "x", 100)
-            good = await armed(new)
-            await old.close()  # it gives back what runs, of a node that is gone
-            clock.leap(60)
-            await fires(new, good, clock)

@@ -131,9 +131,9 @@ async def test_what_a_lost_answer_began_runs_though_its_caller_gave_up(
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph], patience=0.05) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        with losing_answers(monkeypatch, journey, 1000), pytest.raises(DatabaseUnavailable):
-            with monkeypatch.context() as patch:
-                patch.setattr(journey._engine.store, "load", unavailable)
+        with losing_answers(monkeypatch, journey, 1000), monkeypatch.context() as patch:
+            patch.setattr(journey._engine.store, "load", unavailable)
+            with pytest.raises(DatabaseUnavailable):
                 await journey.set_value(execution, "y", 2)
         async with Journey(dsn) as other:
             assert await other.get_value(execution.id, "sum", wait_any=True) == 3

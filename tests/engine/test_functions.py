@@ -221,16 +221,16 @@ async def test_a_predicate_that_raises_is_logged_once_and_not_met(
         "g", "v1", [input_node("x"), compute("y", unblocked_when("x", is_large), lambda x=0: x)]
     )
     async with Journey(dsn, graphs=[graph]) as journey:
-        for _ in range(3):
-            execution = await journey.start_execution(graph)
+        executions = [await journey.start_execution(graph) for _ in range(3)]
+        for execution in executions:
             with pytest.raises(NotSetError):
                 await journey.get_value(execution, "y", settled=True)
             await journey.set_value(execution, "x", "text")
         logged = [r for r in caplog.records if r.levelno >= logging.WARNING]
         assert len(logged) == 1
         assert "is_large" in logged[0].getMessage()
-        await journey.set_value(execution, "x", 11)
-        assert await journey.get_value(execution, "y", wait_any=True) == 11
+        await journey.set_value(executions[0], "x", 11)
+        assert await journey.get_value(executions[0], "y", wait_any=True) == 11
 
 
 async def test_the_context_tells_about_the_call(dsn: str) -> None:

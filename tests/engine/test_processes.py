@@ -115,15 +115,15 @@ async def test_ten_deaths_in_a_row_end_the_attempts(dsn: str) -> None:
 
     graph = graph_of(hangs)
     async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        engine = journey._engine
+        died = Release(engine.runner.worker, died=True)
         execution = await journey.start_execution(graph, {"x": 1})
         for deaths in range(1, 10):
-            engine = journey._engine
-            died = Release(engine.runner.worker, died=True)
             state = (await engine.submit(execution.id, died)).state
             running = state.newest["y"]
             assert (running.deaths, running.attempt) == (deaths, 1)
             await eventually(lambda expected=deaths + 1: len(begun) == expected)  # type: ignore[misc]
-        await journey._engine.submit(execution.id, died)
+        await engine.submit(execution.id, died)
         with pytest.raises(ComputationFailed, match="died, 10 times in a row"):
             await journey.get_value(execution, "y", wait_any=True)
         [computation] = await journey.computations(execution)

@@ -1,6 +1,7 @@
 """Migrations: fresh, again, at once, and refusals that say what to do."""
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
@@ -124,7 +125,7 @@ async def test_who_may_only_read_and_write_rows_can_open(dsn: str) -> None:
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA journey TO "{role}"',
     )
 
-    async def as_role(connection: asyncpg.Connection) -> None:
+    async def as_role(connection: Any) -> None:
         await connection.execute(f'SET ROLE "{role}"')
 
     try:

@@ -1,0 +1,76 @@
+"""An execution as a Mermaid diagram, each node with a sign for where it stands."""
+
+from datetime import datetime
+
+from journey_async.client.texts import stamp
+from journey_async.client.trees import reading_of
+from journey_async.core import mermaid
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import InputNode, Node, Step
+from journey_async.core.reading import NOT_SET_STATE, shown_state
+from journey_async.core.state import State
+
+LEGEND = """
+    %% Legend
+    subgraph StatusLegend["🏷️ Status"]
+        StatusSuccess["✅ Success / Set"]
+        StatusComputing["⏳ Computing"]
+        StatusBlocked["🚫 Blocked"]
+        StatusNotSet["⬜ Not yet set / picked up"]
+        StatusFailed["❌ Failed"]
+        StatusAbandoned["❓ Abandoned"]
+        StatusCancelled["🛑 Cancelled"]
+    end"""
+STYLES = {
+    "setNode": "fill:#e1f5fe,stroke:#01579b,stroke-width:2px,color:#000000",
+    "computingNode": "fill:#fff8e1,stroke:#f57f17,stroke-width:2px,color:#000000",
+    "errorNode": "fill:#f8bbd0,stroke:#b71c1c,stroke-width:2px,color:#000000",
+    "neutralNode": "fill:#f8f9fa,stroke:#495057,stroke-width:2px,color:#000000",
+}
+CLASSES = {"✅": "setNode", "⏳": "computingNode", "❌": "errorNode", "❓": "errorNode"}
+
+
+def execution_diagram(
+    state: State, graph: Graph, now: datetime, *, legend: bool = False, timestamp: bool = False
+) -> str:
+    """The diagram; without a newline at its end."""
+    signs = {node.name: sign(state, graph, node, now) for node in graph.nodes}
+
+    def box(node: Node) -> str:
+        label = f'"{signs[node.name]} {mermaid.node_text(node)}"'
+        return f"[{label}]" if isinstance(node, InputNode) else f"[[{label}]]"
+
+    title = f"'{graph.name}', version {graph.version}, {state.execution_id}"
+    lines = mermaid.structure(graph, title, box)
+    if legend:
+        lines.append(LEGEND)
+    if timestamp:
+        lines += ["", "    %% Caption", f'    caption[/"Generated at {stamp(now)} UTC"/]']
+    lines += ["", "    %% Styling"]
+    lines += [f"    classDef {name} {style}" for name, style in STYLES.items()]
+    lines += ["", "    %% Apply styles to nodes"]
+    ids = mermaid.node_ids(graph)
+    for name in STYLES:
+        styled = [ids[n] for n, s in signs.items() if CLASSES.get(s, "neutralNode") == name]
+        if styled:
+            lines.append(f"    class {','.join(reversed(styled))} {name}")
+    return "\n".join(lines)
+
+
+def sign(state: State, graph: Graph, node: Node, now: datetime) -> str:
+    """✅ set, ⬜ unset or about to run, 🚫 blocked, ⏳ computing, ❌ failed, ❓ abandoned."""
+    if not isinstance(node, Step):
+        return "✅" if state.value_of(node).is_set else "⬜"
+    shown = shown_state(state, node.name)
+    holds = reading_of(state, graph, now).evaluation.holds(node.gated_by)
+    match shown:
+        case "computing":
+            return "⏳"
+        case "failed":
+            return "❌"
+        case "abandoned":
+            return "❓"
+        case "success" if holds and state.value_of(node).is_set:
+            return "✅"
+    assert shown in ("success", NOT_SET_STATE)
+    return "⬜" if holds else "🚫"

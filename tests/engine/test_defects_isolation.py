@@ -1,0 +1,196 @@
+"""Faults of the Elixir original by which one bad execution stops the others.
+
+The table is docs/defects-of-the-original.md.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from journey_async import (
+    ComputationFailed,
+    Execution,
+    Graph,
+    Journey,
+    JourneyError,
+    Retry,
+    compute,
+    every,
+    historian,
+    input_node,
+    mutate,
+    tick_once,
+    tick_recurring,
+    unblocked_when,
+)
+from journey_async.core.commands import Release, Wake
+from journey_async.core.settle import settle
+from journey_async.engine import committer
+from tests.engine.test_defects_time import (
+    MINUTE,
+    LeapingClock,
+    alarm_graph,
+    armed,
+    left_behind,
+    opened,
+)
+from tests.support.eventually import eventually
+
+ONCE = Retry(max_attempts=1)
+
+
+@pytest.mark.parametrize("time", ["tomorrow", True, -1, float("inf"), 10**18, [1]], ids=str)
+async def test_a_tick_without_a_sensible_time_stops_nothing(dsn: str, time: Any) -> None:  # B14
+    clock = LeapingClock()
+    bad = Graph(
+        "bad",
+        "v1",
+        [input_node("x"), tick_once("t", ["x"], lambda: time, retry=ONCE)],
+    )
+    async with opened(dsn, clock, bad, alarm_graph()) as journey:
+        execution = await journey.start_execution(bad, {"x": 1})
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "t", wait_any=True)
+        good = await armed(journey)
+        clock.leap(60)
+        assert await journey.get_value(good, "fired", wait_any=True) == "fired"
+        assert (await journey.set_value(execution, "x", 2)).values["x"].value == 2
+
+
+async def test_a_predicate_that_raises_stops_nothing(dsn: str) -> None:  # B18
+    def breaks(_: object) -> bool:
+        raise ZeroDivisionError
+
+    clock = LeapingClock()
+    nodes = [tick_recurring("t", [], every(MINUTE)), input_node("x")]
+    bad = Graph("bad", "v1", [*nodes, compute("y", unblocked_when("t", breaks), lambda: 1)])
+    async with opened(dsn, clock, bad, alarm_graph()) as journey:
+        execution = await journey.start_execution(bad)
+        good = await armed(journey)
+        clock.leap(60)
+        assert await journey.get_value(good, "fired", wait_any=True) == "fired"
+        assert (await journey.set_value(execution, "x", 2)).values["x"].value == 2
+        assert not (await journey.load(execution)).values["y"].is_set
+
+
+def wakes_of(monkeypatch: pytest.MonkeyPatch, name: str, *, break_them: bool = False) -> list[Any]:
+    """The wakes of a graph's executions that were decided on, or broken."""
+    found: list[Any] = []
+
+    def spy(graph: Graph, state: Any, command: Any, env: Any) -> Any:
+        if graph.name == name and isinstance(command, Wake):
+            found.append(state)
+            if break_them:
+                raise ZeroDivisionError
+        return settle(graph, state, command, env)
+
+    monkeypatch.setattr(committer, "settle", spy)
+    return found
+
+
+async def fires(journey: Journey, execution: Execution, clock: LeapingClock) -> None:
+    """Return when an alarm has gone off while time goes on; it is high time."""
+
+    async def has_fired() -> bool:
+        clock.leap(1)
+        return (await journey.load(execution)).values["fired"].is_set
+
+    await eventually(has_fired, limit=2)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="engine/scheduler.py: whatever but a JourneyError ends the task that wakes executions; "
+    "and what cannot be moved on comes first in every look, which has a limit",
+)
+@pytest.mark.parametrize("number", [1, 12])
+async def test_executions_that_cannot_be_decided_stop_no_other(  # B14, B18
+    dsn: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    woken = wakes_of(monkeypatch, "bad", break_them=True)
+    clock = LeapingClock()
+    bad = Graph("bad", "v1", [tick_recurring("t", [], every(MINUTE / 2))])
+    async with opened(dsn, clock, bad, alarm_graph(), max_concurrency=1) as journey:
+        for _ in range(number):
+            await journey.start_execution(bad)
+        good = await armed(journey)
+        clock.leap(30)
+        await eventually(lambda: woken)
+        clock.leap(30)
+        await fires(journey, good, clock)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=TimeoutError,
+    reason="engine/scheduler.py: _check ends with the first command that is refused or breaks",
+)
+@pytest.mark.parametrize("error", [ZeroDivisionError, JourneyError])
+async def test_work_that_cannot_be_given_back_stops_no_other(  # B1, B18
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def breaks(graph: Graph, state: Any, command: Any, env: Any) -> Any:
+        if graph.name == "bad" and isinstance(command, Release):
+            raise error
+        return settle(graph, state, command, env)
+
+    monkeypatch.setattr(committer, "settle", breaks)
+    clock = LeapingClock()
+    nodes = [input_node("x"), compute("y", ["x"], lambda x: x)]
+    bad, good = Graph("bad", "v1", nodes), Graph("good", "v1", nodes)
+    async with opened(dsn, clock, run_computations=False) as writer:
+        first = await writer.start_execution(bad, {"x": 1})
+        execution = await writer.start_execution(good, {"x": 1})
+        last = await writer.start_execution(bad, {"x": 1})
+    for place, left in enumerate([first, execution, last]):
+        await left_behind(connection, left, f"WORKER{place}")
+    async with opened(dsn, clock, bad, good) as worker:
+        assert await worker.get_value(execution, "y", wait_any=True, timeout=2) == 1
+
+
+async def test_a_history_that_a_mutation_replaced_stops_no_other(  # B14, B18
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = wakes_of(monkeypatch, "bad")
+    clock = LeapingClock()
+    bad = Graph(
+        "bad",
+        "v1",
+        [
+            tick_recurring("t", [], every(MINUTE / 2)),
+            historian("h", ["t"]),
+            mutate("m", [], lambda: 5, mutates="h"),
+        ],
+    )
+    async with opened(dsn, clock, bad, alarm_graph()) as journey:
+        execution = await journey.start_execution(bad)
+        await journey.get_value(execution, "m", wait_any=True)
+        good = await armed(journey)
+        clock.leap(30)
+        await eventually(lambda: woken)
+        clock.leap(30)
+        await fires(journey, good, clock)
+
+
+async def test_removing_a_node_whose_work_was_left_behind_stops_nothing(dsn: str) -> None:  # B17
+    clock = LeapingClock()
+    running: list[int] = []
+
+    async def hangs(x: int) -> None:
+        running.append(x)
+        await asyncio.Event().wait()
+
+    before = Graph("g", "v1", [input_node("x"), compute("y", ["x"], hangs)])
+    after = Graph("g", "v1", [input_node("x")])
+    async with opened(dsn, clock, before) as old:
+        executions = [await old.start_execution(before, {"x": x}) for x in range(12)]
+        await eventually(lambda: len(running) == 12)
+        async with opened(dsn, clock, after, alarm_graph(), max_concurrency=1) as new:
+            for execution in executions:
+                await new.set_value(execution, "x", 100)
+            good = await armed(new)
+            await old.close()  # it gives back what runs, of a node that is gone
+            clock.leap(60)
+            await fires(new, good, clock)
