@@ -9,6 +9,7 @@ however much later; what it saw is recorded with it; and it runs again when that
 import argparse
 import asyncio
 import os
+import textwrap
 
 from journey_async import NOT_SET, Graph, Journey, compute, input_node
 
@@ -37,6 +38,8 @@ async def main(dsn: str) -> None:
         await journey.set_value(execution, "name", "Mario")
         print("\nThe name is set; the greeting waits for the address")
         await show(journey, execution.id)
+        waiting_for = await journey.what_am_i_waiting_for(execution, "greeting")
+        print(textwrap.indent(waiting_for, "       "))
 
     # Between two requests there may be a restart, a deployment, a month.
     async with Journey(dsn, graphs=[graph]) as journey:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import secrets
+import textwrap
 
 from journey_async import (
     Graph,
@@ -80,10 +81,11 @@ async def main(dsn: str) -> None:
             cities = [f"{e.values['city'].value} {e.values['celsius'].value}°" for e in found]
             print(f"   {alarm:<14} {', '.join(cities) or '–'}")
 
-        print("\n3. They can be read: a diagram shows them\n")
-        print(
-            "\n".join(f"   {line}" for line in weather.to_mermaid().splitlines() if "-->" in line)
-        )
+        print("\n3. They can be read: why is there no alarm in Oslo, at 28°?\n")
+        execution = await journey.start_execution(weather, {"city": "Oslo", "celsius": 28})
+        for alarm in alarms:
+            waiting_for = await journey.what_am_i_waiting_for(execution, alarm)
+            print(f"   {alarm}\n{textwrap.indent(waiting_for, '      ')}")
 
 
 async def rings(journey: Journey, execution_id: str, alarm: str) -> bool:

@@ -257,9 +257,11 @@ class Engine:
     async def _died(self, workers: list[str]) -> None:
         """Others have died: what they were running is available again."""
         work = await self.store.work_of(workers)
-        await asyncio.gather(
-            *(
-                self.committer.submit(execution_id, Release(worker, died=True))
-                for execution_id, worker in work
-            )
-        )
+        releases = [self.committer.submit(i, Release(worker, died=True)) for i, worker in work]
+        for (execution_id, _), answer in zip(
+            work, await asyncio.gather(*releases, return_exceptions=True), strict=True
+        ):
+            if isinstance(answer, DatabaseUnavailable):
+                raise answer
+            if isinstance(answer, BaseException):
+                log.error("work in %s could not be released", execution_id, exc_info=answer)

@@ -12,6 +12,7 @@ import random
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +62,7 @@ class Liveness:
         self._died = died
         self._replaced = replaced
         self._suspects: set[str] = set()
+        self._joined = asyncio.Event()
         self._home: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -122,8 +124,11 @@ class Liveness:
         finally:
             await self._leave(connection)
 
+    async def _open(self) -> WorkerConnection:
+        return await WorkerConnection.open(self._connect, self._schema, self._joined.set)
+
     async def _register(self) -> WorkerConnection:
-        connection = await WorkerConnection.open(self._connect, self._schema)
+        connection = await self._open()
         try:
             await self._register_on(connection)
         except BaseException:
@@ -145,7 +150,7 @@ class Liveness:
     async def _leave(self, connection: WorkerConnection | None) -> None:
         try:
             async with asyncio.timeout(LAST_PATIENCE):
-                connection = connection or await WorkerConnection.open(self._connect, self._schema)
+                connection = connection or await self._open()
                 await connection.forget(self._worker)
         except (DatabaseUnavailable, TimeoutError):
             pass  # the others will find out
@@ -167,7 +172,10 @@ class Liveness:
                 locks_count = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, locks_count)
             pause = LOOK_INTERVAL if others else max(renew_at - self._loop.time(), 0)
-            await asyncio.sleep(pause)
+            self._joined.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._joined.wait()  # somebody new has to be looked at soon
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""

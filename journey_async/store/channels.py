@@ -1,4 +1,4 @@
-"""The two channels of a schema: what changed, and what is due."""
+"""The channels of a schema: what changed, what is due, and who has joined."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ class Channels:
 
     changed: str
     due: str
+    joined: str
 
     @classmethod
     def of(cls, schema: str) -> "Channels":
         """The channels of a schema; a long name is replaced by its digest."""
         readable = len(schema.encode()) <= _MAX_READABLE
         stem = schema if readable else hashlib.sha256(schema.encode()).hexdigest()[:_MAX_READABLE]
-        return cls(changed=f"{stem}.changed", due=f"{stem}.due")
+        return cls(changed=f"{stem}.changed", due=f"{stem}.due", joined=f"{stem}.joined")

@@ -141,10 +141,6 @@ class Store:
 
     # --- figures ------------------------------------------------------------------------------
 
-    async def answer(self) -> None:
-        """Return if the database answers; needs none of the tables."""
-        await self._fetch("read_clock")
-
     async def system_status(self) -> list[Mapping[str, Any]]:
         """Counts and dates of each graph that has executions, the most active first."""
         return [dict(row) for row in await self._fetch("system_status")]

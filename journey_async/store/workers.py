@@ -1,10 +1,12 @@
 """The connection by which a worker shows that it lives, and sees who does not."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect, look
 from journey_async.store.faults import translated
 from journey_async.store.sql import in_schema, statement
@@ -38,11 +40,18 @@ class WorkerConnection:
         self.has_lock = False
 
     @classmethod
-    async def open(cls, connect: Connect, schema: str) -> "WorkerConnection":
-        """Connect, and find out whether the session is this worker's own."""
+    async def open(
+        cls, connect: Connect, schema: str, joined: Callable[[], None]
+    ) -> "WorkerConnection":
+        """Connect, and find out whether the session is this worker's own.
+
+        `joined` is called when another worker registers.
+        """
         connection = await connect()
         try:
             server = await look(connection)
+            with translated():
+                await connection.add_listener(Channels.of(schema).joined, lambda *_: joined())
         except BaseException:
             connection.terminate()
             raise
@@ -65,6 +74,8 @@ class WorkerConnection:
             await self._fetch(
                 "register_worker", worker, key, self.has_lock, host, pid, now, lease_until
             )
+            channel = Channels.of(self._schema).joined
+            await self._connection.fetch("SELECT pg_notify($1, '')", channel)
 
     async def renew(self, worker: str, lease_until: datetime) -> bool:
         """Move the end of the lease; False if others have declared the worker dead."""

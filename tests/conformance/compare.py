@@ -48,7 +48,7 @@ class Comparison:
                     return None
                 return f"raised {_named(error)}, recorded {_shown(theirs['ok'])}"
             case Ok(value):
-                ours = normalised(value, self.executions)
+                ours = newest_first(normalised(value, self.executions), ours=True)
                 if "raised" in theirs:
                     if rules.may_answer(op, theirs["raised"], archived=self.archived):
                         return None
@@ -123,15 +123,18 @@ def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, A
         yield path, ours, theirs
 
 
-def newest_first(theirs: Any) -> Any:
-    """Histories in theirs in our order: newest first within one run, too (rule "histories")."""
-    if isinstance(theirs, dict):
-        return {key: newest_first(value) for key, value in theirs.items()}
-    if isinstance(theirs, list):
-        if theirs and all(isinstance(e, dict) and e.keys() == ENTRY for e in theirs):
-            return sorted(theirs, key=lambda entry: (-entry["revision"], entry["node"]))
-        return [newest_first(item) for item in theirs]
-    return theirs
+def newest_first(value: Any, *, ours: bool = False) -> Any:
+    """Histories newest first, also within one run; ours must be so already (rule "histories")."""
+    if isinstance(value, dict):
+        return {key: newest_first(held, ours=ours) for key, held in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(e, dict) and e.keys() == ENTRY for e in value):
+            revisions = [entry["revision"] for entry in value]
+            if ours and revisions != sorted(revisions, reverse=True):
+                return value
+            return sorted(value, key=lambda entry: (-entry["revision"], entry["node"]))
+        return [newest_first(item, ours=ours) for item in value]
+    return value
 
 
 def _figures(ours: Any, theirs: Any) -> Any:

@@ -29,6 +29,9 @@ class Reading(Steps):
             if op.get("hide_revision"):
                 del result["revision"]
         except NotSetError:
+            newer = "newer_than" in options or "wait_new" in options
+            if newer and await self._failed_often(op):
+                return NotCompared("failures")
             result = {"status": "error", "reason": "not_set"}
         except ComputationFailed as error:
             result = {"status": "error", "reason": await self._reason(error)}
@@ -80,3 +83,11 @@ class Reading(Steps):
         if abandoned or error.last_error == "max_iterations_reached":
             return "not_set"
         return "computation_failed"
+
+    async def _failed_often(self, op: Op) -> bool:
+        """Whether the original would say that the node has failed: it counts failures for ever."""
+        now = await self.journey.load(self.ref(op), include_archived=True)
+        step = now._graph.steps.get(op["node"])
+        rows = await self.journey.computations(now, op["node"])
+        failures = sum(row.state is ComputationState.FAILED for row in rows)
+        return step is not None and failures >= step.retry.max_attempts

@@ -27,6 +27,7 @@ PENDING = {
     "rev_start": None,
     "state": "not_set",
 }
+PENDING_STATES = ("not_set", "computing")
 UNFINISHED = (ComputationState.COMPUTING, ComputationState.ABANDONED)
 
 
@@ -175,19 +176,23 @@ class Reports(Steps):
         return await self._verb("mermaid")(self.ref(op), **_diagram_options(op))
 
     async def op_summary_data(self, op: Op) -> Any:
-        summary = plain(await self._verb("summary")(self.ref(op)))
-        now = await self.journey.load(self.ref(op), include_archived=True)
-        rows = await self.computation_rows(now)
-        held = await self.journey.values(now)
+        summary = await self._verb("summary")(self.ref(op))
+        of = getattr(summary, "state", summary)  # the execution, or its figures themselves
+        rows = await self.computation_rows(self.handle(op).execution)
+        ended = [row(c) for c in (*summary.completed, *summary.abandoned)]
+        names = {getattr(item, "node", item) for item in summary.outstanding}
+        waiting = [r for r in rows if r["node"] in names and r["state"] in PENDING_STATES]
         return {
-            "archived": summary.get("archived_at") is not None,
-            "graph_name": summary["graph_name"],
-            "graph_version": summary["graph_version"],
-            "revision": summary["revision"],
-            "set": sorted(held),
-            "not_set": sorted(now.values.keys() - held.keys()),
-            "completed": [r for r in rows if r["rev_end"] is not None],
-            "outstanding": [r for r in rows if r["rev_end"] is None],
+            "archived": of.archived_at is not None,
+            "graph_name": of.graph_name,
+            "graph_version": of.graph_version,
+            "revision": of.revision,
+            "set": sorted(held.name for held in summary.set_values),
+            "not_set": sorted(held.name for held in summary.not_set),
+            "completed": sorted((r for r in ended if r["rev_end"] is not None), key=_order),
+            "outstanding": sorted(
+                [*waiting, *(r for r in ended if r["rev_end"] is None)], key=_order
+            ),
         }
 
     async def op_status(self, op: Op) -> Any:

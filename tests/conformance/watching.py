@@ -13,7 +13,9 @@ compared any more, nor are revisions after that point. Everything else still is.
     B26  a write on an archived execution was refused before it was written
     B27  a write on a system node was refused
     B33  the inputs of a loop changed while it ran: it begins anew
+    B47  a node is of another kind in a changed graph: it is computed (or not) from then on
     B57  an unarchived execution carries on at once: there, when somebody next moves it
+    B59  a historian forgot the last entry of a node: it is not recorded a second time
 """
 
 import json
@@ -23,9 +25,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from journey_async import Graph, Journey
+from journey_async import Graph, Journey, NodeValue
 from journey_async.core.events import is_exhausted
-from journey_async.core.nodes import ArchiveNode, ComputeNode, LoopNode, MutateNode
+from journey_async.core.nodes import (
+    ArchiveNode,
+    ComputeNode,
+    HistorianNode,
+    LoopNode,
+    MutateNode,
+    Step,
+)
 from journey_async.core.state import State
 from journey_async.core.values import TICKS, UNSUCCESSFUL, Computation, ComputationState
 from journey_async.engine.waiters import NOT_YET
@@ -35,6 +44,7 @@ BY_NODE = frozenset({"values", "values_all", "calls"})
 ROWS = {"computations": "node", "history": "node_name", "on_save_events": "node"}
 TOGETHER = frozenset({"introspect", "mermaid_execution", "summary_data"})
 OF_ALL = frozenset({"status", "flow_analytics", "list", "count"})
+NEVER = 1 << 62  # a revision that is not reached
 MOVES = frozenset({"set", "set_many", "unset", "advance", "sweep", "sweeps_start"})
 
 
@@ -158,10 +168,12 @@ class Watch:
                 began = (now.revision_at_start or state.revision + 1) - 1
                 if _ran_out(step, before) and before.successes == 0 and now.attempt == 1:
                     self._diverges(state.execution_id, [name], began)  # B7
-                if _lost(graph, before, now, previous, name):
+                if _lost(graph, before, now, state.values.get(name)):
                     self._diverges(state.execution_id, [name], began)  # B10
-                if _restarted(step, before, now):
+                if _restarted(step, before, now, previous, state):
                     self._diverges(state.execution_id, [name], began)  # B33
+                if _forgot(step, now, previous):
+                    self._diverges(state.execution_id, [name], NEVER)  # B59
             ended = before is not None and before.state is ComputationState.COMPUTING
             succeeded = now.state is ComputationState.SUCCESS
             mutated |= ended and succeeded and isinstance(step, MutateNode)
@@ -200,18 +212,14 @@ class Watch:
         return found
 
 
-def _ran_out(step: Any, before: Computation) -> bool:
+def _ran_out(step: Step, before: Computation) -> bool:
     return before.state in UNSUCCESSFUL and is_exhausted(step, before)
 
 
-def _lost(
-    graph: Graph, before: Computation, now: Computation, previous: State | None, name: str
-) -> bool:
+def _lost(graph: Graph, before: Computation, now: Computation, held: NodeValue | None) -> bool:
     """Whether a node is computed again only because a condition no longer holds."""
-    if before.state is not ComputationState.SUCCESS or now.attempt != 1 or previous is None:
-        return False
-    held = previous.values.get(name)
-    if held is None or not held.is_set:
+    ran = before.state in (ComputationState.SUCCESS, ComputationState.COMPUTING)
+    if not ran or now.attempt != 1 or held is None or not held.is_set:
         return False
     ticks = {n for n in before.computed_with if n in graph.ticks}
     gone = before.computed_with.keys() - now.computed_with.keys() - ticks
@@ -219,11 +227,23 @@ def _lost(
     return bool(gone) and not newer
 
 
-def _restarted(step: Any, before: Computation, now: Computation) -> bool:
+def _restarted(
+    step: Step, before: Computation, now: Computation, previous: State | None, state: State
+) -> bool:
     """Whether a loop begins anew before it has come to an end."""
-    return (
-        isinstance(step, LoopNode)
-        and now.iteration == 1
-        and before.disposition is not None
-        and (before.iteration or 1) < step.max_iterations
-    )
+    if not isinstance(step, LoopNode) or now.iteration != 1 or previous is None:
+        return False
+    if before.state is ComputationState.COMPUTING:
+        held = state.values.get(step.name)
+        return held is None or held.revision <= previous.revision
+    return before.disposition is not None and (before.iteration or 1) < step.max_iterations
+
+
+def _forgot(step: Step, now: Computation, previous: State | None) -> bool:
+    """Whether a historian ran whose full history holds no entry of a node that it records."""
+    if not isinstance(step, HistorianNode) or previous is None:
+        return False
+    held = previous.values.get(step.name)
+    if held is None or not held.is_set or len(held.value) != step.max_entries:
+        return False
+    return not now.computed_with.keys() <= {entry["node"] for entry in held.value}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from journey_async import Execution, ExecutionNotFound
+from journey_async.core.jsonvalue import equal
 from tests.conformance import handles
 from tests.conformance.outcome import NotCompared
 from tests.conformance.steps import Op, Steps
@@ -24,7 +25,7 @@ class Writing(Steps):
         )
 
     async def op_set_many(self, op: Op) -> Any:
-        values = await self._without_ineffective_nulls(op)
+        values = await self._effective(op)
         if op.get("form") == "keyword" and not values:
             return NotCompared("the two spellings of many values")
         options = {**_given(op, "metadata"), **(op.get("options") or {})}
@@ -35,15 +36,24 @@ class Writing(Steps):
             many=True,
         )
 
-    async def _without_ineffective_nulls(self, op: Op) -> dict[str, Any]:
-        """Without nulls for unset nodes: rule "nulls in a write of many values"."""
+    async def _effective(self, op: Op) -> dict[str, Any]:
+        """The values that the original would write: rule "writes of many values"."""
         values = dict(op["values"])
-        if None in values.values() and "exec_id" not in op:
-            now = await self.journey.load(self.handle(op).execution, include_archived=True)
-            for name, held in now.values.items():
-                if values.get(name, ...) is None and not held.is_set:
-                    del values[name]
-        return values
+        if "exec_id" in op:
+            return values
+        handle = self.handle(op)
+        shown = handle.values
+        if op.get("via") == "id":
+            now = await self.journey.load(handle.execution, include_archived=True)
+            shown = now.values
+        metadata = op.get("metadata")
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in shown
+            or not equal(shown[name].value, value)
+            or not equal(shown[name].metadata, metadata)
+        }
 
     async def op_unset(self, op: Op) -> Any:
         nodes = [op["node"]] if "node" in op else op["nodes"]

@@ -268,6 +268,6 @@ async def test_a_wait_never_reports_a_failure_that_is_retried(dsn: str) -> None:
                 other.get_value(execution, "y", settled=True),
                 other.get_value(execution.id, "y", newer_than=1),
             )
-            assert found == [x] * 4
+            assert set(found) == {x}
 
         await asyncio.gather(*map(round_trip, range(60)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from journey_async.client.search import count_executions, list_executions
 from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
@@ -57,6 +58,17 @@ async def reading_engine(
 
 async def _unconnected() -> asyncpg.Connection:
     raise NotImplementedError("nobody is to listen here")
+
+
+async def found(engine: Engine, **search: Any) -> list[str]:
+    """The ids of what is listed, which must be as many as are counted."""
+    executions = await list_executions(engine, **search)
+    limited = search.keys() & {"limit", "offset"}
+    for option in ("order_by", "limit", "offset"):
+        search.pop(option, None)
+    if not limited:
+        assert await count_executions(engine, **search) == len(executions)
+    return [execution.id for execution in executions]
 
 
 # --- building states ---

@@ -17,7 +17,7 @@ RESET = """
 BACKGROUND = (
     "attention",
     "other_workers",
-    "outdated",
+    "outdated_executions",
     "overdue_work",
     "read_clock",
     "register_worker",
@@ -39,12 +39,12 @@ class Statements:
     async def counts(self) -> dict[str, int]:
         """How often each statement was executed."""
         rows = await self._connection.fetch(COUNTS)
-        found = [(_first_line(row["query"]), row["calls"]) for row in rows]
-        return {
-            line: calls
-            for line, calls in found
-            if line not in self._left_out and "pg_stat_statements" not in line
+        found = {
+            _first_line(row["query"]): row["calls"]
+            for row in rows
+            if "pg_stat_statements" not in row["query"]
         }
+        return {line: calls for line, calls in found.items() if line not in self._left_out}
 
 
 def named(name: str) -> str:

@@ -1,0 +1,132 @@
+"""Searches are planned in time, and use the indexes made for them."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from journey_async.core.conditions import (
+    Condition,
+    all_of,
+    any_of,
+    is_true,
+    provided,
+    value,
+)
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import compute, input_node
+from journey_async.engine.engine import Engine
+from journey_async.store.filters import MAX_DEPTH, MAX_LEAVES, STORED, Filter
+from journey_async.store.search import Order, Selection, count_statement, page_statement
+from journey_async.store.sql import folder, in_schema
+from tests.support.rows import (
+    NOW,
+    SCHEMA,
+    add_graphs,
+    add_states,
+    found,
+    held,
+    reading_engine,
+    state,
+)
+
+GRAPH = Graph(
+    "g", "v1", [input_node("x"), input_node("y"), compute("sum", ["x", "y"], lambda x, y: x + y)]
+)
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    async with reading_engine(dsn) as engine:
+        yield engine
+
+
+async def test_the_most_that_is_allowed_is_planned_in_time(
+    engine: Engine, connection: asyncpg.Connection
+) -> None:
+    await add_graphs(connection, GRAPH)
+    await add_states(connection, [state("E0", GRAPH, [held("x", 1), held("y", 1)])])
+    half = MAX_LEAVES // 2
+    either = any_of(*(value("x") == n for n in range(half)))
+    both = [("y", "gt", -n) for n in range(1, half + 1)]
+    assert await found(engine, where=either, filter_by=both) == ["E0"]
+    deep: Condition = provided("x")
+    for _ in range(MAX_DEPTH // 2):
+        deep = all_of(any_of(deep, is_true("x")), provided("y"))
+    assert await found(engine, where=deep) == ["E0"]
+
+
+async def test_the_schema_may_have_any_name() -> None:
+    selection = Selection(now=NOW, filters=[Filter("x", "eq", ':"schema"')])
+    for made in (count_statement(selection), page_statement(selection, [Order("y")], 1, 0)):
+        text = in_schema(made.text, 'a"b')
+        assert ':"schema"' not in text
+        assert "x" not in made.text.split()
+        assert ':"schema"' in made.arguments
+
+
+# --- plans ------------------------------------------------------------------------------------
+
+MANY = 20_000
+
+
+async def test_selective_searches_use_the_indexes(connection: asyncpg.Connection) -> None:
+    await _many(connection)
+    searches = {
+        "values_number": [value("x") == 7, value("x") > MANY - 3, value("x").in_([1, 2, 3])],
+        "values_text": [
+            value("y") == _text(7),
+            value("y") < _text(3),
+            value("y").in_(["a", _text(1)]),
+        ],
+    }
+    for index, conditions in searches.items():
+        for condition in conditions:
+            plan = await _plan(connection, where=condition)
+            assert index in plan, f"{condition!r}:\n{plan}"
+            assert "Seq Scan" not in plan, f"{condition!r}:\n{plan}"
+    plan = await _plan(connection, filters=[Filter("execution_id", "eq", "E00007")])
+    assert "executions_pkey" in plan
+
+
+async def test_the_words_of_the_indexes_are_those_of_the_search() -> None:
+    indexes = (folder() / "migrations" / "0001_initial.sql").read_text(encoding="utf-8")
+    for expression in (STORED.number, STORED.is_number, STORED.prefix, STORED.is_text):
+        assert expression is not None
+        assert expression.replace("v.value", "value") in indexes
+
+
+def _text(number: int) -> str:
+    return f"{'a' * 60}{number:05}"  # the index tells only some of them apart
+
+
+async def _many(connection: asyncpg.Connection) -> None:
+    await connection.execute(
+        """
+        INSERT INTO journey.executions
+        SELECT 'E' || lpad(n::text, 5, '0'), 'g', 'v1', 'h', 1, 1, $1, $1, NULL, NULL, $1, 1, 1
+        FROM generate_series(1, $2::integer) AS n
+        """,
+        *(NOW, MANY),
+    )
+    await connection.execute(
+        """
+        INSERT INTO journey."values"
+        SELECT 'E' || lpad(n::text, 5, '0'), node, 'input',
+            CASE node
+                WHEN 'x' THEN to_jsonb(n)
+                WHEN 'y' THEN to_jsonb(repeat('a', 60) || lpad(n::text, 5, '0'))
+            END, NULL, 1, $1
+        FROM generate_series(1, $2::integer) AS n, unnest(ARRAY['x', 'y']) AS node
+        """,
+        *(NOW, MANY),
+    )
+    await connection.execute('ANALYZE journey.executions, journey."values"')
+
+
+async def _plan(connection: asyncpg.Connection, **selection: Any) -> str:
+    page = page_statement(Selection(now=NOW, **selection), [Order("updated_at")], 100, 0)
+    text = in_schema(page.text, SCHEMA)
+    rows = await connection.fetch(f"EXPLAIN {text}", *page.arguments)
+    return "\n".join(row[0] for row in rows)

@@ -1,0 +1,147 @@
+"""Who is taken for dead, and that one odd execution does not stop the undertaker."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node
+from tests.support.eventually import eventually
+
+DEAD = """
+    INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
+    VALUES ('WORKERDEAD', 7, $1, 'h', 1, now(), now() + $2 * interval '1 second')
+"""
+TAKE_OVER = """
+    WITH written AS (
+        UPDATE journey.executions SET version = version + 1 WHERE id = $1 RETURNING id
+    )
+    UPDATE journey.computations SET worker = 'WORKERDEAD', token = 1
+    WHERE execution_id IN (SELECT id FROM written)
+"""
+
+
+async def hangs(x: int) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def graph_of(f: Any, name: str = "g") -> Graph:
+    return Graph(name, "v1", [input_node("x"), compute("y", ["x"], f)])
+
+
+async def begun(dsn: str, connection: Any, graph: Graph) -> Any:
+    """An execution whose computation runs in a worker that is there no longer."""
+    journey = Journey(dsn, graphs=[graph], grace_period=0)
+    async with journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await connection.execute(TAKE_OVER, execution.id)
+        return execution
+
+
+@pytest.mark.parametrize("locked, lease", [(True, 1000), (False, -1)])
+async def test_a_free_lock_or_an_old_lease_means_dead(
+    dsn: str, connection: Any, locked: bool, lease: int
+) -> None:
+    execution = await begun(dsn, connection, graph_of(hangs))
+    await connection.execute(DEAD, locked, lease)
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        assert await journey.get_value(execution.id, "y", wait_any=True) == 1
+        [computation] = await journey.computations(execution.id)
+        assert (computation.deaths, computation.attempt) == (1, 1)
+        await eventually(lambda: workers_are(connection, 1))
+
+
+async def workers_are(connection: Any, number: int) -> bool:
+    return bool(await connection.fetchval("SELECT count(*) FROM journey.workers") == number)
+
+
+async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
+    dsn: str, connection: Any
+) -> None:
+    execution = await begun(dsn, connection, graph_of(hangs))
+    await connection.execute(DEAD, False, 1000)
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        looked = asyncio.Event()
+        liveness = journey._engine._liveness
+        looks = 0
+        original = liveness._look_at
+
+        async def counted(*args: Any, **kwargs: Any) -> None:
+            nonlocal looks
+            await original(*args, **kwargs)
+            looks += 1
+            if looks == 2:
+                journey_loop.call_soon_threadsafe(looked.set)
+
+        journey_loop = asyncio.get_running_loop()
+        liveness._look_at = counted  # type: ignore[method-assign]
+        await looked.wait()
+        assert await workers_are(connection, 2)
+        assert await journey.get_value(execution.id, "y", default="still computing") != 1
+
+
+async def test_work_that_cannot_be_released_does_not_stop_the_others(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = await begun(dsn, connection, graph_of(hangs, "unknown"))
+    fine = await begun(dsn, connection, graph_of(hangs))
+    await connection.execute("DELETE FROM journey.graphs WHERE name = 'unknown'")
+    await connection.execute(DEAD, True, 1000)
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        assert await journey.get_value(fine.id, "y", wait_any=True) == 1
+        await eventually(lambda: workers_are(connection, 1))
+        thread = journey._engine._liveness._thread
+        assert thread is not None
+        assert thread.is_alive()
+        await connection.execute(DEAD, True, 1000)  # and it goes on looking
+        await eventually(lambda: workers_are(connection, 1))
+    assert any(unknown.id in record.getMessage() for record in caplog.records)
+
+
+async def test_a_blocked_event_loop_is_no_sign_of_death(dsn: str, connection: Any) -> None:
+    blocked = asyncio.Event()
+
+    async def blocks(x: int) -> int:
+        blocked.set()
+        time.sleep(1.2)  # noqa: ASYNC251 - the very thing
+        return x
+
+    graph = graph_of(blocks)
+    async with Journey(dsn, graphs=[graph], lease=1.0) as journey:
+        before = await connection.fetchval("SELECT lease_until FROM journey.workers")
+        execution = await journey.start_execution(graph, {"x": 1})
+        await blocked.wait()
+        after = await connection.fetchval("SELECT lease_until FROM journey.workers")
+        assert (after - before).total_seconds() > 0.5
+        assert await journey.get_value(execution, "y", wait_any=True) == 1
+        [computation] = await journey.computations(execution)
+        assert computation.deaths == 0
+
+
+async def test_a_worker_taken_for_dead_goes_on_as_a_new_one(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = graph_of(lambda x: x)
+    caplog.set_level(logging.WARNING, "journey_async")
+    async with Journey(dsn, graphs=[graph], lease=1.0) as journey:
+        old = journey._engine.runner.worker
+        await connection.execute("DELETE FROM journey.workers")
+        await eventually(lambda: journey._engine.runner.worker != old)
+        assert await workers_are(connection, 1)
+        execution = await journey.start_execution(graph, {"x": 1})
+        assert await journey.get_value(execution, "y", wait_any=True) == 1
+        [computation] = await journey.computations(execution)
+        assert computation.worker == journey._engine.runner.worker
+
+
+async def test_an_input_that_left_the_graph_is_refused(dsn: str) -> None:
+    old = Graph("g", "v1", [input_node("x"), input_node("z")])
+    async with Journey(dsn, graphs=[old]) as one:
+        execution = await one.start_execution(old)
+        async with Journey(dsn, graphs=[Graph("g", "v1", [input_node("x")])]) as two:
+            await two.set_value(execution.id, "x", 1)  # takes on the new definition
+            with pytest.raises(LookupError, match="'z'"):
+                await one.set_value(execution, "z", 1)
+            assert (await one.set_value(execution, "x", 2)).revision == 2

@@ -1,0 +1,58 @@
+"""A pool of the caller's own, with whatever it has set up."""
+
+import json
+from typing import Any
+
+import asyncpg
+
+from journey_async import Graph, Journey, compute, input_node
+from tests.support.graphs import basic_graph
+
+
+async def test_a_pool_of_the_callers_own_stays_open(dsn: str) -> None:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=3) as pool:
+        async with Journey(pool=pool, graphs=[basic_graph()]) as journey:
+            execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+            assert await journey.get_value(execution, "sum", wait_any=True) == 3
+        assert await pool.fetchval("SELECT 1") == 1
+        assert pool.get_idle_size() == pool.get_size()
+
+
+async def test_a_pool_may_have_codecs_of_its_own(dsn: str) -> None:
+    async def with_codecs(connection: Any) -> None:
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            )
+
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+    async with (
+        asyncpg.create_pool(dsn, min_size=1, max_size=3, init=with_codecs) as pool,
+        Journey(pool=pool, graphs=[graph]) as journey,
+    ):
+        execution = await journey.start_execution(graph, {"x": {"a": ["1", None]}})
+        assert await journey.get_value(execution, "y", wait_any=True) == {"a": ["1", None]}
+        assert len(await journey.computations(execution)) == 1
+        async with Journey(dsn) as plain, Journey(pool=pool) as stranger:
+            for other in (plain, stranger):
+                assert await other.get_value(execution.id, "y") == {"a": ["1", None]}
+                await other.set_value(execution.id, "x", None, metadata={"m": 1})
+
+
+async def test_a_pool_may_have_a_search_path_and_a_time_zone(dsn: str) -> None:
+    settings = {"search_path": "pg_catalog", "TimeZone": "Asia/Kathmandu", "DateStyle": "German"}
+    async with (
+        asyncpg.create_pool(dsn, min_size=1, max_size=3, server_settings=settings) as pool,
+        Journey(pool=pool, graphs=[basic_graph()]) as journey,
+        Journey(dsn, run_computations=False) as other,
+    ):
+        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+        assert await journey.get_value(execution, "sum", wait_any=True) == 3
+        mine, others = await journey.load(execution), await other.load(execution.id)
+        assert mine == others
+        assert mine.values == others.values
+        assert mine.computations == others.computations
+        async with Journey(pool=pool, run_computations=False) as fresh:
+            loaded = await fresh.load(execution.id)
+        assert loaded.values == others.values
+        assert loaded.computations == others.computations
