@@ -1,14 +1,13 @@
 """An execution as a frozen snapshot."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 
-from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import InputNode, Node
+from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
 
@@ -64,17 +63,3 @@ def snapshot(state: State, graph: Graph) -> Execution:
         _state=state,
         _graph=graph,
     )
-
-
-def own_copy(node: Node | None, value: NodeValue) -> NodeValue:
-    """A value for its receiver to keep: copied, and parsed if the node has a type.
-
-    Raises InvalidValueError if what is stored no longer fits the type.
-    """
-    if not value.is_set:
-        return value
-    if isinstance(node, InputNode):
-        parsed = node.type.parse(value.value)
-    else:
-        parsed = jsonvalue.copied(value.value)
-    return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))

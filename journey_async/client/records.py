@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from journey_async.client.execution import own_copy
 from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT, Graph
+from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import isfinite
 
 from journey_async.client import options
-from journey_async.client.execution import Execution, own_copy
+from journey_async.client.execution import Execution
+from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
+from journey_async.core.nodes import own_copy
 from journey_async.core.reading import failed_computation, failed_upstream, is_settled
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
@@ -162,7 +164,7 @@ def checked_timeout(timeout: float | None) -> float | None:
 def _raise_if_failed(failed: Computation | None) -> None:
     if failed is None:
         return
-    error = failed.error
+    error, attempts = failed.error, failed.attempt
     if failed.state is ComputationState.SUCCESS:
-        error = "max_iterations_reached"
-    raise ComputationFailed(failed.node, failed.execution_id, failed.attempt, error)
+        error, attempts = MAX_ITERATIONS_REACHED, failed.iteration or attempts
+    raise ComputationFailed(failed.node, failed.execution_id, attempts, error)

@@ -19,6 +19,12 @@ def tick_times(graph: Graph, value_of: Callable[[str], NodeValue]) -> list[datet
     return [time for name in graph.ticks if (time := tick_time(value_of(name))) is not None]
 
 
+def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
+    """Whether the time of a tick has come since the newest event."""
+    times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
+    return any(state.updated_at < time <= now for time in times)
+
+
 def wants_attention(graph: Graph, state: State) -> bool:
     """Whether somebody wrote the execution who could not settle it, and set the alarm instead.
 

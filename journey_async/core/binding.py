@@ -117,15 +117,13 @@ def _check_set(step: Step, parameter: inspect.Parameter) -> None:
     if parameter.default is not parameter.empty or name in SYSTEM_NODES:
         return
     if name not in surely_set(step.gated_by):
+        wants = f"{name!r}, which need not be set when its condition holds"
+        advice = f"give the parameter a default, or gate the node by provided({name!r})"
         if name == step.name:
-            advice = "its own earlier value, which is not there the first time"
-        else:
-            advice = f"{name!r}, which need not be set when its condition holds"
+            wants = "its own earlier value, which is not there the first time"
+            advice = "give the parameter a default"
         raise ParameterError(
-            step.name,
-            name,
-            f"the function of node {step.name!r} wants {advice}; "
-            f"give the parameter a default, or gate the node by provided({name!r})",
+            step.name, name, f"the function of node {step.name!r} wants {wants}; {advice}"
         )
 
 

@@ -19,20 +19,24 @@ from journey_async.core.nodes import (
 )
 from journey_async.core.queueing import begun, queued
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.values import TICKS, Computation, ComputationState
+from journey_async.core.values import TICKS, Computation, ComputationState, NodeKind
 
 
-def run_built_in(draft: Draft) -> bool:
+def run_built_in(draft: Draft, *, ticks: bool) -> bool:
     """Run one of the built-in steps that are queued and due; whether there was one.
 
-    One at a time, for what it writes may close the gate of the next; and ticks last, so that
-    what records a tick sees it before it moves on.
+    One at a time, for what it writes may close the gate of the next; historians first, so that
+    nothing is lost to them. `ticks`: one that is a tick, else one that is none.
     """
-    steps = [(draft.graph.steps[found.node], found) for found in queued(draft)]
-    built_in = [pair for pair in steps if is_built_in(pair[0])]
+    built_in = [
+        (step, computation)
+        for computation in queued(draft)
+        if is_built_in(step := draft.graph.steps[computation.node])
+        and (step.kind in TICKS) is ticks
+    ]
     if not built_in:
         return False
-    _run(draft, *min(built_in, key=lambda pair: pair[0].kind in TICKS))
+    _run(draft, *min(built_in, key=lambda pair: pair[0].kind is not NodeKind.HISTORIAN))
     return True
 
 
@@ -99,11 +103,9 @@ def _next_time(draft: Draft, step: TickOnceNode | TickRecurringNode) -> JSON:
     schedule = step.schedule
     if isinstance(schedule, Cron):
         time = schedule.next_after(draft.now)
-    else:
-        assert isinstance(schedule, Every)
-        previous = tick_time(draft.value_of(step.name))
-        time = schedule.next_after(draft.now, previous)
-    return seconds_of(time)
+        return 0 if time is None else seconds_of(time)
+    assert isinstance(schedule, Every)
+    return seconds_of(schedule.next_after(draft.now, tick_time(draft.value_of(step.name))))
 
 
 def seconds_of(time: datetime) -> int | float:

@@ -1,6 +1,6 @@
 """A change in the making: the state being edited, and notes of what was touched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -60,7 +60,8 @@ class Draft:
         self._base = state
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
-        self._to_run: list[str] = []
+        self._values_are_shared = False
+        self._to_run: list[tuple[str, Mapping[str, NodeValue]]] = []
         self._outcomes: list[tuple[str, Outcome]] = []
         self._prunings: list[Pruning] = []
         self._failures: list[tuple[str, Predicate, Exception]] = []
@@ -91,7 +92,7 @@ class Draft:
 
     def evaluation(self) -> Evaluation:
         """Reads conditions against the values as they are by now."""
-        return Evaluation(self.gate_value_of, self.now)
+        return Evaluation(self.gate_value_of, self.now, self.graph.types)
 
     @property
     def _newest_change(self) -> tuple[int, datetime]:
@@ -121,6 +122,9 @@ class Draft:
         self._values_changed()
 
     def _put(self, value: NodeValue) -> None:
+        if self._values_are_shared:
+            self.values = dict(self.values)
+            self._values_are_shared = False
         self.values[value.name] = value
         self._touched_values.add(value.name)
         self.changed.add(value.name)
@@ -141,9 +145,13 @@ class Draft:
         return computation
 
     def run(self, computation: Computation) -> None:
-        """This process has to run the computation once the change is written."""
+        """This process has to run the computation once the change is written.
+
+        It sees the values as they are by now, whatever the change goes on to do.
+        """
         self.put(computation)
-        self._to_run.append(computation.node)
+        self._to_run.append((computation.node, self.values))
+        self._values_are_shared = True
         self.capacity -= 1
 
     def outcome(self, node: str, outcome: Outcome) -> None:
@@ -208,7 +216,13 @@ class Draft:
             state=state,
             values=frozenset(self._touched_values),
             computations=self._touched,
-            begun=tuple(Begun(self.newest[node], state) for node in self._to_run),
+            begun=tuple(
+                Begun(
+                    self.newest[node],
+                    state if values is self.values else replace(state, values=values),
+                )
+                for node, values in self._to_run
+            ),
             outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != base.wake_at,

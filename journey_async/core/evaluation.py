@@ -5,8 +5,10 @@ come. To decide whether a value may *stay*, a leaf on a tick asks only whether t
 that moving or pausing a tick wipes nothing (the `keeping` argument).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from journey_async.core import jsonvalue
@@ -26,6 +28,7 @@ from journey_async.core.conditions import (
     Provided,
 )
 from journey_async.core.jsonvalue import JSON
+from journey_async.core.types import NodeType
 from journey_async.core.values import TICKS, NodeValue
 
 
@@ -43,15 +46,22 @@ def tick_time(value: NodeValue) -> datetime | None:
 class Evaluation:
     """Reads conditions against the values of one execution at one time.
 
-    `view` gives the NodeValue of any node of the graph. `failures` collects predicates that
+    `view` gives the NodeValue of any node of the graph; predicates get the value of an input that
+    is in `types` parsed. `failures` collects predicates that
     raised: they count as not met, and somebody should say so.
     """
 
-    __slots__ = ("_now", "_view", "failures")
+    __slots__ = ("_now", "_types", "_view", "failures")
 
-    def __init__(self, view: Callable[[str], NodeValue], now: datetime) -> None:
+    def __init__(
+        self,
+        view: Callable[[str], NodeValue],
+        now: datetime,
+        types: Mapping[str, NodeType] = MappingProxyType({}),
+    ) -> None:
         self._view = view
         self._now = now
+        self._types = types
         self.failures: list[tuple[Predicate, Exception]] = []
 
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
@@ -115,6 +125,8 @@ class Evaluation:
 
     def _asked(self, condition: Predicate, node: NodeValue) -> bool:
         try:
+            if node.is_set and node.name in self._types:
+                node = replace(node, value=self._types[node.name].parse(node.value))
             return bool(condition.function(node))
         except Exception as error:
             if all(condition is not known for known, _ in self.failures):

@@ -79,7 +79,7 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
     if isinstance(step, LoopNode):
         finished = _finish_iteration(draft, step, finished, command)
     elif isinstance(step, MutateNode):
-        _mutate(draft, step, command.value)
+        _mutate(draft, step, computation, command.value)
         draft.outcome(step.name, Saved(step.marker, revision))
     elif _differs(draft, step.name, command.value) or not step.clearable:
         draft.set_value(step.name, command.value)
@@ -274,7 +274,9 @@ def _end(
     permanent: bool = False,
 ) -> None:
     ended = _ended(draft, computation, state)
-    draft.put(replace(ended, error=error[:MAX_ERROR], permanent=permanent))
+    # a text that PostgreSQL takes, lest the failure itself could not be recorded
+    storable = error[:MAX_ERROR].replace("\0", "\ufffd").encode(errors="replace").decode()
+    draft.put(replace(ended, error=storable, permanent=permanent))
     draft.ended.add(computation.node)
 
 
@@ -283,9 +285,12 @@ def _differs(draft: Draft, name: str, value: JSON) -> bool:
     return not (old.is_set and jsonvalue.equal(old.value, value))
 
 
-def _mutate(draft: Draft, step: MutateNode, value: JSON) -> None:
+def _mutate(draft: Draft, step: MutateNode, computation: Computation, value: JSON) -> None:
+    """Write the targets, but for those that got a newer value since the attempt began."""
     draft.set_value(step.name, step.marker)
     for target in step.mutates:
+        if draft.value_of(target).revision > (computation.revision_at_start or 0):
+            continue
         if not step.update_revision_on_change:
             draft.replace_value(target, value)
         elif _differs(draft, target, value):

@@ -25,6 +25,7 @@ from journey_async.core.nodes import (
     function_of,
     storable_name,
 )
+from journey_async.core.types import NodeType
 from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
     CircularDependencyError,
@@ -130,6 +131,13 @@ class Graph(Model):
                 for n in self.nodes
                 if isinstance(n, InputNode) and n.name not in SYSTEM_NAMES
             }
+        )
+
+    @cached_property
+    def types(self) -> Mapping[str, NodeType]:
+        """The types of the inputs that have one."""
+        return MappingProxyType(
+            {name: node.type for name, node in self.inputs.items() if not node.type.is_any}
         )
 
     @cached_property

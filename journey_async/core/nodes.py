@@ -1,24 +1,34 @@
 """The nodes of a graph, as frozen models, and the functions that build them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from journey_async.core import jsonvalue
 from journey_async.core.conditions import AnyCondition, GatedBy, gate
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.model import Model
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import Cron, Every
 from journey_async.core.types import ANY, TypeField, as_type
-from journey_async.core.values import NodeKind
+from journey_async.core.values import NodeKind, NodeValue
 from journey_async.errors import GraphError, InvalidNodeError, MutationTargetError
 
 MAX_NAME = 200
 TEN_YEARS = 10 * 365 * 86400.0
 
-KeepLatest: TypeAlias = Annotated[int, Field(ge=1, strict=True)] | Literal["all"] | None
+
+def _kept(given: object) -> object:
+    whole = isinstance(given, int) and not isinstance(given, bool) and given > 0
+    if given is None or given == "all" or whole:
+        return given
+    raise ValueError("must be a whole number of at least 1, or 'all'")
+
+
+KeepLatest: TypeAlias = Annotated[int | Literal["all"] | None, BeforeValidator(_kept)]
 
 
 class Node(Model):
@@ -179,6 +189,20 @@ def function_of(node: Node) -> Function | None:
     """The user's function of a node, where it has one."""
     function: Function | None = getattr(node, "function", None)
     return function
+
+
+def own_copy(node: Node | None, value: NodeValue) -> NodeValue:
+    """A value for its receiver to keep: copied, and parsed if the node has a type.
+
+    Raises InvalidValueError if what is stored no longer fits the type.
+    """
+    if not value.is_set:
+        return value
+    if isinstance(node, InputNode):
+        parsed = node.type.parse(value.value)
+    else:
+        parsed = jsonvalue.copied(value.value)
+    return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))
 
 
 # --- the constructors -------------------------------------------------------------------------

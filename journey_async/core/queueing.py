@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from journey_async.core.binding import is_built_in
 from journey_async.core.draft import Draft
 from journey_async.core.evaluation import tick_time
 from journey_async.core.events import is_exhausted
@@ -62,7 +63,7 @@ def begin(draft: Draft) -> None:
         if draft.capacity <= 0:
             return
         step = draft.graph.steps[computation.node]
-        if draft.env.can_run(step):
+        if not is_built_in(step) and draft.env.can_run(step):
             draft.run(begun(draft, step, computation))
 
 

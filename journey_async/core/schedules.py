@@ -35,12 +35,14 @@ class Cron(Model):
     def _readable(cls, expression: str) -> str:
         if len(expression.split()) != FIELDS:
             raise ValueError(f"{expression!r} is no cron expression: it needs {FIELDS} fields")
-        _cronsim()(expression, datetime(2000, 1, 1, tzinfo=UTC))
+        if next(_cronsim()(expression, datetime(2000, 1, 1, tzinfo=UTC)), None) is None:
+            raise ValueError(f"{expression!r} never comes")
         return expression
 
-    def next_after(self, now: datetime) -> datetime:
-        """The first time of the expression after `now`."""
-        found: datetime = next(_cronsim()(self.expression, now.astimezone(ZoneInfo(self.tz))))
+    def next_after(self, now: datetime) -> datetime | None:
+        """The first time of the expression after `now`; None if there is none for decades."""
+        times = _cronsim()(self.expression, now.astimezone(ZoneInfo(self.tz)))
+        found: datetime | None = next(times, None)
         return found
 
 
@@ -58,9 +60,14 @@ class Every(Model):
         return interval
 
     def next_after(self, now: datetime, previous: datetime | None) -> datetime:
-        """The next time after `now` that lies whole intervals after `previous` (else after now)."""
-        if previous is None or previous > now:
+        """The next time after `now` that lies whole intervals after `previous` (else after now).
+
+        A `previous` that still lies ahead is it.
+        """
+        if previous is None:
             return now + self.interval
+        if previous > now:
+            return previous  # a new input does not disturb the beat
         return previous + ((now - previous) // self.interval + 1) * self.interval
 
 

@@ -8,7 +8,8 @@ until nothing more follows, so that nobody ever sees a state half-way:
 3. a step whose gate holds and that has not run on what it would now see is queued; a queued
    one whose gate no longer holds is withdrawn (`queue`);
 4. steps without a user's function run at once; their values may touch others: back to 2;
-5. queued computations that are due, fit the free capacity and whose code is here are begun.
+5. queued computations that are due, fit the free capacity and whose code is here are begun;
+6. ticks with a schedule, having fired, move on to their next time.
 
 A step has at most one computation that is available or computing, and it is the node's newest.
 `Computation.computed_with` (upstream node -> revision) is the memory of what a run has seen: a step
@@ -20,7 +21,7 @@ from typing import assert_never
 
 from journey_async.core import commands as c
 from journey_async.core import events
-from journey_async.core.alarm import queue_times, tick_times, wants_attention
+from journey_async.core.alarm import has_ticked, queue_times, tick_times, wants_attention
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change
 from journey_async.core.draft import Draft, Env
@@ -34,10 +35,9 @@ __all__ = ["Env", "settle"]
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
     """Everything that is to be written because of a command."""
     draft = Draft(graph, state, env)
-    # What is due for attention, or was set by somebody who could not settle, is attended to by
+    # A tick that has come, and what was set by somebody who could not settle, are attended to by
     # whoever comes first.
-    is_due = state.wake_at is not None and state.wake_at <= env.now
-    draft.everything = is_due or wants_attention(graph, state)
+    draft.everything = has_ticked(graph, state, env.now) or wants_attention(graph, state)
     _apply(draft, command)
     if draft.archived_at is None and not graph.is_opaque:
         _follow(draft)
@@ -85,11 +85,14 @@ def _follow(draft: Draft) -> None:
         draft.changed.clear()
         draft.ended.clear()
         draft.everything = False
-        if not run_built_in(draft):
-            break
-        if draft.archived_at is not None:
+        if run_built_in(draft, ticks=False):
+            if draft.archived_at is not None:
+                return
+            continue
+        # What a tick unblocks begins while the tick still shows the time that has come.
+        begin(draft)
+        if not run_built_in(draft, ticks=True):
             return
-    begin(draft)
 
 
 def _to_look_at(draft: Draft) -> list[str]:

@@ -8,6 +8,7 @@ from journey_async.core import jsonvalue
 from journey_async.core.change import Change, Outcome, Saved
 from journey_async.core.functions import Function
 from journey_async.core.graph import Graph
+from journey_async.core.types import NodeType
 from journey_async.engine.tasks import Tasks, log
 
 
@@ -25,12 +26,19 @@ class Callbacks:
             functions = [f for f in candidates if f is not None and f.call is not None]
             if functions:
                 execution_id = change.state.execution_id
-                self._tasks.spawn(_call(functions, execution_id, node, outcome), f"for {node}")
+                told = _parsed(outcome, graph.types.get(node))
+                self._tasks.spawn(_call(functions, execution_id, node, told), f"for {node}")
 
     async def finish(self, grace: float) -> None:
         """Wait for callbacks that run, then cancel them."""
         if not await self._tasks.finished(grace):
             await self._tasks.cancel()
+
+
+def _parsed(outcome: Outcome, node_type: NodeType | None) -> Outcome:
+    if node_type is None or not isinstance(outcome, Saved):
+        return outcome
+    return replace(outcome, value=node_type.parse(outcome.value))
 
 
 async def _call(functions: list[Function], execution_id: str, node: str, outcome: Outcome) -> None:

@@ -18,7 +18,7 @@ from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
 from journey_async.core.commands import Abandon, Command, Fail, Release
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import InputNode, LoopNode, Step
+from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
 from journey_async.core.state import State
 from journey_async.core.values import ComputationKey, ComputationState, NodeValue
 from journey_async.engine.clock import Clock, Timer
@@ -234,7 +234,9 @@ class Runner:
             iteration=computation.iteration,
             idempotency_key=idempotency_key(computation),
             deadline=computation.deadline,
-            upstream={n: _copied(state.value_of(nodes[n])) for n in computation.computed_with},
+            upstream={
+                n: own_copy(nodes[n], state.value_of(nodes[n])) for n in computation.computed_with
+            },
             journey=self._journey,
         )
 

@@ -44,7 +44,9 @@ async def look(connection: Connection) -> Server:
 
 async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:
     """A pool that leaves no session state behind, and so has nothing to reset."""
-    options: dict[str, Any] = {"statement_cache_size": 0} if behind_pooler else {}
+    options: dict[str, Any] = {"server_settings": {**APPLICATION, "jit": "off"}}
+    if behind_pooler:  # which knows few settings, and shares prepared statements among clients
+        options = {"server_settings": APPLICATION, "statement_cache_size": 0}
     with translated():
         return await asyncpg.create_pool(
             dsn,
@@ -52,7 +54,6 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,
-            server_settings=APPLICATION,
             **options,
         )
 

@@ -8,7 +8,7 @@ import asyncpg
 from journey_async.errors import DatabaseUnavailable, JourneyError
 
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
-_UNAVAILABLE_CLASSES = ("08", "57P", "53")
+_UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
 _TRANSIENT = ("40001", "40P01", "55P03", "57014", "25006")  # … timeouts, a read-only standby
 _REFUSED_CLASSES = ("22", "23", "54")
 

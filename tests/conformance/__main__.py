@@ -7,6 +7,7 @@ exit code is 1 if any failed.
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support.postgres import NoServer, TestDatabases, test_databases
 
 
 def main() -> int:
+    logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("names", nargs="*", metavar="NAME")

@@ -59,14 +59,6 @@ class Executions(Reports):
                 self.stage.graphs[ref] = graph
         for execution_id, known in self.stage.graph_of.items():
             if (known.name, known.version) == (graph.name, graph.version):
-                retyped = [
-                    name
-                    for name, node in graph.by_name.items()
-                    if name in known.by_name and known.by_name[name].kind is not node.kind
-                ]
-                if retyped:
-                    now = await self.journey.load(execution_id, include_archived=True)
-                    self.stage.watch.refused(execution_id, retyped, now.revision)
                 self.stage.graph_of[execution_id] = graph
                 self.stage.watch.begin(execution_id, graph)
         return {"name": graph.name, "version": graph.version}

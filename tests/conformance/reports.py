@@ -11,6 +11,8 @@ from journey_async.core.nodes import MutateNode
 from journey_async.core.reading import shown_state
 from journey_async.core.values import ComputationState, NodeKind
 from journey_async.errors import UnknownNodeError
+from tests.conformance import rules
+from tests.conformance.outcome import NotCompared
 from tests.conformance.steps import Op, Steps
 
 ANY_GRAPH = "*any*"
@@ -27,6 +29,8 @@ PENDING = {
     "rev_start": None,
     "state": "not_set",
 }
+ENDED = (ComputationState.SUCCESS, ComputationState.FAILED)
+CLEARED = ("success", "not_set")
 PENDING_STATES = ("not_set", "computing")
 UNFINISHED = (ComputationState.COMPUTING, ComputationState.ABANDONED)
 
@@ -103,7 +107,22 @@ class Reports(Steps):
             return "node_not_found"
         if node.kind is NodeKind.INPUT:
             return "not_compute_node"
+        if await self._hides(now, node.name):
+            return NotCompared("the state of a node")
         return shown_state(now._state, node.name)
+
+    async def _hides(self, now: Execution, *nodes: str, but_cleared: bool = False) -> bool:
+        """Whether the original shows another state than ours: rule "the state of a node"."""
+        last: dict[str, Computation] = {}
+        for computation in await self.journey.computations(now):
+            if computation.state in ENDED:
+                last[computation.node] = computation
+        for node in nodes:
+            if node in last and node in now._graph.steps:
+                theirs, ours = last[node].state.value, shown_state(now._state, node)
+                if theirs != ours and not (but_cleared and (theirs, ours) == CLEARED):
+                    return True
+        return False
 
     async def op_retry_computation(self, op: Op) -> Any:
         try:
@@ -133,6 +152,8 @@ class Reports(Steps):
         if "sort_by" in op:
             options["order_by"] = [_ordering(item) for item in op["sort_by"]]
         options |= {name: op[name] for name in ("limit", "offset") if name in op}
+        if rules.asks_about_null(op) or await self._meets_null(op):
+            return NotCompared("null is a value")
         found = await self.journey.list_executions(**options)
         known = [execution for execution in found if execution.id in self.stage.names]
         if "show" in op:
@@ -142,7 +163,20 @@ class Reports(Steps):
     async def op_count(self, op: Op) -> Any:
         options = self._selection(op)
         options |= {name: op[name] for name in ("limit", "offset", "sort_by") if name in op}
+        if rules.asks_about_null(op) or await self._meets_null(op):
+            return NotCompared("null is a value")
         return await self.journey.count_executions(**options)
+
+    async def _meets_null(self, op: Op) -> bool:
+        """Whether an execution holds null in a node that a search is about."""
+        asked = {item[0] for item in op.get("filter_by") or [] if isinstance(item[0], str)}
+        asked |= {item if isinstance(item, str) else item[0] for item in op.get("sort_by") or []}
+        for execution_id in self.stage.names if asked else ():
+            now = await self.journey.load(execution_id, include_archived=True)
+            held = [now.values[name] for name in asked if name in now.values]
+            if any(value.is_set and value.value is None for value in held):
+                return True
+        return False
 
     def _selection(self, op: Op) -> dict[str, Any]:
         options = {OTHER_NAMES.get(k, k): v for k, v in (op.get("options") or {}).items()}
@@ -167,12 +201,17 @@ class Reports(Steps):
         return await self._verb("what_am_i_waiting_for")(self.ref(op), op["node"])
 
     async def op_computation_status_text(self, op: Op) -> Any:
+        if await self._hides(await self._now(op), op["node"]):
+            return NotCompared("the state of a node")
         return await self._verb("computation_status")(self.ref(op), op["node"])
 
     async def op_mermaid_graph(self, op: Op) -> Any:
         return self.graph(op).to_mermaid(**_diagram_options(op))
 
     async def op_mermaid_execution(self, op: Op) -> Any:
+        now = await self._now(op)
+        if await self._hides(now, *now._graph.steps, but_cleared=True):
+            return NotCompared("the state of a node")
         return await self._verb("mermaid")(self.ref(op), **_diagram_options(op))
 
     async def op_summary_data(self, op: Op) -> Any:
@@ -205,6 +244,9 @@ class Reports(Steps):
             graph.name, graph.version, **(op.get("options") or {})
         )
         return flow.to_text() if op.get("format") == "text" else plain(flow)
+
+    async def _now(self, op: Op) -> Execution:
+        return await self.journey.load(self.ref(op), include_archived=True)
 
     def _verb(self, name: str) -> Any:
         verb = getattr(self.journey, name, None)

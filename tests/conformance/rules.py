@@ -11,8 +11,10 @@ from typing import Any
 
 from journey_async.errors import (
     ExecutionArchivedError,
+    GraphConflictError,
     NotAnInputError,
     SingletonGraphError,
+    UnknownNodeError,
 )
 
 RULES: dict[str, str] = {
@@ -50,6 +52,9 @@ RULES: dict[str, str] = {
     "options that are ours": "An option that only the original refuses.",
     "a timeout that would not be used": "A bad timeout is refused here even if nothing waits.",
     "timeouts are seconds, and may be 0": "0 means at once, and fractions are usual.",
+    "null is a value": "Searches there leave out null as if it were unset, and raise if asked for "
+    "it (B50); here it is a value like others. Filters about null are not compared, nor "
+    "executions that hold null where they are asked. `not_in []` holds on no unset node here.",
     "newer than at the call": "wait_new with an id means: newer than at the call.",
     "a graph refused": "Bad options are refused when the graph is built, not when it runs; what "
     "the scenario does with such a graph is not compared.",
@@ -57,6 +62,8 @@ RULES: dict[str, str] = {
     # --- rows and figures ---
     "computations": "What waits has a row there; here it is the answer `not_set` (available is "
     "shown so, too). Abandoned and running rows tell neither their inputs nor an end.",
+    "the state of a node": "There, that of its newest completion: while it runs anew, after it was "
+    "abandoned or cleared, the last result is still shown (B52). Not compared where it differs.",
     "failures": "A loop that ran out, and a node abandoned for good, are reported as failed here; "
     "there a wait for them times out. There, failures are counted for ever; here since the newest "
     "upstream change (B15).",
@@ -107,6 +114,10 @@ def may_refuse(op: Mapping[str, Any], error: Exception) -> bool:
     """Whether ours refuses what the original lets happen."""
     if isinstance(error, NotAnInputError):  # system nodes can be set there (B27)
         return bool(SYSTEM_NODES & named(op))
+    if isinstance(error, UnknownNodeError):  # there, a text says so
+        return op["op"] in ("computation_status_text", "waiting_for")
+    if isinstance(error, GraphConflictError):  # there, such a node is never computed (B47)
+        return bool(op["op"] == "new_graph")
     if isinstance(error, SingletonGraphError):  # two live ones are possible there (B25)
         return bool(op["op"] == "unarchive")
     return isinstance(error, ExecutionArchivedError)  # nothing is written (B26)
@@ -126,14 +137,23 @@ def may_answer(op: Mapping[str, Any], theirs: Mapping[str, str], *, archived: bo
 
 
 def _may_search(op: Mapping[str, Any], theirs: Mapping[str, str]) -> bool:
-    """Any JSON can be compared with here, and looked for in a list; null too (B50)."""
+    """Whether ours looks for what theirs refuses: any JSON can be compared with, and be listed."""
     if "Unsupported value type" in theirs["message"]:
         return True
     asked = [item for item in op.get("filter_by") or [] if len(item) == 3]
-    if any(item[1] == "list_contains" and isinstance(item[2], bool | float) for item in asked):
-        return True
-    operands = [item[2] for item in asked]
-    return None in operands or any(isinstance(o, list) and None in o for o in operands)
+    sought = [item[2] for item in asked if item[1] == "list_contains"]
+    return any(isinstance(item, bool) or not isinstance(item, str | int) for item in sought)
+
+
+def asks_about_null(op: Mapping[str, Any]) -> bool:
+    """Whether a search depends on what null is (rule "null is a value")."""
+    return any(_about_null(*item[1:]) for item in op.get("filter_by") or [])
+
+
+def _about_null(operator: Any, operand: Any = ...) -> bool:
+    if operator in ("in", "not_in") and isinstance(operand, list):
+        return None in operand or (operator == "not_in" and not operand)
+    return operator in ("is_nil", "is_not_nil") or (operator in ("eq", "neq") and operand is None)
 
 
 def named(op: Mapping[str, Any]) -> set[str]:

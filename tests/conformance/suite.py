@@ -38,7 +38,7 @@ class Replays:
     """Scenarios under way, and their reports."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._departures = departures.load()
         self._again = asyncio.Lock()
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -73,7 +73,7 @@ class Replays:
             files = Files.read(folder, name)
             departures = self._departures.of(name)
             async with asyncio.timeout(TIMEOUT):
-                return await replay(files, self._database, departures, speed=speed)
+                return await replay(files, self.database, departures, speed=speed)
         except Exception as error:
             log.exception("scenario %s", name)
             return Report(name, [f"the replay broke: {type(error).__name__}: {error}"])

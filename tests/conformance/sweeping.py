@@ -34,7 +34,8 @@ async def sweep(
         clock.ring_due()
         for execution in executions:
             await until(journey, execution, lambda state: not _is_late(state, clock), PATIENCE)
-            await look_at(journey, execution)
+    for execution in executions:
+        await look_at(journey, execution)
     if which == "abandoned":
         after = [await journey.computations(execution) for execution in executions]
         pairs = zip(after, before, strict=True)

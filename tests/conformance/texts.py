@@ -29,6 +29,8 @@ def difference(op: str, ours: str, theirs: str) -> tuple[str, str] | None:
     elif op == "introspect":
         ours, theirs = _without_nulls(ours, theirs)
         ours, theirs = _without_abandoned(ours), _without_abandoned(theirs)
+    elif op == "computation_status_text" and "⬜" in theirs:
+        ours = ours.replace("(no computation yet)", "(<CMP>)", 1)
     elif op == "computation_status_text" and re.search(UNFINISHED, theirs):
         ours, theirs = (re.sub(r"inputs used:\n.*", "", t, flags=re.S) for t in (ours, theirs))
         ours = re.sub(r"\| rev \d+", "| rev", ours)

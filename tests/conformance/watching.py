@@ -13,7 +13,7 @@ compared any more, nor are revisions after that point. Everything else still is.
     B26  a write on an archived execution was refused before it was written
     B27  a write on a system node was refused
     B33  the inputs of a loop changed while it ran: it begins anew
-    B47  a node is of another kind in a changed graph: it is computed (or not) from then on
+    B47  a changed graph clears what no longer holds: there, it stays until somebody sets a value
     B57  an unarchived execution carries on at once: there, when somebody next moves it
     B59  a historian forgot the last entry of a node: it is not recorded a second time
 """
@@ -186,14 +186,16 @@ class Watch:
                 was = None if previous is None else previous.values.get(name)
                 if held.value is None and (was is None or not was.is_set):
                     self._diverges(state.execution_id, [name], held.revision - 1)  # B11
-        if mutated and previous is not None:
+        evolved = previous is not None and previous.graph_hash != state.graph_hash
+        if (mutated or evolved) and previous is not None:
             cleared = [
                 name
                 for name, value in state.values.items()
                 if not value.is_set and name in previous.values and previous.values[name].is_set
             ]
             if cleared:
-                self._diverges(state.execution_id, cleared, previous.revision + 1)  # B13
+                since = previous.revision + 1 if mutated else previous.revision
+                self._diverges(state.execution_id, cleared, since)  # B13, B47
 
     def _diverges(self, execution_id: str, nodes: Iterable[str], since: int) -> None:
         self._lasting[execution_id].add(self._with_downstream(execution_id, nodes), since)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "defects-of-the-original.md"
 
@@ -28,7 +26,7 @@ class Row:
 
     @property
     def tests(self) -> list[str]:
-        return re.findall(r"`(tests/\S+::\S+)`", self.cells[-1])
+        return re.findall(r"`(tests/[^`]+::[^`]+)`", self.cells[-1])
 
 
 @cache
@@ -81,10 +79,13 @@ def test_each_row_is_complete() -> None:
     assert all(len(row.cells) == 3 for row in [*section("Quirks"), *section("Open")])
 
 
-@pytest.mark.parametrize("name", sorted({name for row in rows() for name in row.tests}))
-def test_a_test_that_is_named_exists(name: str) -> None:
-    path, _, function = name.partition("::")
-    assert function in expected_to_pass(path)
+def test_each_test_that_is_named_exists() -> None:
+    missing = []
+    for name in sorted({name for row in rows() for name in row.tests}):
+        path, _, function = name.partition("::")
+        if not (ROOT / path).is_file() or function not in expected_to_pass(path):
+            missing.append(name)
+    assert missing == []
 
 
 def test_only_what_is_open_may_fail() -> None:

@@ -160,6 +160,24 @@ async def test_a_function_that_swallows_its_cancellation_is_fenced(dsn: str) -> 
             await journey.get_value(execution, "y")
 
 
+async def test_a_thread_is_abandoned_at_its_deadline(dsn: str) -> None:
+    release = threading.Event()
+
+    def slow(x: int) -> str:
+        release.wait(30)
+        return "late"
+
+    graph = graph_of(slow, abandon_after_seconds=0.05, retry=ONCE)
+    async with Journey(dsn, graphs=[graph], max_concurrency=1) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with pytest.raises(ComputationFailed, match="timeout"):
+            await journey.get_value(execution, "y", wait_any=True)
+        assert journey._engine.runner.free == 0  # the thread still runs
+        release.set()
+        await eventually(lambda: journey._engine.runner.free == 1)
+        assert await states_of(journey, execution) == ["abandoned"]
+
+
 async def test_the_late_result_of_a_thread_is_dropped(dsn: str) -> None:
     release = threading.Event()
     calls: list[int] = []
@@ -171,11 +189,12 @@ async def test_the_late_result_of_a_thread_is_dropped(dsn: str) -> None:
             return "late"
         return "in time"
 
-    graph = graph_of(slow_at_first, abandon_after_seconds=0.2, retry=SOON)
+    graph = graph_of(slow_at_first, retry=SOON)
     async with Journey(dsn, graphs=[graph], max_concurrency=2) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
+        await eventually(lambda: len(calls) == 1)
+        await journey.abandon_computation(execution.computations[0].id)
         assert await journey.get_value(execution, "y", wait_any=True) == "in time"
-        assert journey._engine.runner.free == 1  # the thread still runs
         revision = (await journey.load(execution)).revision
         release.set()
         await eventually(lambda: journey._engine.runner.free == 2)

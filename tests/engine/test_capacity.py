@@ -97,16 +97,16 @@ async def test_a_thread_holds_its_place_until_it_returns(dsn: str) -> None:
             release.wait(30)
         return x
 
-    graph = graph_of(slow, abandon_after_seconds=0.05, retry=Retry(max_attempts=1))
+    graph = graph_of(slow, retry=Retry(max_attempts=1))
     async with Journey(dsn, graphs=[graph], max_concurrency=1) as journey:
         first = await journey.start_execution(graph, {"x": 0})
         second = await journey.start_execution(graph, {"x": 1})
-
-        async def abandoned() -> bool:
-            [computation] = await journey.computations(first)
-            return computation.state is ComputationState.ABANDONED
-
-        await eventually(abandoned)
+        await eventually(lambda: calls == [0])
+        abandoned = await journey.abandon_computation(first.computations[0].id)
+        assert abandoned.state is ComputationState.ABANDONED
+        assert journey._engine.runner.free == 0
+        [waiting] = await journey.computations(second)
+        assert waiting.state is ComputationState.AVAILABLE
         assert calls == [0]
         release.set()
         assert await journey.get_value(second, "y", wait_any=True) == 1

@@ -96,7 +96,7 @@ async def gets(journey: Journey, execution: Execution, node: str, clock: Leaping
     async def is_set() -> bool:
         nonlocal looks
         looks += 1
-        assert looks < 200, f"{node} is not set"
+        assert looks < 120, f"{node} is not set"
         clock.leap(1)
         return (await journey.load(execution)).values[node].is_set
 
