@@ -2,13 +2,50 @@
 
 import journey_async
 
-PUBLIC = """
-NOT_SET Computation ComputationFailed Context Continue Done Execution ExecutionArchivedError
-ExecutionNotFound FlowAnalytics Graph GraphError HistoryEntry Journey JourneyError NodeValue
-NotSetError PermanentError Retry SaveFailed Saved SingletonGraphError SystemStatus WaitTimeout
-all_of any_of archive compute cron every historian input_node is_false is_true loop mutate not_
-provided tick_once tick_recurring unblocked_when value
-""".split()
+PUBLIC = [
+    "NOT_SET",
+    "Computation",
+    "ComputationFailed",
+    "Context",
+    "Continue",
+    "Done",
+    "Execution",
+    "ExecutionArchivedError",
+    "ExecutionNotFound",
+    "FlowAnalytics",
+    "Graph",
+    "GraphError",
+    "HistoryEntry",
+    "Journey",
+    "JourneyError",
+    "NodeValue",
+    "NotSetError",
+    "PermanentError",
+    "Retry",
+    "SaveFailed",
+    "Saved",
+    "SingletonGraphError",
+    "SystemStatus",
+    "WaitTimeout",
+    "all_of",
+    "any_of",
+    "archive",
+    "compute",
+    "cron",
+    "every",
+    "historian",
+    "input_node",
+    "is_false",
+    "is_true",
+    "loop",
+    "mutate",
+    "not_",
+    "provided",
+    "tick_once",
+    "tick_recurring",
+    "unblocked_when",
+    "value",
+]
 
 SUBPACKAGES = {"client", "core", "embedded", "engine", "errors", "store"}
 

@@ -162,8 +162,6 @@ def _set_values(summary: Summary) -> str:
 
 
 def _set_value(summary: Summary, value: NodeValue) -> str:
-    if value.name not in summary.graph.by_name:
-        return f"  - {value.name}: {GONE}\n"
     shown = value.value if value.name in _RAW else value_text(value.value)
     verb = "set" if value.kind is NodeKind.INPUT else "computed"
     assert value.set_time is not None

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import asyncpg
 from ulid import ULID
 
 from journey_async.client import options, waits
@@ -34,6 +33,7 @@ from journey_async.errors import (
     NotSetError,
     SingletonGraphError,
 )
+from journey_async.store.connecting import Pool
 from journey_async.store.sql import checked_schema
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Journey(Looking):
         self,
         dsn: str | None = None,
         *,
-        pool: asyncpg.Pool | None = None,
+        pool: Pool | None = None,
         listen_dsn: str | None = None,
         schema: str = "journey",
         graphs: Sequence[Graph] = (),
@@ -83,8 +83,7 @@ class Journey(Looking):
         if dsn is not None and pool is not None:
             raise InvalidOptionError("give a dsn or a pool, not both")
         for graph in graphs:
-            if not isinstance(graph, Graph):
-                raise InvalidOptionError(f"graphs must be a list of graphs, and {graph!r} is none")
+            options.checked_graph(graph)
         self._dsn = dsn
         self._pool = pool
         self._listen_dsn = listen_dsn
@@ -151,7 +150,7 @@ class Journey(Looking):
     async def register(self, *graphs: Graph) -> None:
         """Make the code of graphs known, so that this process can compute their executions."""
         for graph in graphs:
-            await self._engine.register(graph)
+            await self._engine.register(options.checked_graph(graph))
 
     # --- executions ---------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class Journey(Looking):
 
         Raises SingletonGraphError for a singleton graph; else as `set_values`.
         """
-        if graph.singleton:
+        if options.checked_graph(graph).singleton:
             raise SingletonGraphError(
                 f"graph {graph.name!r} is a singleton; use find_or_start", graph_name=graph.name
             )
@@ -174,7 +173,7 @@ class Journey(Looking):
         Any number of callers in any number of processes get the same. Raises SingletonGraphError
         for a graph that is no singleton.
         """
-        if not graph.singleton:
+        if not options.checked_graph(graph).singleton:
             raise SingletonGraphError(
                 f"graph {graph.name!r} is not a singleton; use start_execution",
                 graph_name=graph.name,
@@ -182,12 +181,10 @@ class Journey(Looking):
         await self._engine.register(graph)
         while True:
             found = await self._engine.patiently(lambda: self._engine.store.singleton(graph.name))
-            if found is not None:
-                return await self.load(found, include_archived=True)
             try:
-                return await self._start(graph, None)
-            except SingletonGraphError:
-                continue  # somebody was faster
+                return await (self._start(graph, None) if found is None else self.load(found))
+            except (SingletonGraphError, ExecutionNotFound):
+                continue  # somebody was faster, to start it or to archive it
 
     async def load(
         self, execution: Execution | str, *, include_archived: bool = False
@@ -344,8 +341,8 @@ class Journey(Looking):
     # --- the way there ------------------------------------------------------------------------
 
     async def _start(self, graph: Graph, values: Mapping[str, object] | None) -> Execution:
-        await self._engine.register(graph)
         checked = options.storable_values(graph, values or {}, self._settings.max_value_bytes)
+        await self._engine.register(graph)
         execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
         settled = await self._engine.create(graph, execution_id, checked)
         return snapshot(settled.state, settled.graph)

@@ -6,15 +6,12 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import asyncpg
 
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect
+from journey_async.store.connecting import Connect, Pool
 from journey_async.store.migrations import ensure_current, migrate
 from journey_async.store.store import Store
 
@@ -35,7 +32,7 @@ async def open_store(
     stack: AsyncExitStack,
     *,
     dsn: str | None,
-    pool: asyncpg.Pool | None,
+    pool: Pool | None,
     listen_dsn: str | None,
     schema: str,
     pool_size: int,
@@ -87,18 +84,18 @@ async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:
     return str(server.dsn)
 
 
-def _direct(dsn: str | None, pool: asyncpg.Pool | None, listen_dsn: str | None) -> Connect:
+def _direct(dsn: str | None, pool: Pool | None, listen_dsn: str | None) -> Connect:
     direct = listen_dsn or dsn
     if direct is not None:
         return functools.partial(connecting.connect, direct)
-    arguments: Any = getattr(pool, "_connect_args", None)
-    options: Any = getattr(pool, "_connect_kwargs", None)
-    if arguments is None or options is None:
-        raise InvalidOptionError("with a pool of your own, give a listen_dsn as well")
-    return functools.partial(asyncpg.connect, *arguments, **options)
+    assert pool is not None
+    beside = connecting.beside(pool)
+    if beside is None:
+        raise InvalidOptionError("with a pool of this kind, give a listen_dsn as well")
+    return beside
 
 
-async def _close(pool: asyncpg.Pool) -> None:
+async def _close(pool: Pool) -> None:
     try:
         async with asyncio.timeout(CLOSING):
             await pool.close()

@@ -29,6 +29,13 @@ def execution_id(execution: Execution | str) -> str:
     return execution
 
 
+def checked_graph(graph: Graph) -> Graph:
+    """The graph, if it is one; raises InvalidOptionError."""
+    if not isinstance(graph, Graph):
+        raise InvalidOptionError(f"a graph is wanted, not {graph!r:.100}")
+    return graph
+
+
 def computation_key(computation_id: str) -> tuple[str, ComputationKey]:
     """The execution's id and the key of a computation; raises ComputationNotFound."""
     if isinstance(computation_id, str):

@@ -24,6 +24,7 @@ from journey_async.core.nodes import (
     Step,
     function_of,
     storable_name,
+    takes_outcomes,
 )
 from journey_async.core.types import NodeType
 from journey_async.core.values import TICKS, NodeValue
@@ -74,6 +75,11 @@ class Graph(Model):
         if unknown:
             options = ", ".join(sorted(unknown))
             raise InvalidNodeError(f"graph {name!r} was given options that do not exist: {options}")
+        if callable(on_save) and not takes_outcomes(on_save):
+            raise InvalidNodeError(
+                f"on_save of graph {name!r} must be a function of three: the execution's id, the "
+                f"node's name and the outcome"
+            )
         super().__init__(
             name=name,
             version=version,

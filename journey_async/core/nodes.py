@@ -1,5 +1,6 @@
 """The nodes of a graph, as frozen models, and the functions that build them."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -330,9 +331,26 @@ def _checked(name: str, step: dict[str, Any]) -> dict[str, Any]:
 
 
 def _callback(name: str, on_save: object) -> Any:
-    if on_save is not None and not callable(on_save):
-        raise InvalidNodeError(f"on_save of node {name!r} cannot be called: {on_save!r}", node=name)
+    if on_save is not None and not takes_outcomes(on_save):
+        raise InvalidNodeError(
+            f"on_save of node {name!r} must be a function of three: the execution's id, the "
+            f"node's name and the outcome; {on_save!r} is none",
+            node=name,
+        )
     return on_save
+
+
+def takes_outcomes(on_save: object) -> bool:
+    """Whether it can be called back with an execution's id, a node's name and an outcome."""
+    if not callable(on_save):
+        return False
+    try:
+        inspect.signature(on_save).bind("", "", None)
+    except TypeError:
+        return False
+    except ValueError:  # a signature that cannot be read
+        return True
+    return True
 
 
 def _callable(name: str, f: object) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias, get_origin
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PydanticUserError, TypeAdapter
 from pydantic import ValidationError as PydanticError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema, to_jsonable_python
+from pydantic_core import CoreSchema, core_schema
 
 from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
@@ -48,11 +48,7 @@ class NodeType:
         if self._adapter is None:
             return jsonvalue.normalise(value)
         try:
-            plain = to_jsonable_python(value, by_alias=True, round_trip=True)
-            text = jsonvalue.encode(jsonvalue.normalise(plain))
-            parsed = self._adapter.validate_json(text, strict=True)
-            dumped = self._adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
-            return jsonvalue.normalise(dumped)
+            return self._to_json(self._adapter, value)
         except InvalidValueError:
             raise
         except PydanticError as error:
@@ -60,6 +56,20 @@ class NodeType:
             raise InvalidValueError(f"is not of the type {self.name}: {reasons}") from None
         except (ValueError, TypeError) as error:  # what cannot be brought into JSON
             raise InvalidValueError(f"is not of the type {self.name}: {error}") from None
+
+    def _to_json(self, adapter: TypeAdapter[Any], value: object) -> JSON:
+        try:
+            plain = jsonvalue.normalise(value)
+        except InvalidValueError:  # an object of the type, then: it must come back as it is
+            parsed = adapter.validate_python(value, strict=True)
+            dumped = adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
+            stored = jsonvalue.normalise(dumped)
+            if adapter.validate_json(jsonvalue.encode(stored), strict=True) != parsed:
+                raise
+            return stored
+        parsed = adapter.validate_json(jsonvalue.encode(plain), strict=True)
+        dumped = adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
+        return jsonvalue.normalise(dumped)
 
     def parse(self, value: JSON) -> Any:
         """The Python value of stored JSON; raises InvalidValueError if it no longer fits."""

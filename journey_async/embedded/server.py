@@ -137,12 +137,20 @@ class Server:
         process.wait()
 
     def _initdb(self, data: Path) -> None:
-        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        # Sorted by code point, but knowing the letters of all languages where the system does.
+        done = self._run_initdb(data, ["--locale=C", "--lc-ctype=C.UTF-8"])
+        if done.returncode != 0 and "locale" in done.stderr:
+            done = self._run_initdb(data, ["--locale=C"])
+        if done.returncode != 0:
+            raise ServerError(f"initdb failed for {self.data}: {done.stderr.strip()}")
+
+    def _run_initdb(self, data: Path, locale: list[str]) -> subprocess.CompletedProcess[str]:
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", *locale]
         if self.throwaway:
             options.append("--no-sync")
         descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 [self.bindir / "initdb", "-D", self._reachable(data, descriptor), *options],
                 cwd="/",
                 env=_environment(),
@@ -160,8 +168,6 @@ class Server:
             raise ServerError(f"cannot run initdb for {self.data}: {error}") from None
         finally:
             os.close(descriptor)
-        if done.returncode != 0:
-            raise ServerError(f"initdb failed for {self.data}: {done.stderr.strip()}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {

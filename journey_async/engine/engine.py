@@ -234,14 +234,18 @@ class Engine:
             self._refresh(execution_id)
 
     def _refresh(self, execution_id: str) -> None:
-        if execution_id in self.waiters.executions and execution_id not in self._refreshing:
+        if self._is_of_interest(execution_id) and execution_id not in self._refreshing:
             self._refreshing.add(execution_id)
             self._tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
 
+    def _is_of_interest(self, execution_id: str) -> bool:
+        """Whether somebody here waits for the execution, or computes for it."""
+        return execution_id in self.waiters.executions or self.runner.is_busy_with(execution_id)
+
     async def _show_current(self, execution_id: str) -> None:
-        """Read once for all who wait for the execution."""
+        """Read once for all who wait for the execution, and for its functions that run here."""
         try:
-            while execution_id in self.waiters.executions:
+            while self._is_of_interest(execution_id):
                 self._refreshing.discard(execution_id)  # what comes from here on is read anew
                 try:
                     state = await self._reader.current(execution_id)
@@ -250,6 +254,7 @@ class Engine:
                     continue
                 if state is not None:
                     self.waiters.offer(state)
+                    self.runner.reconcile(state)
                 return
         finally:
             self._refreshing.discard(execution_id)

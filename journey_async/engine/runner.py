@@ -73,6 +73,7 @@ class Runner:
         self._max_value_bytes = max_value_bytes
         self._journey = journey
         self._attempts: dict[int, Attempt] = {}
+        self._recording: set[int] = set()
         self._tasks = Tasks("runner")
         self._threads: ThreadPoolExecutor | None = None
         self._draining = False
@@ -131,14 +132,15 @@ class Runner:
             if (
                 computation.state is ComputationState.COMPUTING
                 and computation.worker == self.worker
-                and computation.token not in self._attempts
+                and not self.is_running(computation.token)
+                and graph.bindings.get(computation.node) is not None
             ):
                 self.reserve(1)
                 self.start(Begun(computation, state), graph)
 
     def is_running(self, token: int | None) -> bool:
-        """Whether the attempt with this token runs here."""
-        return token in self._attempts
+        """Whether the attempt with this token runs here, or has its result being written."""
+        return token in self._attempts or token in self._recording
 
     async def _run(self, attempt: Attempt) -> None:
         token = attempt.begun.computation.token or 0
@@ -150,7 +152,11 @@ class Runner:
             del self._attempts[token]
             self.give_back(1)
         if command is not None and not attempt.given_up and self._submit is not None:
-            await self._record(attempt, command)
+            self._recording.add(token)
+            try:
+                await self._record(attempt, command)
+            finally:
+                self._recording.discard(token)
 
     async def _record(self, attempt: Attempt, command: Command) -> None:
         assert self._submit is not None
@@ -167,6 +173,17 @@ class Runner:
         token = computation.token or 0
         try:
             returned = await self._call(attempt)
+        except asyncio.CancelledError:
+            if attempt.interrupted or attempt.given_up:
+                return None
+            return Fail(computation.key, token, "the function was cancelled from within")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it is derived from, it ends the attempt
+            log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
+            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
+            return Fail(computation.key, token, _described(error), permanent=final)
+        try:
             return success(
                 attempt.step,
                 attempt.graph.by_name,
@@ -175,18 +192,8 @@ class Runner:
                 now=self._clock.now(),
                 max_bytes=self._max_value_bytes,
             )
-        except asyncio.CancelledError:
-            if attempt.interrupted or attempt.given_up:
-                return None
-            return Fail(computation.key, token, "the function was cancelled from within")
         except InvalidValueError as error:
             return Fail(computation.key, token, f"the result {error}")
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # whatever it is derived from, it ends the attempt
-            log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
-            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
-            return Fail(computation.key, token, _described(error), permanent=final)
 
     async def _call(self, attempt: Attempt) -> Any:
         function = attempt.step.function  # type: ignore[attr-defined]
@@ -257,6 +264,18 @@ class Runner:
         for attempt in list(self._attempts.values()):
             if attempt.execution_id == execution_id and attempt.begun.computation.key == key:
                 attempt.stop()
+
+    def is_busy_with(self, execution_id: str) -> bool:
+        """Whether a function of the execution runs here."""
+        return any(attempt.execution_id == execution_id for attempt in self._attempts.values())
+
+    def reconcile(self, state: State) -> None:
+        """Stop the attempts that somebody else has given up."""
+        for token, attempt in list(self._attempts.items()):
+            if attempt.execution_id == state.execution_id:
+                newest = state.newest.get(attempt.begun.computation.node)
+                if newest is None or newest.token != token:
+                    attempt.stop()
 
     def become(self, worker: str) -> None:
         """Others took this process for dead and have its work: drop it, go on as a new worker."""

@@ -14,20 +14,22 @@ from datetime import datetime, timedelta
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
+from journey_async.engine.committer import Settled
 from journey_async.engine.registry import Registry
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
-from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 
 BATCH = 100  # executions woken at once
 LEAST_BATCH = 10  # also when there is little room, for not all of them need any
 SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
 LATE = timedelta(seconds=5)  # after its deadline an attempt is given up by others
-UNMOVED_PAUSE = timedelta(seconds=1)  # before trying again what could not be moved on
+UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
+DEFECT_PAUSE = 60.0  # seconds before trying again what raised
 RETRY_PAUSE = 0.5  # seconds, while the database is away
 
-Submit = Callable[[str, Command], Awaitable[object]]
+Submit = Callable[[str, Command], Awaitable[Settled]]
 
 
 class Scheduler:
@@ -42,6 +44,7 @@ class Scheduler:
         self._alarm = asyncio.Event()
         self._next: datetime | None = None
         self._starved = False
+        self._aside: set[str] = set()
         self._checks: list[Callable[[], Awaitable[None]]] = []
         self._tasks = Tasks("scheduler")
         self.found_by_safety_check = 0
@@ -76,7 +79,7 @@ class Scheduler:
             except DatabaseUnavailable:
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
-            except JourneyError:
+            except Exception:
                 log.exception("what is due could not be found out")
                 await asyncio.sleep(SAFETY_INTERVAL)
                 continue
@@ -95,27 +98,39 @@ class Scheduler:
         graphs = list(self._registry.names)
         if self._starved or not graphs:
             return None
-        limit = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
-        entries = await self._store.attention(graphs, self._registry.foreign_hashes(), limit)
+        entries = await self._store.attention(
+            graphs,
+            foreign=self._registry.foreign_hashes(),
+            without=list(self._aside),
+            limit=min(BATCH, max(2 * self._runner.free, LEAST_BATCH)),
+        )
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
         if due:
-            moved = await asyncio.gather(*map(self._wake, due))
+            await asyncio.gather(*map(self._wake, due))
             self._starved = self._runner.free <= 0
-            return now if any(moved) else now + UNMOVED_PAUSE
+            return now
         return entries[0][1] if entries else None
 
-    async def _wake(self, execution_id: str) -> bool:
-        """Wake one execution; whether that changed anything."""
+    async def _wake(self, execution_id: str) -> None:
+        """Wake one execution; set aside one that does not move, lest it stand before the others."""
         assert self._submit is not None
+        pause = UNMOVED_PAUSE
         try:
             settled = await self._submit(execution_id, Wake())
+            if settled.change.written or self._runner.free <= 0:
+                return
         except DatabaseUnavailable:
             raise
-        except JourneyError:
+        except Exception:
             log.exception("execution %s could not be woken", execution_id)
-            return False
-        return bool(settled.change.written)  # type: ignore[attr-defined]
+            pause = DEFECT_PAUSE
+        self._aside.add(execution_id)
+        asyncio.get_running_loop().call_later(pause, self._take_back, execution_id)
+
+    def _take_back(self, execution_id: str) -> None:
+        self._aside.discard(execution_id)
+        self._alarm.set()
 
     # --- the safety net -----------------------------------------------------------------------
 
@@ -125,7 +140,7 @@ class Scheduler:
                 await self._check()
             except DatabaseUnavailable:
                 pass
-            except JourneyError:
+            except Exception:
                 log.exception("the safety check failed")
             await asyncio.sleep(SAFETY_INTERVAL * random.uniform(0.75, 1.25))
 
@@ -133,7 +148,12 @@ class Scheduler:
         """Look for what nobody else will move, and wake whatever is due."""
         assert self._submit is not None
         for check in self._checks:
-            await check()
+            try:
+                await check()
+            except DatabaseUnavailable:
+                raise
+            except Exception:
+                log.exception("a part of the safety check failed")
         now = self._clock.now()
         for row in await self._store.overdue_work(now - LATE, BATCH):
             key = ComputationKey(row["node"], row["number"])
@@ -142,5 +162,10 @@ class Scheduler:
             command: Command = (
                 Abandon(key) if row["overdue"] else Release(row["worker"], died=True, keys=(key,))
             )
-            await self._submit(row["execution_id"], command)
+            try:
+                await self._submit(row["execution_id"], command)
+            except DatabaseUnavailable:
+                raise
+            except Exception:
+                log.exception("%s could not be taken care of", row["execution_id"])
         self.expect()

@@ -1,5 +1,6 @@
 """Opens connections and pools, directly or by way of a transaction pooler."""
 
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from journey_async.store.sql import statement
 
 APPLICATION = {"application_name": "journey_async"}
 
+Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -40,6 +42,15 @@ async def look(connection: Connection) -> Server:
         [row] = await connection.fetch(statement("read_clock"))
         elapsed = time.monotonic() - began
     return Server(row["now"], elapsed, row["backend"] != connection.get_server_pid())
+
+
+def beside(pool: Pool) -> Connect | None:
+    """Connects as a caller's pool does, without taking a connection from it; None if unknown."""
+    arguments = getattr(pool, "_connect_args", None)
+    options = getattr(pool, "_connect_kwargs", None)
+    if arguments is None or options is None:
+        return None
+    return functools.partial(asyncpg.connect, *arguments, **options)
 
 
 async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:

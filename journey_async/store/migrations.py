@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from journey_async.errors import MigrationError
+from journey_async.store.faults import translated
 from journey_async.store.sql import checked_schema, folder, in_schema
 
 _TABLE = """
@@ -55,6 +56,11 @@ async def migrate(connection: asyncpg.Connection, schema: str = "journey") -> li
     than this package, or was made by other files than these.
     """
     schema = checked_schema(schema)
+    with translated():
+        return await _migrate(connection, schema)
+
+
+async def _migrate(connection: asyncpg.Connection, schema: str) -> list[Migration]:
     done: list[Migration] = []
     if not await pending(connection, schema):
         return done

@@ -79,15 +79,21 @@ class Store:
         return [computation_of(execution_id, row) for row in rows]
 
     async def attention(
-        self, graphs: Collection[tuple[str, str]], foreign: Sequence[str], limit: int
+        self,
+        graphs: Collection[tuple[str, str]],
+        *,
+        foreign: Sequence[str],
+        without: Sequence[str],
+        limit: int,
     ) -> list[tuple[str, datetime]]:
         """The executions of these graphs (name, version) that want attention first.
 
-        Those on one of the `foreign` definitions (hashes) are left to others.
+        Those on one of the `foreign` definitions (hashes) are left to others, those `without`
+        (ids) are left alone.
         """
         names = [name for name, _ in graphs]
         versions = [version for _, version in graphs]
-        rows = await self._fetch("attention", names, versions, foreign, limit)
+        rows = await self._fetch("attention", names, versions, foreign, without, limit)
         return [(row["id"], row["wake_at"]) for row in rows]
 
     # --- graphs -------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ CREATE TABLE :"schema".computations (
     carried                jsonb,
     disposition            text COLLATE "C",
     PRIMARY KEY (execution_id, node, number),
+    CHECK (kind IN ('compute', 'mutate', 'historian', 'archive', 'tick_once', 'tick_recurring',
+                    'loop')),
     CHECK (number > 0 AND attempt > 0 AND deaths >= 0 AND successes >= 0),
     CHECK ((kind = 'loop') = (iteration IS NOT NULL) AND (iteration IS NULL OR iteration > 0)),
     CHECK (state IN ('available', 'computing', 'success', 'failed', 'abandoned', 'cancelled')),

@@ -1,5 +1,6 @@
 -- The executions that want attention first, due or not. $1, $2: names and versions of the graphs
--- whose code is here; $3: hashes of definitions newer than that code; $4: how many.
+-- whose code is here; $3: hashes of definitions newer than that code; $4: executions to leave out;
+-- $5: how many.
 SELECT e.id, e.wake_at
 FROM unnest($1::text[], $2::text[]) AS g (name, version)
 CROSS JOIN LATERAL (
@@ -9,8 +10,9 @@ CROSS JOIN LATERAL (
       AND x.graph_version = g.version
       AND x.wake_at IS NOT NULL
       AND x.graph_hash <> ALL ($3::text[])
+      AND x.id <> ALL ($4::text[])
     ORDER BY x.wake_at
-    LIMIT $4
+    LIMIT $5
 ) AS e
 ORDER BY e.wake_at
-LIMIT $4
+LIMIT $5

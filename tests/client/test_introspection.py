@@ -273,7 +273,7 @@ def test_nodes_that_left_the_graph() -> None:
             ),
         ],
     )
-    assert "  - former: (node not found in current graph definition)\n\n" in text
+    assert "  - former: '1' | " in text
     assert "  - past: (node not found in current graph definition)␠␠\n" in text
     assert "- # of Values: 3 (set) / 7 (total)\n" in text
     assert part(text, "- Completed:").startswith(

@@ -207,7 +207,6 @@ def test_what_runs_is_shown_as_computing_and_what_was_given_up_as_abandoned() ->
     assert told.newest("a").revision_at_completion is not None
 
 
-@pytest.mark.xfail(strict=True, reason="a callback's parameters are not looked at")
 def test_a_callback_that_cannot_be_called_back_is_refused() -> None:  # Q30
     def takes_one(execution_id: str) -> None: ...
 

@@ -17,7 +17,9 @@ def firings(schedule: Cron, start: datetime, number: int) -> list[datetime]:
     """The next firings, each asked for at the time of the one before."""
     found = []
     for _ in range(number):
-        start = schedule.next_after(start).astimezone(UTC)
+        following = schedule.next_after(start)
+        assert following is not None
+        start = following.astimezone(UTC)
         found.append(start)
     return found
 
@@ -71,7 +73,9 @@ def test_every_ten_minutes_is_ten_minutes_through_a_change_of_clocks(day: dateti
     st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"]),
 )
 def test_the_next_time_lies_ahead(now: datetime, expression: str, zone: str) -> None:
-    assert cron(expression, tz=zone).next_after(now).astimezone(UTC) > now
+    following = cron(expression, tz=zone).next_after(now)
+    assert following is not None
+    assert following.astimezone(UTC) > now
 
 
 @pytest.mark.parametrize(

@@ -248,9 +248,6 @@ async def test_what_an_operator_abandons_is_fenced(dsn: str) -> None:
         assert await states_of(operator, execution) == ["abandoned"]
 
 
-@pytest.mark.xfail(
-    reason="engine/engine.py: only a commit of this process makes the runner discard an attempt"
-)
 async def test_a_function_stops_when_another_process_abandons_its_attempt(dsn: str) -> None:
     running = asyncio.Event()
     cancelled = asyncio.Event()

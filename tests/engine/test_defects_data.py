@@ -129,8 +129,8 @@ async def test_a_write_to_an_archived_execution_leaves_no_trace(  # B26
         for journey in (two, one):
             for execution in (live, loaded, archived, live.id):
                 for write in (
-                    journey.set_value(execution, "x", 2),
                     journey.set_value(execution, "x", 1),
+                    journey.set_value(execution, "x", 2),
                     journey.set_values(execution, {"x": 2, "y": 2}),
                     journey.set_values(execution, {}),
                     journey.unset_value(execution, "x"),

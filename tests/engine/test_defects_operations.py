@@ -130,11 +130,6 @@ async def test_a_definition_that_cannot_be_read_harms_no_other_execution(  # B18
                 raise one
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="engine/runner.py: adopt starts what it has no code for, which refuses the whole batch",
-)
 async def test_work_begun_by_a_lost_answer_harms_nobody_once_the_graph_has_changed(  # B17, B18
     dsn: str, connection: Any
 ) -> None:

@@ -104,7 +104,6 @@ async def test_archiving_and_finding_at_once_end_with_one_live_execution(
             assert len(live) <= 1
 
 
-@pytest.mark.xfail(reason="client/journey.py: find_or_start loads what was archived meanwhile")
 async def test_what_is_found_is_alive(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = one_input(singleton=True)
     async with Journey(dsn) as one, Journey(dsn) as two:

@@ -156,7 +156,6 @@ async def test_impossible_rows_are_refused(database: Any) -> None:
     assert taken == []
 
 
-@pytest.mark.xfail(reason="sql/migrations: the kind of a computation is not constrained")
 async def test_a_computation_of_no_known_kind_is_refused(database: Any) -> None:
     with pytest.raises(asyncpg.IntegrityConstraintViolationError):
         await insert(database, "computations", {"kind": "'odd'"})
