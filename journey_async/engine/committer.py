@@ -14,16 +14,16 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Evolve, Start, Wake
+from journey_async.core.commands import Command, Start
 from journey_async.core.graph import Graph
-from journey_async.core.settle import Env, settle
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
+from journey_async.engine.decider import Decider
 from journey_async.engine.registry import Registry
+from journey_async.engine.requests import Decision, Request, Settled, look_later, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
 from journey_async.errors import (
@@ -44,47 +44,6 @@ LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what wa
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of a command: the state as of it, and its share of the change."""
-
-    state: State
-    change: Change
-    graph: Graph
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """A command that waits for its answer until `give_up_at` (the event loop's time)."""
-
-    execution_id: str
-    command: Command
-    answer: asyncio.Future[Settled]
-    give_up_at: float | None
-    initial: State | None = None
-    conflicts: int = 0
-
-    def resolve(self, settled: Settled) -> None:
-        """Answer, if anybody still waits."""
-        if not self.answer.done():
-            self.answer.set_result(settled)
-
-    def refuse(self, error: Exception) -> None:
-        """Answer with an error, if anybody still waits."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-@dataclass(slots=True)
-class Decision:
-    """The requests for one execution, decided together on one state."""
-
-    requests: list[Request]
-    change: Change
-    reserved: int = 0
-    answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
-
-
 class Committer:
     """Decides commands and writes what follows from them."""
 
@@ -103,7 +62,7 @@ class Committer:
         self._cache = cache
         self._registry = registry
         self._runner = runner
-        self._clock = clock
+        self._decider = Decider(registry, runner, clock)
         self._sender = sender
         self._committed = committed
         self._waiting: dict[str, list[Request]] = {}
@@ -127,7 +86,9 @@ class Committer:
                 await self._idle.wait()
         await self._tasks.cancel()
         for requests in self._waiting.values():
-            _refuse(requests, DatabaseUnavailable("Journey was closed before it could write this"))
+            refuse_all(
+                requests, DatabaseUnavailable("Journey was closed before it could write this")
+            )
         self._waiting.clear()
 
     async def submit(
@@ -212,7 +173,7 @@ class Committer:
         else:
             told = DatabaseUnavailable("Journey was closed while it was writing this")
         for requests in batch.values():
-            _refuse(requests, told)
+            refuse_all(requests, told)
         if not isinstance(error, Exception):
             raise error
 
@@ -236,12 +197,12 @@ class Committer:
         for execution_id, requests in list(batch.items()):
             state = states.get(execution_id)
             if state is None:
-                _refuse(requests, ExecutionNotFound(execution_id))
+                refuse_all(requests, ExecutionNotFound(execution_id))
             elif max(request.conflicts for request in requests) >= MAX_CONFLICTS:
                 del batch[execution_id]  # in flight still, but not with these
                 work = self._commit_apart(execution_id, requests)
                 self._tasks.spawn(work, f"locks {execution_id}")
-            elif (decision := self._decide(state, requests)) is not None:
+            elif (decision := self._decider.decide(state, requests)) is not None:
                 decisions.append(decision)
         await self._write(decisions)
 
@@ -267,7 +228,7 @@ class Committer:
             except DatabaseUnavailable:
                 raise
             except JourneyError as error:  # of this execution alone
-                _refuse(batch[execution_id], error)
+                refuse_all(batch[execution_id], error)
                 del states[execution_id]
         return states
 
@@ -296,42 +257,6 @@ class Committer:
             if isinstance(first.command, Start):
                 first.resolve(Settled(state, Change(state.version, state), graph))
 
-    def _decide(self, state: State, requests: list[Request]) -> Decision | None:
-        """Settle the commands for one execution, each upon the one before."""
-        try:
-            graph, evolves = self._registry.resolve(state)
-        except JourneyError as error:
-            _refuse(requests, error)
-            return None
-        change = Change(state.version, state)
-        if evolves:
-            # what it queues is begun with the commands that follow, on what they say
-            patient = replace(self._env(graph), capacity=0)
-            change = change.then(settle(graph, state, Evolve(), patient))
-        decision = Decision(requests, change)
-        for request in requests:
-            if request.answer.done():
-                continue
-            try:
-                one = settle(graph, decision.change.state, request.command, self._env(graph))
-            except Exception as error:  # of this command alone, be it refused or a defect
-                decision.answers.append((request, error))
-                continue
-            self._reserve(decision, len(one.begun))
-            decision.answers.append((request, Settled(one.state, one, graph)))
-            decision.change = decision.change.then(one)
-        return decision
-
-    def _env(self, graph: Graph) -> Env:
-        return Env(
-            now=self._clock.now(),
-            worker=self._runner.worker,
-            capacity=self._runner.free,
-            can_run=lambda step: graph.bindings[step.name] is not None,
-            chance=random.random,
-            fresh_token=_fresh_token,
-        )
-
     async def _write(self, decisions: list[Decision]) -> None:
         writes = [decision for decision in decisions if decision.change.written]
         answers = [decision for decision in decisions if not decision.change.written]
@@ -343,10 +268,10 @@ class Committer:
             writes, applied = [], set()
         except DatabaseUnavailable:
             self._uncertain.update(d.change.state.execution_id for d in writes)
-            self._give_back(writes)
+            self._decider.give_back(writes)
             raise
         except BaseException:
-            self._give_back(writes)
+            self._decider.give_back(writes)
             raise
         for decision in writes:
             if decision.change.state.execution_id in applied:
@@ -357,7 +282,7 @@ class Committer:
 
     async def _write_apart(self, writes: list[Decision], error: JourneyError) -> None:
         """Write the changes of a refused batch one by one, so that one of them harms no other."""
-        self._give_back(writes)
+        self._decider.give_back(writes)
         if len(writes) == 1:
             requests = writes[0].requests
             if len(requests) == 1:
@@ -374,7 +299,7 @@ class Committer:
         batch = {requests[0].execution_id: requests}
         states = await self._states(batch)
         state = states.get(requests[0].execution_id)
-        decision = None if state is None else self._decide(state, requests)
+        decision = None if state is None else self._decider.decide(state, requests)
         if decision is not None:
             await self._write([decision])
 
@@ -387,10 +312,10 @@ class Committer:
                 loaded = await self._store.load([execution_id], connection)
                 state = loaded.get(execution_id)
                 if state is None:
-                    _refuse(requests, ExecutionNotFound(execution_id))
+                    refuse_all(requests, ExecutionNotFound(execution_id))
                     return
                 await self._registry.learn(state)
-                decision = self._decide(state, requests)
+                decision = self._decider.decide(state, requests)
                 if decision is None:
                     return
                 if decision.change.written and not await self._store.apply(
@@ -403,10 +328,10 @@ class Committer:
             if isinstance(failed, DatabaseUnavailable):
                 self._uncertain.add(execution_id)
             if decision is not None:
-                self._give_back([decision])
+                self._decider.give_back([decision])
             raise
         if decision is None:
-            _refuse(requests, error or ExecutionNotFound(execution_id))
+            refuse_all(requests, error or ExecutionNotFound(execution_id))
         elif error is not None:
             await self._write_apart([decision], error)
         else:
@@ -421,7 +346,7 @@ class Committer:
         for begun in change.begun:
             self._runner.start(begun, graph)
         self._runner.give_back(decision.reserved - len(change.begun))
-        _answer(decision)
+        decision.give_answers()
         if change.written:
             self._committed(change, graph)
 
@@ -429,7 +354,7 @@ class Committer:
         """Somebody else wrote the execution, or holds it: decide again on a fresh load."""
         execution_id = decision.change.state.execution_id
         self._cache.drop(execution_id)
-        self._give_back([decision])
+        self._decider.give_back([decision])
         requests = [request for request in decision.requests if not request.answer.done()]
         for request in requests:
             request.conflicts += 1
@@ -445,7 +370,7 @@ class Committer:
         for decision in decisions:
             state = decision.change.state
             if versions.get(state.execution_id) == state.version:
-                _answer(decision)
+                decision.give_answers()
             else:
                 self._lost(decision)
 
@@ -459,35 +384,7 @@ class Committer:
                     request.refuse(error)
             self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
             if execution_id in self._uncertain and execution_id not in self._waiting:
-                self._enqueue([_look_later(execution_id)])
-
-    def _reserve(self, decision: Decision, places: int) -> None:
-        decision.reserved += places
-        self._runner.reserve(places)
-
-    def _give_back(self, decisions: list[Decision]) -> None:
-        for decision in decisions:
-            self._runner.give_back(decision.reserved)
-
-
-def _answer(decision: Decision) -> None:
-    for request, answer in decision.answers:
-        if isinstance(answer, Settled):
-            request.resolve(answer)
-        else:
-            request.refuse(answer)
-
-
-def _look_later(execution_id: str) -> Request:
-    """Nobody waits any more, but what a lost answer began must be found."""
-    answer: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
-    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return Request(execution_id, Wake(), answer, give_up_at=None)
-
-
-def _refuse(requests: Iterable[Request], error: Exception) -> None:
-    for request in requests:
-        request.refuse(error)
+                self._enqueue([look_later(execution_id)])
 
 
 def _slot_taken(decision: Decision) -> SingletonGraphError:
@@ -495,7 +392,3 @@ def _slot_taken(decision: Decision) -> SingletonGraphError:
     return SingletonGraphError(
         f"graph {name!r} is a singleton and has a live execution already", graph_name=name
     )
-
-
-def _fresh_token() -> int:
-    return random.getrandbits(62) + 1

@@ -16,11 +16,12 @@ from journey_async.core.values import ComputationState
 from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
 from journey_async.engine.clock import Clock, SystemClock
-from journey_async.engine.committer import Committer, Settled
+from journey_async.engine.committer import Committer
 from journey_async.engine.listener import Listener
 from journey_async.engine.liveness import Liveness, new_worker_id
 from journey_async.engine.reader import Reader
 from journey_async.engine.registry import Registry
+from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.scheduler import Scheduler
 from journey_async.engine.tasks import Tasks, log

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
-from journey_async.engine.committer import Settled
 from journey_async.engine.registry import Registry
+from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
 from journey_async.errors import DatabaseUnavailable

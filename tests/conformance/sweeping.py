@@ -7,7 +7,7 @@ from journey_async import Journey
 from journey_async.core.commands import Wake
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState
-from journey_async.engine.committer import Settled
+from journey_async.engine.requests import Settled
 from tests.conformance import handles
 from tests.conformance.clock import ScenarioClock
 from tests.conformance.outcome import NotCompared

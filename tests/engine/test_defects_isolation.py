@@ -26,7 +26,7 @@ from journey_async import (
 )
 from journey_async.core.commands import Release, Wake
 from journey_async.core.settle import settle
-from journey_async.engine import committer
+from journey_async.engine import decider
 from tests.engine.test_defects_time import (
     MINUTE,
     LeapingClock,
@@ -85,7 +85,7 @@ def wakes_of(monkeypatch: pytest.MonkeyPatch, name: str, *, break_them: bool = F
                 raise ZeroDivisionError
         return settle(graph, state, command, env)
 
-    monkeypatch.setattr(committer, "settle", spy)
+    monkeypatch.setattr(decider, "settle", spy)
     return found
 
 
@@ -143,7 +143,7 @@ async def test_work_that_cannot_be_given_back_stops_no_other(  # B1, B18
             raise error
         return settle(graph, state, command, env)
 
-    monkeypatch.setattr(committer, "settle", breaks)
+    monkeypatch.setattr(decider, "settle", breaks)
     clock = LeapingClock()
     nodes = [input_node("x"), compute("y", ["x"], lambda x: x)]
     bad, good = Graph("bad", "v1", nodes), Graph("good", "v1", nodes)

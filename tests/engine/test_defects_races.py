@@ -17,6 +17,7 @@ from journey_async import (
     Graph,
     Journey,
     Retry,
+    WaitTimeout,
     compute,
     historian,
     input_node,
@@ -246,6 +247,29 @@ async def test_a_worker_taken_for_dead_never_overwrites_what_is_newer(dsn: str) 
             await one.set_value(execution, "w", 1)  # behind the late result, in the same queue
             assert await two.get_value(execution, "y", settled=True) == "from 3"
             assert await two.computations(execution) == before
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=WaitTimeout,
+    reason="engine/runner.py: reconcile takes a state from before the begin for a newer one",
+)
+async def test_a_look_at_an_older_state_stops_no_function(dsn: str) -> None:  # B1
+    go = asyncio.Event()
+
+    async def slow(x: int) -> int:
+        await go.wait()
+        return x
+
+    graph = graph_of(slow)
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        execution = await journey.start_execution(graph)
+        # a read that was under way when the computation was begun
+        before = await journey._engine.current(execution.id)
+        await journey.set_value(execution, "x", 1)
+        journey._engine.runner.reconcile(before)
+        go.set()
+        assert await journey.get_value(execution, "y", wait_any=True, timeout=2) == 1
 
 
 async def test_a_wait_never_reports_a_failure_that_is_retried(dsn: str) -> None:  # B24

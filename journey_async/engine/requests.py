@@ -1,0 +1,71 @@
+"""What callers ask of the committer, and what they are told."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from journey_async.core.change import Change
+from journey_async.core.commands import Command, Wake
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a command: the state as of it, and its share of the change."""
+
+    state: State
+    change: Change
+    graph: Graph
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A command that waits for its answer until `give_up_at` (the event loop's time)."""
+
+    execution_id: str
+    command: Command
+    answer: asyncio.Future[Settled]
+    give_up_at: float | None
+    initial: State | None = None
+    conflicts: int = 0
+
+    def resolve(self, settled: Settled) -> None:
+        """Answer, if anybody still waits."""
+        if not self.answer.done():
+            self.answer.set_result(settled)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error, if anybody still waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Decision:
+    """The requests for one execution, decided together on one state."""
+
+    requests: list[Request]
+    change: Change
+    reserved: int = 0
+    answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
+
+    def give_answers(self) -> None:
+        """Tell those who asked what became of their commands."""
+        for request, answer in self.answers:
+            if isinstance(answer, Settled):
+                request.resolve(answer)
+            else:
+                request.refuse(answer)
+
+
+def look_later(execution_id: str) -> Request:
+    """Nobody waits any more, but what a lost answer began must be found."""
+    answer: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return Request(execution_id, Wake(), answer, give_up_at=None)
+
+
+def refuse_all(requests: Iterable[Request], error: Exception) -> None:
+    for request in requests:
+        request.refuse(error)
