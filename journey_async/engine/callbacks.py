@@ -1,8 +1,9 @@
 """Calls `on_save` after the commit: at most once an outcome, and whatever it raises is logged."""
 
-import asyncio
 import inspect
 from dataclasses import replace
+
+import anyio.to_thread
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change, Outcome, Saved
@@ -50,7 +51,7 @@ async def _call(functions: list[Function], execution_id: str, node: str, outcome
             if inspect.iscoroutinefunction(function.call):
                 await function(execution_id, node, result)
             else:
-                returned = await asyncio.to_thread(function, execution_id, node, result)
+                returned = await anyio.to_thread.run_sync(function, execution_id, node, result)
                 if inspect.isawaitable(returned):
                     await returned
         except Exception:

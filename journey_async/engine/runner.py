@@ -5,13 +5,14 @@ fencing token it was begun with must still be the node's when the command is set
 """
 
 import asyncio
-import contextvars
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
+
+import anyio
+import anyio.to_thread
 
 from journey_async.core import jsonvalue
 from journey_async.core.binding import Binding
@@ -75,7 +76,7 @@ class Runner:
         self._attempts: dict[int, Attempt] = {}
         self._recording: set[int] = set()
         self._tasks = Tasks("runner")
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: anyio.CapacityLimiter | None = None
         self._draining = False
         self._finished = False
         self._submit: Submit | None = None
@@ -83,6 +84,7 @@ class Runner:
 
     def start_up(self, submit: Submit, has_room: Callable[[], None]) -> None:
         """Begin to take work; `has_room` is called whenever a place has become free."""
+        self._threads = anyio.CapacityLimiter(max(self._capacity, 1))
         self._submit = submit
         self._has_room = has_room
 
@@ -203,28 +205,19 @@ class Runner:
         )
         if attempt.binding.is_async:
             return await function.call(*args, **kwargs)
-        context = contextvars.copy_context()
-        call = functools.partial(context.run, _called, function.call, *args, **kwargs)
-        return await self._in_thread(attempt, call)
+        return await self._in_thread(attempt, functools.partial(function.call, *args, **kwargs))
 
     async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._capacity, "journey_async")
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        while True:
-            try:
-                returned = await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if attempt.interrupted or future.cancelled():
-                    raise
-                continue
-            if asyncio.iscoroutine(returned):  # a def that hands back a coroutine
-                if attempt.given_up:
-                    return returned.close()
-                attempt.on_the_loop = True
-                return await returned
+        returned = await anyio.to_thread.run_sync(
+            call, limiter=self._threads, abandon_on_cancel=True
+        )
+        if not asyncio.iscoroutine(returned):
             return returned
+        if attempt.given_up:  # a def that hands back a coroutine
+            return returned.close()
+        attempt.on_the_loop = True
+        return await returned
 
     def _context(self, attempt: Attempt) -> Context | None:
         if attempt.binding.context is None:
@@ -265,15 +258,24 @@ class Runner:
             if attempt.execution_id == execution_id and attempt.begun.computation.key == key:
                 attempt.stop()
 
+    @property
+    def executions(self) -> set[str]:
+        """The executions of which a function runs here."""
+        return {attempt.execution_id for attempt in self._attempts.values()}
+
     def is_busy_with(self, execution_id: str) -> bool:
         """Whether a function of the execution runs here."""
         return any(attempt.execution_id == execution_id for attempt in self._attempts.values())
 
     def reconcile(self, state: State) -> None:
-        """Stop the attempts that somebody else has given up."""
+        """Stop the attempts that somebody else has given up; a state from before they began tells
+        nothing about them.
+        """
         for token, attempt in list(self._attempts.items()):
-            if attempt.execution_id == state.execution_id:
-                newest = state.newest.get(attempt.begun.computation.node)
+            computation = attempt.begun.computation
+            older = state.revision < (computation.revision_at_start or 0)
+            if attempt.execution_id == state.execution_id and not older:
+                newest = state.newest.get(computation.node)
                 if newest is None or newest.token != token:
                     attempt.stop()
 
@@ -306,8 +308,6 @@ class Runner:
         await self._release(left)
         if not await self._tasks.finished(LAST_GRACE):
             log.error("functions of nodes that ignore their cancellation were left behind")
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _release(self, left: Mapping[str, Iterable[ComputationKey]]) -> None:
         if self._submit is None:
@@ -353,13 +353,6 @@ def _copied(value: NodeValue) -> NodeValue:
     """A value for its receiver to keep and change."""
     own = jsonvalue.copied(value.value)
     return replace(value, value=own, metadata=jsonvalue.copied(value.metadata))
-
-
-def _called(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    try:
-        return call(*args, **kwargs)
-    except StopIteration as error:  # no future takes it
-        raise RuntimeError("the function raised StopIteration") from error
 
 
 def _described(error: BaseException) -> str:

@@ -249,11 +249,6 @@ async def test_a_worker_taken_for_dead_never_overwrites_what_is_newer(dsn: str) 
             assert await two.computations(execution) == before
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=WaitTimeout,
-    reason="engine/runner.py: reconcile takes a state from before the begin for a newer one",
-)
 async def test_a_look_at_an_older_state_stops_no_function(dsn: str) -> None:  # B1
     go = asyncio.Event()
 

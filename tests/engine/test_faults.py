@@ -245,7 +245,7 @@ async def test_the_alarm_is_not_lost_while_the_scheduler_looks(
 
         monkeypatch.setattr(store, "attention", told_meanwhile)
         scheduler.expect()
-        await eventually(lambda: asked == 1)
+        await eventually(lambda: asked >= 1)
         scheduler._next = engine.clock.now()  # as if a timer had woken it
         scheduler.expect()
         await eventually(lambda: asked >= 3)
