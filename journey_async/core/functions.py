@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
-
+from journey_async.core.model import StoredByName
 from journey_async.errors import GraphError
 
 
@@ -54,25 +51,6 @@ class Function:
         return f"<{self.name}>"
 
 
-class _FunctionSchema:
-    """Lets pydantic take a callable or a name, and dump the name."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            _as_function,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda function: function.name, return_schema=core_schema.str_schema()
-            ),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "description": "the qualified name of a function"}
-
-
 def _as_function(given: object) -> Function:
     if isinstance(given, Function):
         return given
@@ -83,4 +61,6 @@ def _as_function(given: object) -> Function:
     raise ValueError("must be a function")
 
 
-FunctionField: TypeAlias = Annotated[Function, _FunctionSchema]
+FunctionField: TypeAlias = Annotated[
+    Function, StoredByName(_as_function, "the qualified name of a function")
+]

@@ -1,8 +1,17 @@
 """The base of all graph models: frozen, closed, and never raising pydantic's own error."""
 
+from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from journey_async.errors import InvalidNodeError
 
@@ -19,6 +28,29 @@ class Model(BaseModel):
             raise InvalidNodeError(
                 explained(type(self).__name__, data.get("name"), error), node=data.get("name")
             ) from None
+
+
+class StoredByName:
+    """Annotates a field whose values `convert` takes from what callers give, and that are dumped as
+    their `name`.
+    """
+
+    def __init__(self, convert: Callable[[Any], Any], description: str) -> None:
+        self._convert = convert
+        self._description = description
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        by_name = core_schema.plain_serializer_function_ser_schema(
+            lambda held: held.name, return_schema=core_schema.str_schema()
+        )
+        return core_schema.no_info_plain_validator_function(self._convert, serialization=by_name)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "description": self._description}
 
 
 def explained(kind: str, name: object, error: ValidationError) -> str:

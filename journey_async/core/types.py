@@ -3,13 +3,12 @@
 import re
 from typing import Annotated, Any, TypeAlias, get_origin
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PydanticUserError, TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 from pydantic import ValidationError as PydanticError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
 from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
+from journey_async.core.model import StoredByName
 from journey_async.errors import InvalidNodeError, InvalidValueError
 
 
@@ -97,23 +96,6 @@ class NodeType:
 ANY = NodeType("Any")
 
 
-class _TypeSchema:
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            as_type,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda node_type: node_type.name, return_schema=core_schema.str_schema()
-            ),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "string", "description": "the name of a type"}
-
-
 def as_type(given: Any) -> NodeType:
     if isinstance(given, NodeType):
         return given
@@ -134,4 +116,4 @@ def _name_of(annotation: Any) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(annotation).replace("typing.", ""))
 
 
-TypeField: TypeAlias = Annotated[NodeType, _TypeSchema]
+TypeField: TypeAlias = Annotated[NodeType, StoredByName(as_type, "the name of a type")]
