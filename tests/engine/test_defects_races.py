@@ -17,7 +17,6 @@ from journey_async import (
     Graph,
     Journey,
     Retry,
-    WaitTimeout,
     compute,
     historian,
     input_node,
