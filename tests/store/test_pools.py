@@ -36,6 +36,7 @@ async def test_a_pool_may_have_codecs_of_its_own(dsn: str) -> None:
         async with Journey(dsn) as plain, Journey(pool=pool) as stranger:
             for other in (plain, stranger):
                 assert await other.get_value(execution.id, "y") == {"a": ["1", None]}
+            for other in (plain, stranger):
                 await other.set_value(execution.id, "x", None, metadata={"m": 1})
 
 
