@@ -25,6 +25,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.engine import Engine, Settings
+from journey_async.engine.points import Points
 from journey_async.errors import (
     ComputationNotFound,
     ExecutionNotFound,
@@ -101,6 +102,7 @@ class Journey(Looking):
             grace_period=options.seconds("grace_period", grace_period),
             patience=options.seconds("patience", patience),
         )
+        self._points = Points()
         self._stack = AsyncExitStack()
 
     # --- opening and closing ------------------------------------------------------------------
@@ -119,7 +121,14 @@ class Journey(Looking):
                 bring_up_to_date=self._migrate,
                 clock=self._clock,
             )
-            engine = Engine(opened.store, opened.connect, self._clock, self._settings, self)
+            engine = Engine(
+                opened.store,
+                opened.connect,
+                self._clock,
+                self._settings,
+                self,
+                points=self._points,
+            )
             for graph in self._graphs:
                 await engine.registry.register(graph)
             await engine.start()

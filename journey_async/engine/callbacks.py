@@ -1,5 +1,6 @@
 """Calls `on_save` after the commit: at most once an outcome, and whatever it raises is logged."""
 
+import asyncio
 import inspect
 from dataclasses import replace
 
@@ -29,6 +30,14 @@ class Callbacks:
                 execution_id = change.state.execution_id
                 told = _parsed(outcome, graph.types.get(node))
                 self._tasks.spawn(_call(functions, execution_id, node, told), f"for {node}")
+
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """What runs."""
+        return self._tasks.all
 
     async def finish(self, grace: float) -> None:
         """Wait for callbacks that run, then cancel them."""

@@ -12,7 +12,7 @@ to the committer's own tasks, so a command happens as a whole or not at all.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from journey_async.core.change import Change
@@ -22,6 +22,7 @@ from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
 from journey_async.engine.decider import Decider
+from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision, Request, Settled, look_later, refuse_all
 from journey_async.engine.runner import Runner
@@ -33,6 +34,7 @@ from journey_async.errors import (
     JourneyError,
     SingletonGraphError,
 )
+from journey_async.store.connecting import Connection
 from journey_async.store.faults import DataRefused
 from journey_async.store.store import Store
 
@@ -57,6 +59,7 @@ class Committer:
         clock: Clock,
         sender: str,
         committed: Callable[[Change, Graph], None],
+        points: Points,
     ) -> None:
         self._store = store
         self._cache = cache
@@ -65,6 +68,8 @@ class Committer:
         self._decider = Decider(registry, runner, clock)
         self._sender = sender
         self._committed = committed
+        self._points = points
+        self._ended: str | None = None
         self._waiting: dict[str, list[Request]] = {}
         self._in_flight: set[str] = set()
         self._uncertain: set[str] = set()
@@ -84,12 +89,30 @@ class Committer:
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_PATIENCE):
                 await self._idle.wait()
+        self._end("Journey was closed before it could write this")
         await self._tasks.cancel()
+
+    def kill(self, why: str) -> None:
+        """Stop dead."""
+        self._end(why)
+        self._tasks.kill()
+
+    async def rest(self) -> None:
+        """Return when nothing waits, and nothing is being written."""
+        await self._idle.wait()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits, and nothing is being written."""
+        return self._idle.is_set()
+
+    def _end(self, why: str) -> None:
+        """Nobody will write any more: refuse what waits, and what comes."""
+        self._ended = self._ended or why
         for requests in self._waiting.values():
-            refuse_all(
-                requests, DatabaseUnavailable("Journey was closed before it could write this")
-            )
+            refuse_all(requests, DatabaseUnavailable(self._ended))
         self._waiting.clear()
+        self._idle.set()
 
     async def submit(
         self,
@@ -105,6 +128,8 @@ class Committer:
         (None: for ever) it waits for a database that cannot be reached. Raises what the core
         refuses with, ExecutionNotFound, InvalidValueError, DatabaseUnavailable.
         """
+        if self._ended is not None:
+            raise DatabaseUnavailable(self._ended)
         loop = asyncio.get_running_loop()
         give_up_at = None if patience is None else loop.time() + patience
         request = Request(execution_id, command, loop.create_future(), give_up_at, initial)
@@ -115,6 +140,20 @@ class Committer:
             with suppress(KeyError, ValueError):
                 self._waiting[execution_id].remove(request)
             raise
+
+    def look_at(self, versions: Mapping[str, int]) -> None:
+        """This process has written these versions, as it hears: did it take in all of them?
+
+        A write whose answer was lost may reach the database long after it was given up: later
+        than the look that found nothing of it.
+        """
+        for execution_id, version in versions.items():
+            if execution_id in self._in_flight or execution_id in self._waiting:
+                continue  # whatever is decided now meets the new version
+            known = self._cache.get(execution_id)
+            if known is None or known.version < version:
+                self._uncertain.add(execution_id)
+                self._enqueue([look_later(execution_id)])
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -171,7 +210,9 @@ class Committer:
             log.error("a batch could not be written", exc_info=error)
             told = error
         else:
-            told = DatabaseUnavailable("Journey was closed while it was writing this")
+            told = DatabaseUnavailable(
+                self._ended or "Journey was closed while it was writing this"
+            )
         for requests in batch.values():
             refuse_all(requests, told)
         if not isinstance(error, Exception):
@@ -241,28 +282,27 @@ class Committer:
     ) -> None:
         """Use what was loaded; after an answer that was lost, see what had been written."""
         uncertain = execution_id in self._uncertain
-        self._uncertain.discard(execution_id)
         first = batch[execution_id][0]
         if state is None:
             if first.initial is not None:
                 states[execution_id] = first.initial
-            return
-        self._cache.put(state)
-        states[execution_id] = state
-        if uncertain:
-            graph = await self._registry.graph_of(state)
-            self._runner.adopt(state, graph)
-            seen = Change(state.version, state, announces=state.wake_at is not None)
-            self._committed(seen, graph)
-            if isinstance(first.command, Start):
-                first.resolve(Settled(state, Change(state.version, state), graph))
+        else:
+            self._cache.put(state)
+            states[execution_id] = state
+            if uncertain or self._runner.misses(state):
+                graph = await self._registry.graph_of(state)
+                self._runner.adopt(state, graph)
+                seen = Change(state.version, state, announces=state.wake_at is not None)
+                self._committed(seen, graph)
+                if uncertain and isinstance(first.command, Start):
+                    first.resolve(Settled(state, Change(state.version, state), graph))
+        self._uncertain.discard(execution_id)  # not before all of that has happened
 
     async def _write(self, decisions: list[Decision]) -> None:
         writes = [decision for decision in decisions if decision.change.written]
         answers = [decision for decision in decisions if not decision.change.written]
         try:
-            changes = [decision.change for decision in writes]
-            applied = await self._store.apply(changes, sender=self._sender) if writes else set()
+            applied = await self._applied_of(writes) if writes else set()
         except DataRefused as error:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
@@ -273,12 +313,24 @@ class Committer:
         except BaseException:
             self._decider.give_back(writes)
             raise
+        self._reach_after([d for d in writes if d.change.state.execution_id in applied])
         for decision in writes:
             if decision.change.state.execution_id in applied:
                 self._applied(decision)
             else:
                 self._lost(decision)
         await self._confirm(answers)
+
+    async def _applied_of(
+        self, writes: list[Decision], connection: Connection | None = None
+    ) -> set[str]:
+        """Write, and give the ids of the executions written."""
+        self._reach_before(writes)
+        changes = [decision.change for decision in writes]
+        applied = await self._store.apply(changes, sender=self._sender, connection=connection)
+        if connection is None:  # else it is the end of the transaction that commits
+            self._points.reach(Point.ANSWER_LOST)
+        return applied
 
     async def _write_apart(self, writes: list[Decision], error: JourneyError) -> None:
         """Write the changes of a refused batch one by one, so that one of them harms no other."""
@@ -315,13 +367,16 @@ class Committer:
                     refuse_all(requests, ExecutionNotFound(execution_id))
                     return
                 await self._registry.learn(state)
+                if self._runner.misses(state):
+                    self._runner.adopt(state, await self._registry.graph_of(state))
                 decision = self._decider.decide(state, requests)
                 if decision is None:
                     return
-                if decision.change.written and not await self._store.apply(
-                    [decision.change], sender=self._sender, connection=connection
-                ):  # with the row held, only a singleton's slot can be in the way
+                if decision.change.written and not await self._applied_of([decision], connection):
+                    # with the row held, only a singleton's slot can be in the way
                     error = _slot_taken(decision)
+            if decision.change.written:
+                self._points.reach(Point.ANSWER_LOST)
         except DataRefused as refused:
             error = InvalidValueError(str(refused))
         except BaseException as failed:
@@ -335,6 +390,7 @@ class Committer:
         elif error is not None:
             await self._write_apart([decision], error)
         else:
+            self._reach_after([decision] if decision.change.written else [])
             self._applied(decision)
 
     # --- what became of them ------------------------------------------------------------------
@@ -349,6 +405,28 @@ class Committer:
         decision.give_answers()
         if change.written:
             self._committed(change, graph)
+
+    def _reach_before(self, writes: list[Decision]) -> None:
+        """Say what is about to be written."""
+        begun = [node for decision in writes for node in decision.begun()]
+        recorded = [node for decision in writes for node in decision.recorded()]
+        self._points.reach(Point.BEFORE_COMMIT, begun + recorded)
+        if begun:
+            self._points.reach(Point.BEFORE_BEGIN, begun)
+        if recorded:
+            self._points.reach(Point.BEFORE_RECORD, recorded)
+
+    def _reach_after(self, written: list[Decision]) -> None:
+        """Say what has been written."""
+        if not written:
+            return
+        begun = [node for decision in written for node in decision.begun()]
+        recorded = [node for decision in written for node in decision.recorded()]
+        self._points.reach(Point.AFTER_COMMIT, begun + recorded)
+        if begun:
+            self._points.reach(Point.AFTER_BEGIN, begun)
+        if recorded:
+            self._points.reach(Point.AFTER_RECORD, recorded)
 
     def _lost(self, decision: Decision) -> None:
         """Somebody else wrote the execution, or holds it: decide again on a fresh load."""

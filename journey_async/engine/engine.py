@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,7 +19,9 @@ from journey_async.engine.callbacks import Callbacks
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.committer import Committer
 from journey_async.engine.listener import Listener
-from journey_async.engine.liveness import Liveness, new_worker_id
+from journey_async.engine.liveness import LOOK_INTERVAL, Liveness, new_worker_id
+from journey_async.engine.points import Point, Points
+from journey_async.engine.poller import Poller
 from journey_async.engine.reader import Reader
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Settled
@@ -26,6 +29,7 @@ from journey_async.engine.runner import Runner
 from journey_async.engine.scheduler import Scheduler
 from journey_async.engine.tasks import Tasks, log
 from journey_async.engine.waiters import Waiters
+from journey_async.engine.watchdog import Watchdog
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect
@@ -35,6 +39,7 @@ T = TypeVar("T")
 
 EVOLUTION_BATCH = 200  # executions that take on a changed graph at once
 REFRESH_PAUSE = 0.2  # seconds between attempts to read for those who wait
+CHECKED_AT_ONCE = 1000  # executions in a query of the safety net for waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +54,23 @@ class Settings:
     lease: float
     grace_period: float
     patience: float
+    look_interval: float = LOOK_INTERVAL
 
 
 class Engine:
     """Everything behind the verbs of a Journey."""
 
     def __init__(
-        self, store: Store, connect: Connect, clock: Clock, settings: Settings, journey: Any
+        self,
+        store: Store,
+        connect: Connect,
+        clock: Clock,
+        settings: Settings,
+        journey: Any,
+        *,
+        points: Points | None = None,
     ) -> None:
+        self._points = points = points or Points()
         self.store = store
         self.clock = clock
         self.settings = settings
@@ -66,8 +80,10 @@ class Engine:
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
         self.registry = Registry(store, clock)
-        self.runner = Runner(worker, capacity, clock, settings.max_value_bytes, journey)
-        self.scheduler = Scheduler(store, self.registry, self.runner, clock)
+        self.runner = Runner(
+            worker, capacity, clock, settings.max_value_bytes, journey, points=points
+        )
+        self.scheduler = Scheduler(store, self.registry, self.runner, clock, points)
         self.committer = Committer(
             store=store,
             cache=self.cache,
@@ -76,30 +92,47 @@ class Engine:
             clock=clock,
             sender=worker,
             committed=self._committed,
+            points=points,
         )
         self._reader = Reader(store, self.cache)
         self._callbacks = Callbacks()
+        poller = Poller(
+            store=store,
+            of_interest=self._of_interest,
+            changed=self._changed,
+            look=self.scheduler.expect,
+        )
         self._listener = Listener(
             connect=connect,
             channels=channels,
             sender=worker,
             changed=self._changed,
+            written_here=self.committer.look_at,
             due=self.scheduler.expect,
             reconnected=self._reconnected,
+            check=self._check_waits,
+            polls=poller.run,
+            points=points,
         )
         self._liveness = Liveness(
             connect=connect,
             schema=settings.schema,
             clock=clock,
             lease=settings.lease,
+            look_interval=settings.look_interval,
             worker=worker,
             died=self._died,
-            replaced=self.runner.become,
+            replaced=self._replaced,
+            watchdog=Watchdog(self.runner.attempts),
+            points=points,
         )
         self._tasks = Tasks("engine")
         self._refreshing: set[str] = set()
         self._logged: set[tuple[str, str, str]] = set()
         self._stack = AsyncExitStack()
+        self._killed: str | None = None
+        self.home = asyncio.get_running_loop()
+        self._home_thread = threading.get_ident()
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -124,8 +157,83 @@ class Engine:
 
     async def stop(self) -> None:
         """Stop taking work, let what runs finish within the grace period, release the rest."""
+        if self._killed is not None:
+            await self._ended()
         self.runner.drain()
         await self._stack.aclose()
+
+    def kill(self, why: str) -> None:
+        """Stop dead, as `kill -9` does to a process; for tests, from any thread.
+
+        Nothing more is written and nothing given back; the worker's row stays, and its lock goes
+        with its connection. `stop` then only waits until nothing is left. Who calls or waits gets
+        DatabaseUnavailable with `why`.
+        """
+        self._liveness.kill()
+        if threading.get_ident() == self._home_thread:
+            self._kill(why)
+        else:
+            self.home.call_soon_threadsafe(self._kill, why)
+
+    def look_at_others(self) -> None:
+        """Have this worker's next heartbeat now."""
+        self._liveness.look_now()
+
+    def _kill(self, why: str) -> None:
+        if self._killed is not None:
+            return
+        self._killed = why
+        self._stack = AsyncExitStack()  # no farewells
+        self.store.cut()
+        self._listener.kill()
+        self.scheduler.kill()
+        self.runner.kill()
+        self.committer.kill(why)
+        self._reader.kill(why)
+        self._callbacks.kill()
+        self._tasks.kill()
+        self.waiters.close(why)
+
+    async def _ended(self) -> None:
+        """Return when nothing is left of what was killed but threads of users' functions."""
+        await self._liveness.ended()
+        await self._listener.stop()
+        await self.scheduler.stop()
+        await self.runner.ended()
+        await self.committer.stop()
+        await self._reader.stop()
+        await self._callbacks.finish(0)
+        await self._tasks.cancel()
+
+    # --- rest ---------------------------------------------------------------------------------
+
+    async def hear_all(self) -> None:
+        """Return once this process has heard everything that others wrote before the call."""
+        await self._listener.hear_all()
+
+    def is_at_rest(self, besides: Collection[str] = ()) -> bool:
+        """Whether nothing is under way here that does not wait for a time or for others.
+
+        Functions of the nodes `besides`, and attempts that were given up, may still run.
+        """
+        idle = self.committer.is_at_rest and self.scheduler.is_at_rest
+        return idle and not self._under_way(besides)
+
+    async def rest(self, besides: Collection[str] = ()) -> None:
+        """Return when nothing is under way here, as `is_at_rest` says."""
+        while not self.is_at_rest(besides):
+            await self.committer.rest()
+            await self.scheduler.rest()
+            if tasks := self._under_way(besides):
+                await asyncio.wait(tasks)
+
+    def _under_way(self, besides: Collection[str]) -> list["asyncio.Task[None]"]:
+        return [
+            *self.runner.under_way(besides),
+            *self._reader.under_way(),
+            *self._callbacks.under_way(),
+            *self._tasks.all,
+        ]
 
     async def _set_clock(self) -> None:
         """Take over the database's time, lest the clocks drift apart."""
@@ -191,7 +299,7 @@ class Engine:
             try:
                 return await read()
             except DatabaseUnavailable:
-                if loop.time() >= give_up_at:
+                if self._killed is not None or loop.time() >= give_up_at:
                     raise
                 await asyncio.sleep(REFRESH_PAUSE * random.uniform(0.5, 1))
 
@@ -200,6 +308,7 @@ class Engine:
     def _committed(self, change: Change, graph: Graph) -> None:
         """This process has written a change."""
         state = change.state
+        self._points.reach(Point.BEFORE_NOTIFY)
         self.waiters.offer(state)
         if change.announces:
             self.scheduler.expect(state.wake_at)
@@ -210,6 +319,7 @@ class Engine:
             self._callbacks.fire(change, graph)
         for step, predicate, error in change.failures:
             self._log_once(graph, step, predicate.function.name, error)
+        self._points.reach(Point.AFTER_NOTIFY)
 
     def _log_once(self, graph: Graph, step: str, predicate: str, error: Exception) -> None:
         if (graph.hash, step, predicate) not in self._logged:
@@ -229,18 +339,33 @@ class Engine:
             self._refresh(execution_id)
 
     async def _reconnected(self) -> None:
-        """Notifications may have been missed: look at everything that somebody waits for."""
+        """Notifications may have been missed: look at everything that is of interest here."""
         self.scheduler.expect()
-        for execution_id in list(self.waiters.executions):
+        for execution_id in self._of_interest():
             self._refresh(execution_id)
+
+    async def _check_waits(self) -> None:
+        """A safety net: show those who wait what they may have missed, in few queries."""
+        waited_for = list(self.waiters.executions)
+        for first in range(0, len(waited_for), CHECKED_AT_ONCE):
+            versions = await self.store.versions(waited_for[first : first + CHECKED_AT_ONCE])
+            for execution_id, version in versions.items():
+                state = self.cache.get(execution_id)
+                if state is not None and state.version == version:
+                    self.waiters.offer(state)
+                else:
+                    self._refresh(execution_id)
 
     def _refresh(self, execution_id: str) -> None:
         if self._is_of_interest(execution_id) and execution_id not in self._refreshing:
             self._refreshing.add(execution_id)
             self._tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
 
+    def _of_interest(self) -> set[str]:
+        """The executions that somebody here waits for, or computes for."""
+        return {*self.waiters.executions, *self.runner.executions}
+
     def _is_of_interest(self, execution_id: str) -> bool:
-        """Whether somebody here waits for the execution, or computes for it."""
         return execution_id in self.waiters.executions or self.runner.is_busy_with(execution_id)
 
     async def _show_current(self, execution_id: str) -> None:
@@ -260,10 +385,27 @@ class Engine:
         finally:
             self._refreshing.discard(execution_id)
 
+    def _replaced(self, worker: str) -> None:
+        """Others took this process for dead: what they have not taken yet is anybody's."""
+        former = self.runner.worker
+        self.runner.become(worker)
+        self._tasks.spawn(self._give_back(former), f"gives back the work of {former}")
+
+    async def _give_back(self, former: str) -> None:
+        while True:
+            try:
+                return await self._release([former], died=False)
+            except DatabaseUnavailable:
+                await asyncio.sleep(REFRESH_PAUSE)
+
     async def _died(self, workers: list[str]) -> None:
         """Others have died: what they were running is available again."""
+        await self._release(workers, died=True)
+
+    async def _release(self, workers: list[str], *, died: bool) -> None:
         work = await self.store.work_of(workers)
-        releases = [self.committer.submit(i, Release(worker, died=True)) for i, worker in work]
+        self._points.reach(Point.BEFORE_RELEASE)
+        releases = [self.committer.submit(i, Release(worker, died=died)) for i, worker in work]
         for (execution_id, _), answer in zip(
             work, await asyncio.gather(*releases, return_exceptions=True), strict=True
         ):
@@ -271,3 +413,4 @@ class Engine:
                 raise answer
             if isinstance(answer, BaseException):
                 log.error("work in %s could not be released", execution_id, exc_info=answer)
+        self._points.reach(Point.AFTER_RELEASE)

@@ -1,9 +1,15 @@
-"""Hears what other processes write, and comes back when its connection is lost."""
+"""Hears what other processes write, and comes back when its connection is lost.
+
+Where the connection leads through a transaction pooler nothing can be heard; then, and only then,
+`Poller` asks.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from journey_async.engine.points import Point, Points
 from journey_async.engine.tasks import Tasks, log
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.channels import Channels
@@ -12,15 +18,18 @@ from journey_async.store.listening import NotificationConnection
 
 PROBE_INTERVAL = 20.0  # seconds between proofs that the connection still hears
 PROBE_PATIENCE = 5.0  # seconds that a probe may take to come back
-MAX_PAUSE = 1.0  # seconds between attempts to connect
+CHECKED_EVERY = 3  # probes
+MAX_PAUSE = 0.5  # seconds between attempts to connect
 PROBE = "probe"
 
 
 class Listener:
     """Listens on the channels of a schema; hints only: the truth is in the rows.
 
-    `changed` gets the versions of executions that somebody else wrote, `due` the time for which
-    somebody else has set an alarm (None: look now), `reconnected` is awaited after every gap.
+    `changed` gets the versions of executions that somebody else wrote, `written_here` those that
+    this process wrote, `due` the time for which somebody else has set an alarm (None: look now),
+    `reconnected` is awaited after every gap, `check` now and then, in case something was missed.
+    `polls` is awaited in place of all that where nothing can be heard.
     """
 
     def __init__(
@@ -30,23 +39,37 @@ class Listener:
         channels: Channels,
         sender: str,
         changed: Callable[[dict[str, int]], None],
+        written_here: Callable[[dict[str, int]], None],
         due: Callable[[datetime | None], None],
         reconnected: Callable[[], Awaitable[None]],
+        check: Callable[[], Awaitable[None]],
+        polls: Callable[[], Awaitable[None]],
+        points: Points,
     ) -> None:
         self._connect = connect
         self._channels = channels
         self._sender = sender
         self._changed = changed
+        self._written_here = written_here
         self._due = due
         self._reconnected = reconnected
+        self._check = check
+        self._polls = polls
+        self._points = points
         self._lost = asyncio.Event()
         self._probe_heard = asyncio.Event()
+        self._probes_sent = 0
+        self._probes_heard = 0
         self._connection: NotificationConnection | None = None
         self._tasks = Tasks("listener")
         self.is_listening = asyncio.Event()
+        self.is_polling = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen; returns once notifications are heard. Raises DatabaseUnavailable."""
+        """Listen; returns once notifications are heard, or never will be.
+
+        Raises DatabaseUnavailable.
+        """
         await self._open()
         self._tasks.spawn(self._keep_listening(), "listens")
 
@@ -54,28 +77,59 @@ class Listener:
         """Listen no more."""
         await self._tasks.cancel()
         if self._connection is not None:
-            await self._connection.close()
+            self._connection.close()
+
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+        if self._connection is not None:
+            self._connection.close()
+
+    async def hear_all(self) -> None:
+        """Return once everything has been heard that was sent before the call.
+
+        Notifications come in the order of their commits, so that one's own comes last. If the
+        connection is lost meanwhile, returns when there is another one. Raises DatabaseUnavailable.
+        """
+        if self._connection is None:
+            return
+        self._probes_sent += 1
+        mine = self._probes_sent
+        await self._connection.notify(self._channels.due, f"{self._sender}\n{PROBE}")
+        while self._probes_heard < mine:
+            self._probe_heard.clear()
+            await self._probe_heard.wait()
 
     async def _open(self) -> None:
         self._lost.clear()
+        self._probes_heard = self._probes_sent  # those on their way are lost
+        self._probe_heard.set()
         self._connection = await NotificationConnection.open(
             self._connect, self._channels, self._heard, self._lost.set
         )
-        self.is_listening.set()
+        if self._connection is None:
+            self.is_polling.set()
+        else:
+            self.is_listening.set()
 
     async def _keep_listening(self) -> None:
-        while True:
+        while not self.is_polling.is_set():
             await self._until_lost()
             self.is_listening.clear()
             log.warning("the listening connection was lost; connecting anew")
             pause = 0.02
-            while not self.is_listening.is_set():
+            while not (self.is_listening.is_set() or self.is_polling.is_set()):
                 try:
                     await self._open()
                 except DatabaseUnavailable:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, MAX_PAUSE)
             self._tasks.spawn(self._catch_up(), "catches up after a gap")
+        log.warning(
+            "the connection for notifications leads through a pooler, which delivers none: polling "
+            "instead; give Journey a listen_dsn that leads to PostgreSQL directly"
+        )
+        await self._polls()
 
     async def _catch_up(self) -> None:
         """Look at what may have been missed, again and again until the database lets it."""
@@ -89,6 +143,7 @@ class Listener:
         """Return when the connection has ended, or has gone deaf without saying so."""
         connection = self._connection
         assert connection is not None
+        probes = 0
         while True:
             try:
                 async with asyncio.timeout(PROBE_INTERVAL):
@@ -96,26 +151,41 @@ class Listener:
                     return
             except TimeoutError:
                 pass
-            self._probe_heard.clear()
             try:
                 async with asyncio.timeout(PROBE_PATIENCE):
-                    await connection.notify(self._channels.due, f"{self._sender}\n{PROBE}")
-                    await self._probe_heard.wait()
+                    await self.hear_all()
             except (TimeoutError, DatabaseUnavailable):
-                await connection.close()
+                connection.close()
                 return
+            probes += 1
+            if probes % CHECKED_EVERY == 0:
+                with suppress(DatabaseUnavailable):
+                    await self._check()
 
     def _heard(self, channel: str, payload: str) -> None:
         sender, _, rest = payload.partition("\n")
         if sender == self._sender:
             if rest == PROBE:
+                self._probes_heard += 1
                 self._probe_heard.set()
-            return  # this process knows what it wrote
+            elif channel == self._channels.changed:
+                self._written_here(_versions(rest))
+            return
+        if rest == PROBE:
+            return
+        try:
+            self._points.reach(Point.LISTENER)
+        except asyncio.CancelledError:
+            return  # it is the driver that calls, in no task of ours
         try:
             if channel == self._channels.changed:
-                pairs = (line.rpartition(" ") for line in rest.split("\n"))
-                self._changed({execution_id: int(version) for execution_id, _, version in pairs})
-            elif rest != PROBE:
+                self._changed(_versions(rest))
+            else:
                 self._due(datetime.fromtimestamp(float(rest), UTC) if rest else None)
         except ValueError:
             log.warning("a notification on %s could not be read: %.200r", channel, payload)
+
+
+def _versions(text: str) -> dict[str, int]:
+    pairs = (line.rpartition(" ") for line in text.split("\n"))
+    return {execution_id: int(version) for execution_id, _, version in pairs}

@@ -3,12 +3,12 @@
 A worker is taken for dead as soon as the session lock that it held is free: the server frees it
 when the process dies. A machine that vanishes frees nothing; then its lease runs out. All of this
 happens in a thread with an event loop and a connection of its own, so that a function that blocks
-the application's event loop does not make the process look dead.
+the application's event loop does not make the process look dead; a watchdog in the same thread
+says which function that is.
 """
 
 import asyncio
 import os
-import random
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,7 +19,9 @@ from typing import Any
 from ulid import ULID
 
 from journey_async.engine.clock import Clock
+from journey_async.engine.points import Point, Points
 from journey_async.engine.tasks import log
+from journey_async.engine.watchdog import Watchdog
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import Connect
 from journey_async.store.workers import OtherWorker, WorkerConnection
@@ -27,6 +29,7 @@ from journey_async.store.workers import OtherWorker, WorkerConnection
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
 SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not have their locks back
 RECONNECT_PAUSE = 0.2
+DEFECT_PAUSE = 1.0  # seconds after something that nobody expected
 LAST_PATIENCE = 2.0  # seconds in which a closing worker tries to take its leave
 
 
@@ -48,22 +51,31 @@ class Liveness:
         schema: str,
         clock: Clock,
         lease: float,
+        look_interval: float,
         worker: str,
         died: Callable[[list[str]], Awaitable[None]],
         replaced: Callable[[str], None],
+        watchdog: Watchdog,
+        points: Points,
     ) -> None:
         self._connect = connect
         self._schema = schema
         self._clock = clock
         self._lease = timedelta(seconds=lease)
         self._renewal = lease / 3
+        self._look_interval = look_interval
+        self._points = points
+        self._killed = False
         self._worker = worker
-        self._key = random.getrandbits(62)
         self._died = died
         self._replaced = replaced
+        self._watchdog = watchdog
         self._suspects: set[str] = set()
-        self._joined = asyncio.Event()
+        self._reports: dict[str, asyncio.Future[None]] = {}
+        self._stirred = asyncio.Event()
+        self._stopped = threading.Event()
         self._home: asyncio.AbstractEventLoop | None = None
+        self._home_thread = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -71,21 +83,46 @@ class Liveness:
     async def start(self) -> None:
         """Register, and go on in the background; raises DatabaseUnavailable."""
         self._home = asyncio.get_running_loop()
+        self._home_thread = threading.get_ident()
         registered: asyncio.Future[None] = self._home.create_future()
         self._thread = threading.Thread(
             target=self._live, args=(registered,), name="journey_async liveness", daemon=True
         )
         self._thread.start()
-        await registered
+        try:
+            await registered
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Take leave: the row goes, after the work has been given back."""
-        if self._loop is None or self._thread is None:
+        if self._thread is None:
             return
-        main = self._main
-        if main is not None:
-            self._loop.call_soon_threadsafe(main.cancel)
+        self._end()
         await asyncio.to_thread(self._thread.join)
+
+    def kill(self) -> None:
+        """Stop dead, from any thread: the row stays, the lock goes with its connection."""
+        self._killed = True
+        self._end()
+
+    def _end(self) -> None:
+        """From any thread: end the one that shows life, also one that has only just begun."""
+        self._stopped.set()
+        if self._loop is not None and self._main is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._main.cancel)
+
+    def look_now(self) -> None:
+        """Renew the lease and look at the others, if their turn has not come yet."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stirred.set)
+
+    async def ended(self) -> None:
+        """Return when nothing is left of what was killed."""
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     # --- in the thread ------------------------------------------------------------------------
 
@@ -101,6 +138,8 @@ class Liveness:
     async def _main_loop(self, registered: "asyncio.Future[None]") -> None:
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
+        if self._stopped.is_set():  # before it could be told
+            return
         connection = None
         try:
             connection = await self._register()
@@ -108,9 +147,12 @@ class Liveness:
             self._at_home(_resolve, registered, error)
             return
         self._at_home(_resolve, registered, None)
+        assert self._home is not None
+        watching = asyncio.create_task(self._watchdog.watch(self._home, self._home_thread))
         reconnected_at = float("-inf")
         try:
             while True:
+                pause = RECONNECT_PAUSE
                 try:
                     if connection is None:
                         connection = await self._register()
@@ -118,14 +160,23 @@ class Liveness:
                     await self._watch(connection, reconnected_at)
                 except DatabaseUnavailable:
                     if connection is not None:
-                        await connection.close()
-                        connection = None
-                    await asyncio.sleep(RECONNECT_PAUSE)
+                        pause = 0.0  # others look for the lock already
+                except Exception:
+                    log.exception("worker %s could not show that it lives", self._worker)
+                    pause = DEFECT_PAUSE
+                if connection is not None:
+                    await connection.close()
+                    connection = None
+                await asyncio.sleep(pause)
         finally:
+            watching.cancel()
+            for report in self._reports.values():
+                report.cancel()
             await self._leave(connection)
 
     async def _open(self) -> WorkerConnection:
-        return await WorkerConnection.open(self._connect, self._schema, self._joined.set)
+        stir = self._stirred.set
+        return await WorkerConnection.open(self._connect, self._schema, joined=stir, lost=stir)
 
     async def _register(self) -> WorkerConnection:
         connection = await self._open()
@@ -140,7 +191,6 @@ class Liveness:
         now = self._clock.now()
         await connection.register(
             self._worker,
-            self._key,
             host=socket.gethostname(),
             pid=os.getpid(),
             now=now,
@@ -150,8 +200,9 @@ class Liveness:
     async def _leave(self, connection: WorkerConnection | None) -> None:
         try:
             async with asyncio.timeout(LAST_PATIENCE):
-                connection = connection or await self._open()
-                await connection.forget(self._worker)
+                if not self._killed:
+                    connection = connection or await self._open()
+                    await connection.forget(self._worker)
         except (DatabaseUnavailable, TimeoutError):
             pass  # the others will find out
         if connection is not None:
@@ -162,6 +213,8 @@ class Liveness:
         assert self._loop is not None
         renew_at = 0.0
         while True:
+            self._points.reach(Point.HEARTBEAT)
+            self._stirred.clear()
             now = self._loop.time()
             if now >= renew_at:
                 if not await connection.renew(self._worker, self._clock.now() + self._lease):
@@ -171,11 +224,11 @@ class Liveness:
             if others:
                 locks_count = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, locks_count)
-            pause = LOOK_INTERVAL if others else max(renew_at - self._loop.time(), 0)
-            self._joined.clear()
+            pause = self._look_interval if others else max(renew_at - self._loop.time(), 0)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._joined.wait()  # somebody new has to be looked at soon
+                    # somebody new has to be looked at soon, or the connection is lost
+                    await self._stirred.wait()
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""
@@ -188,7 +241,13 @@ class Liveness:
         self, connection: WorkerConnection, others: list[OtherWorker], locks_count: bool
     ) -> None:
         """Report those whose lease has run out, or whose lock was free twice in a row."""
+        for worker, report in list(self._reports.items()):
+            if report.done():
+                del self._reports[worker]
+                if not report.cancelled() and report.exception() is None:
+                    await connection.forget(worker)
         now = self._clock.now()
+        others = [other for other in others if other.id not in self._reports]
         expired = {other.id for other in others if other.lease_until < now}
         unlocked: set[str] = set()
         if locks_count:
@@ -199,15 +258,23 @@ class Liveness:
         self._suspects = unlocked - dead
         if dead:
             log.warning("workers have died: %s", ", ".join(sorted(dead)))
-            await self._report(sorted(dead))
-            for worker in dead:
-                await connection.forget(worker)
+            report = self._report(sorted(dead))
+            self._reports.update(dict.fromkeys(dead, report))
 
-    async def _report(self, dead: list[str]) -> None:
-        """Let the application's loop release their work, however long it is blocked."""
+    def _report(self, dead: list[str]) -> "asyncio.Future[None]":
+        """Let the application's loop release their work; nobody waits for that, for the loop may
+        be blocked for long, and this worker's own lease must be renewed meanwhile.
+        """
         assert self._home is not None
         work: Coroutine[Any, Any, None] = _awaited(self._died(dead))
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._home))
+        report = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._home))
+        report.add_done_callback(self._reported)
+        return report
+
+    def _reported(self, report: "asyncio.Future[None]") -> None:
+        self._stirred.set()
+        if not report.cancelled() and (error := report.exception()) is not None:
+            log.warning("the work of dead workers could not be released yet: %s", error)
 
     def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:
         assert self._home is not None

@@ -8,6 +8,7 @@ import asyncio
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.tasks import Tasks
+from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 
 MAX_BATCH = 500  # executions in a query
@@ -22,12 +23,15 @@ class Reader:
         self._asked: dict[str, asyncio.Future[State | None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._tasks = Tasks("reader")
+        self._ended: str | None = None
 
     async def current(self, execution_id: str) -> State | None:
         """The state as of now, or None if there is no such execution.
 
         Raises DatabaseUnavailable.
         """
+        if self._ended is not None:
+            raise DatabaseUnavailable(self._ended)
         answer = self._asked.get(execution_id)
         if answer is None:
             answer = self._asked[execution_id] = asyncio.get_running_loop().create_future()
@@ -37,9 +41,24 @@ class Reader:
 
     async def stop(self) -> None:
         """Give up what is being read."""
+        self._end("Journey was closed before it could read this")
         await self._tasks.cancel()
+
+    def kill(self, why: str) -> None:
+        """Stop dead."""
+        self._end(why)
+        self._tasks.kill()
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """What reads."""
+        return self._tasks.all
+
+    def _end(self, why: str) -> None:
+        """Nobody will read any more: refuse what was asked, and what will be."""
+        self._ended = self._ended or why
         for answer in self._asked.values():
-            answer.cancel()
+            _refuse(answer, DatabaseUnavailable(self._ended))
+        self._asked.clear()
 
     async def _read(self) -> None:
         while self._asked:
@@ -49,10 +68,9 @@ class Reader:
             try:
                 states = await self._states(list(batch))
             except BaseException as error:
+                told = error if isinstance(error, Exception) else self._unread()
                 for answer in batch.values():
-                    if not answer.done():
-                        answer.set_exception(error)
-                        answer.exception()  # seen, even if nobody waits any more
+                    _refuse(answer, told)
                 if not isinstance(error, Exception):
                     raise
                 continue
@@ -73,3 +91,12 @@ class Reader:
                 self._cache.put(state)
             found |= loaded
         return found
+
+    def _unread(self) -> DatabaseUnavailable:
+        return DatabaseUnavailable(self._ended or "Journey was closed while it was reading this")
+
+
+def _refuse(answer: "asyncio.Future[State | None]", error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()  # seen, even if nobody waits any more

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Wake
+from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
 
@@ -49,6 +49,15 @@ class Decision:
     change: Change
     reserved: int = 0
     answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
+
+    def begun(self) -> list[str]:
+        """The nodes of which a computation is begun."""
+        return [begun.computation.node for begun in self.change.begun]
+
+    def recorded(self) -> list[str]:
+        """The nodes of which the end of an attempt is recorded."""
+        commands = (request.command for request in self.requests)
+        return [c.key.node for c in commands if isinstance(c, Succeed | Fail | Abandon)]
 
     def give_answers(self) -> None:
         """Tell those who asked what became of their commands."""

@@ -7,7 +7,7 @@ fencing token it was begun with must still be the node's when the command is set
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +21,10 @@ from journey_async.core.commands import Abandon, Command, Fail, Release
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
 from journey_async.core.state import State
-from journey_async.core.values import ComputationKey, ComputationState, NodeValue
+from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key
+from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import InvalidValueError, JourneyError, PermanentError
@@ -65,9 +66,17 @@ class Runner:
     """At most `capacity` attempts at once; `submit` takes the commands in which they end."""
 
     def __init__(
-        self, worker: str, capacity: int, clock: Clock, max_value_bytes: int, journey: Any
+        self,
+        worker: str,
+        capacity: int,
+        clock: Clock,
+        max_value_bytes: int,
+        journey: Any,
+        *,
+        points: Points,
     ) -> None:
         self.worker = worker
+        self._points = points
         self._capacity = capacity
         self._taken = 0
         self._clock = clock
@@ -75,6 +84,7 @@ class Runner:
         self._journey = journey
         self._attempts: dict[int, Attempt] = {}
         self._recording: set[int] = set()
+        self._former: set[str] = set()
         self._tasks = Tasks("runner")
         self._threads: anyio.CapacityLimiter | None = None
         self._draining = False
@@ -110,11 +120,11 @@ class Runner:
     def start(self, begun: Begun, graph: Graph) -> None:
         """Run a computation whose beginning was written, in a place that was reserved."""
         computation = begun.computation
-        if self._finished:  # its beginning was at the database when the runner ended
+        if self._finished or computation.worker != self.worker:
+            # The runner ended, or became another worker, while its beginning was at the database.
             self.give_back(1)
-            self._tasks.spawn(
-                self._release({begun.state.execution_id: [computation.key]}), "releases"
-            )
+            left = {begun.state.execution_id: [computation.key]}
+            self._tasks.spawn(self._release(left, computation.worker), "releases")
             return
         step = graph.steps[computation.node]
         binding = graph.bindings[computation.node]
@@ -130,15 +140,27 @@ class Runner:
 
     def adopt(self, state: State, graph: Graph) -> None:
         """Run what was begun for this worker by a write whose answer was lost."""
-        for computation in state.newest.values():
-            if (
-                computation.state is ComputationState.COMPUTING
-                and computation.worker == self.worker
-                and not self.is_running(computation.token)
-                and graph.bindings.get(computation.node) is not None
-            ):
+        for computation in self._unknown(state):
+            if graph.bindings.get(computation.node) is not None:
                 self.reserve(1)
                 self.start(Begun(computation, state), graph)
+
+    def misses(self, state: State) -> bool:
+        """Whether something was begun for this worker of which nothing is known here."""
+        return next(self._unknown(state), None) is not None
+
+    def _unknown(self, state: State) -> Iterator[Computation]:
+        for computation in tuple(state.newest.values()):
+            if (
+                computation.state is ComputationState.COMPUTING
+                and (computation.worker == self.worker or computation.worker in self._former)
+                and not self.is_running(computation.token)
+            ):
+                yield computation
+
+    def attempts(self) -> list[Attempt]:
+        """What runs here; from any thread."""
+        return list(self._attempts.values())
 
     def is_running(self, token: int | None) -> bool:
         """Whether the attempt with this token runs here, or has its result being written."""
@@ -146,8 +168,12 @@ class Runner:
 
     async def _run(self, attempt: Attempt) -> None:
         token = attempt.begun.computation.token or 0
+        nodes = (attempt.step.name,)
         try:
+            self._points.reach(Point.BEFORE_FUNCTION, nodes)
             command = await self._outcome(attempt)
+            if command is not None:
+                self._points.reach(Point.AFTER_FUNCTION, nodes)
         finally:
             if attempt.timer is not None:
                 attempt.timer.cancel()
@@ -249,14 +275,28 @@ class Runner:
         computation = attempt.begun.computation
         log.warning("%s was given up at its deadline", computation.id)
         abandon = Abandon(computation.key, computation.token)
-        self._tasks.spawn(_awaited(self._submit(attempt.execution_id, abandon)), "abandons")
+        self._tasks.spawn(self._abandon(attempt.execution_id, abandon), "abandons")
         attempt.stop()
+
+    async def _abandon(self, execution_id: str, abandon: Abandon) -> None:
+        assert self._submit is not None
+        token = abandon.token or 0
+        self._recording.add(token)
+        try:
+            await self._submit(execution_id, abandon)
+        finally:
+            self._recording.discard(token)
 
     def discard(self, execution_id: str, key: ComputationKey) -> None:
         """Stop an attempt that was given up by somebody else."""
         for attempt in list(self._attempts.values()):
             if attempt.execution_id == execution_id and attempt.begun.computation.key == key:
                 attempt.stop()
+
+    @property
+    def nodes(self) -> set[str]:
+        """The nodes of which a function runs here."""
+        return {attempt.step.name for attempt in self._attempts.values()}
 
     @property
     def executions(self) -> set[str]:
@@ -281,11 +321,31 @@ class Runner:
 
     def become(self, worker: str) -> None:
         """Others took this process for dead and have its work: drop it, go on as a new worker."""
+        self._former.add(self.worker)
         self.worker = worker
         for attempt in list(self._attempts.values()):
             attempt.stop()
 
     # --- the end ------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """Stop dead: nothing comes of what runs. A thread cannot be stopped, and runs on."""
+        self._draining = self._finished = True
+        self._submit = None
+        for attempt in self._attempts.values():
+            attempt.interrupted = True
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+        self._tasks.kill()
+
+    async def ended(self) -> None:
+        """Return when nothing is left of what was killed but threads."""
+        await self._tasks.cancel()
+
+    def under_way(self, besides: Collection[str]) -> list["asyncio.Task[None]"]:
+        """What runs or is recorded, but for what was given up, and functions of `besides`."""
+        waived = {a.task for a in self._attempts.values() if a.given_up or a.step.name in besides}
+        return [task for task in self._tasks.all if task not in waived]
 
     def drain(self) -> None:
         """Take no more work."""
@@ -305,15 +365,17 @@ class Runner:
                 left.setdefault(attempt.execution_id, []).append(attempt.begun.computation.key)
             if attempt.task is not None:
                 attempt.task.cancel()
-        await self._release(left)
+        await self._release(left, self.worker)
         if not await self._tasks.finished(LAST_GRACE):
             log.error("functions of nodes that ignore their cancellation were left behind")
 
-    async def _release(self, left: Mapping[str, Iterable[ComputationKey]]) -> None:
-        if self._submit is None:
+    async def _release(
+        self, left: Mapping[str, Iterable[ComputationKey]], worker: str | None
+    ) -> None:
+        if self._submit is None or worker is None:
             return
         releases = [
-            self._submit(execution_id, Release(self.worker, died=False, keys=tuple(keys)))
+            self._submit(execution_id, Release(worker, died=False, keys=tuple(keys)))
             for execution_id, keys in left.items()
         ]
         try:
@@ -363,7 +425,3 @@ def _described(error: BaseException) -> str:
         text = "(its text could not be had)"
     text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-async def _awaited(awaitable: Awaitable[object]) -> None:
-    await awaitable

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
+from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
@@ -24,6 +25,7 @@ from journey_async.store.store import Store
 BATCH = 100  # executions woken at once
 LEAST_BATCH = 10  # also when there is little room, for not all of them need any
 SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
+CHECK_LIMIT = 10.0  # seconds for one of its steps: somebody may hold a row for long
 LATE = timedelta(seconds=5)  # after its deadline an attempt is given up by others
 UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
 DEFECT_PAUSE = 60.0  # seconds before trying again what raised
@@ -35,13 +37,18 @@ Submit = Callable[[str, Command], Awaitable[Settled]]
 class Scheduler:
     """Takes due executions and settles them."""
 
-    def __init__(self, store: Store, registry: Registry, runner: Runner, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, runner: Runner, clock: Clock, points: Points
+    ) -> None:
         self._store = store
+        self._points = points
         self._registry = registry
         self._runner = runner
         self._clock = clock
         self._submit: Submit | None = None
         self._alarm = asyncio.Event()
+        self._rests = asyncio.Event()
+        self._checking = False
         self._next: datetime | None = None
         self._starved = False
         self._aside: set[str] = set()
@@ -60,15 +67,34 @@ class Scheduler:
         """Wake nobody any more."""
         await self._tasks.cancel()
 
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+        self._submit = None
+
+    async def rest(self) -> None:
+        """Return when everybody who is due has been woken."""
+        if self._submit is not None:
+            await self._rests.wait()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether everybody who is due has been woken."""
+        return self._submit is None or self._rests.is_set()
+
     def expect(self, when: datetime | None = None) -> None:
         """Somebody wants attention at `when`; None: look now."""
         if when is None or self._next is None or when < self._next:
-            self._alarm.set()
+            self._ring()
 
     def has_room(self) -> None:
         """A place for work has become free."""
         if self._starved:
-            self._alarm.set()
+            self._ring()
+
+    def _ring(self) -> None:
+        self._rests.clear()
+        self._alarm.set()
 
     async def _run(self) -> None:
         while True:
@@ -85,7 +111,9 @@ class Scheduler:
                 continue
             timer = None
             if self._next is not None:
-                timer = self._clock.call_at(self._next, self._alarm.set)
+                timer = self._clock.call_at(self._next, self._ring)
+            if not self._alarm.is_set() and not self._checking:
+                self._rests.set()
             try:
                 await self._alarm.wait()
             finally:
@@ -107,21 +135,31 @@ class Scheduler:
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
         if due:
-            await asyncio.gather(*map(self._wake, due))
+            await self._wake_all(due)
             self._starved = self._runner.free <= 0
             return now
         return entries[0][1] if entries else None
+
+    async def _wake_all(self, due: list[str]) -> None:
+        """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""
+        waking = {i: self._tasks.start(self._wake(i), f"wakes {i}") for i in due}
+        await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
+        for execution_id, task in waking.items():
+            if not task.done():
+                self._aside.add(execution_id)
+                task.add_done_callback(lambda _, i=execution_id: self._take_back(i))  # type: ignore[misc]
 
     async def _wake(self, execution_id: str) -> None:
         """Wake one execution; set aside one that does not move, lest it stand before the others."""
         assert self._submit is not None
         pause = UNMOVED_PAUSE
+        self._points.reach(Point.BEFORE_WAKE)
         try:
             settled = await self._submit(execution_id, Wake())
             if settled.change.written or self._runner.free <= 0:
                 return
         except DatabaseUnavailable:
-            raise
+            return  # closed
         except Exception:
             log.exception("execution %s could not be woken", execution_id)
             pause = DEFECT_PAUSE
@@ -130,26 +168,32 @@ class Scheduler:
 
     def _take_back(self, execution_id: str) -> None:
         self._aside.discard(execution_id)
-        self._alarm.set()
+        self._ring()
 
     # --- the safety net -----------------------------------------------------------------------
 
     async def _check_now_and_then(self) -> None:
         while True:
+            self._checking = True
+            self._rests.clear()
             try:
                 await self._check()
             except DatabaseUnavailable:
                 pass
             except Exception:
                 log.exception("the safety check failed")
+            finally:
+                self._checking = False
+                self._ring()
             await asyncio.sleep(SAFETY_INTERVAL * random.uniform(0.75, 1.25))
 
     async def _check(self) -> None:
-        """Look for what nobody else will move, and wake whatever is due."""
+        """Look for what nobody else will move."""
         assert self._submit is not None
         for check in self._checks:
             try:
-                await check()
+                async with asyncio.timeout(CHECK_LIMIT):
+                    await check()
             except DatabaseUnavailable:
                 raise
             except Exception:
@@ -163,9 +207,9 @@ class Scheduler:
                 Abandon(key) if row["overdue"] else Release(row["worker"], died=True, keys=(key,))
             )
             try:
-                await self._submit(row["execution_id"], command)
+                async with asyncio.timeout(CHECK_LIMIT):
+                    await self._submit(row["execution_id"], command)
             except DatabaseUnavailable:
                 raise
             except Exception:
                 log.exception("%s could not be taken care of", row["execution_id"])
-        self.expect()

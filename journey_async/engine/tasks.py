@@ -29,6 +29,16 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    @property
+    def all(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended."""
+        return list(self._tasks)
+
+    def kill(self) -> None:
+        """Cancel all tasks, and wait for none."""
+        for task in self.all:
+            task.cancel()
+
     async def cancel(self) -> None:
         """Cancel all tasks and wait until they have ended."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]

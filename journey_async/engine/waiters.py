@@ -73,9 +73,9 @@ class Waiters:
         for wait in tuple(self._waits.get(state.execution_id, ())):
             wait.offer(state)
 
-    def close(self) -> None:
+    def close(self, why: str = "Journey was closed") -> None:
         """Nobody will offer a state any more."""
         for waits in self._waits.values():
             for wait in waits:
                 if not wait.future.done():
-                    wait.future.set_exception(DatabaseUnavailable("Journey was closed"))
+                    wait.future.set_exception(DatabaseUnavailable(why))

@@ -10,10 +10,13 @@ from typing import Any, TypeAlias
 import asyncpg
 import asyncpg.pool
 
-from journey_async.store.faults import translated
+from journey_async.store.faults import reading_dsn, translated
 from journey_async.store.sql import statement
 
 APPLICATION = {"application_name": "journey_async"}
+CONNECT_LIMIT = 10.0  # seconds for the server to let a connection in
+ANSWER_LIMIT = 15.0  # seconds for an answer, unless a call says otherwise
+CLOSE_LIMIT = 5.0  # seconds for a connection to end politely
 
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -31,8 +34,10 @@ class Server:
 
 async def connect(dsn: str) -> asyncpg.Connection:
     """A connection without prepared statements, so that it works through any pooler."""
-    with translated():
-        return await asyncpg.connect(dsn, statement_cache_size=0, server_settings=APPLICATION)
+    with reading_dsn():
+        return await asyncpg.connect(
+            dsn, statement_cache_size=0, server_settings=APPLICATION, timeout=CONNECT_LIMIT
+        )
 
 
 async def look(connection: Connection) -> Server:
@@ -50,6 +55,7 @@ def beside(pool: Pool) -> Connect | None:
     options = getattr(pool, "_connect_kwargs", None)
     if arguments is None or options is None:
         return None
+    options = {**options, "statement_cache_size": 0}  # whatever the pool does through a pooler
     return functools.partial(asyncpg.connect, *arguments, **options)
 
 
@@ -58,15 +64,25 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
     options: dict[str, Any] = {"server_settings": {**APPLICATION, "jit": "off"}}
     if behind_pooler:  # which knows few settings, and shares prepared statements among clients
         options = {"server_settings": APPLICATION, "statement_cache_size": 0}
-    with translated():
+    with reading_dsn():
         return await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,
+            connection_class=_PoolConnection,
+            timeout=CONNECT_LIMIT,
+            command_timeout=ANSWER_LIMIT,
             **options,
         )
+
+
+class _PoolConnection(asyncpg.Connection):
+    """A connection that a pool can replace even when the other side has gone silent."""
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        await super().close(timeout=CLOSE_LIMIT if timeout is None else timeout)
 
 
 async def _nothing_to_reset(_connection: Any) -> None:

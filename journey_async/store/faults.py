@@ -1,16 +1,25 @@
-"""What can go wrong at the database, in this package's words."""
+"""What can go wrong at the database, in this package's words.
 
+What the server and the driver say besides may hold values or parts of a DSN: of a server's error
+only the primary message is passed on, without values in quotes, and of the others the kind.
+"""
+
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
 
-from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.errors import DatabaseUnavailable, InvalidOptionError, JourneyError
 
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
-_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25006")  # … timeouts, a read-only standby
+# … timeouts, a read-only standby, a transaction that stood still
+_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25006", "25P03")
+_LOGIN_CLASS = "28"  # a server that does not let this role in now may do so again
 _REFUSED_CLASSES = ("22", "23", "54")
+MAX_SAID = 500  # characters of a server's message
+_PREPARED = ("26000", "42P05")  # a statement that another client prepared, or did not
 
 
 class DataRefused(JourneyError):
@@ -24,12 +33,45 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         state = error.sqlstate or ""
+        said = _said(error)
         if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
-            raise DatabaseUnavailable(f"PostgreSQL is not available: {error}") from error
+            raise DatabaseUnavailable(f"PostgreSQL is not available: {said}") from None
+        if state.startswith(_LOGIN_CLASS):
+            raise DatabaseUnavailable(f"PostgreSQL refused the login: {said}") from None
         if state.startswith(_REFUSED_CLASSES):
-            raise DataRefused(f"PostgreSQL refused the data: {error}") from error
-        raise JourneyError(f"PostgreSQL refused the statement: {error}") from error
-    except asyncpg.DataError as error:  # refused by the driver, before PostgreSQL saw it
-        raise DataRefused(f"a value cannot be sent to PostgreSQL: {error}") from error
+            raise DataRefused(f"PostgreSQL refused the data: {said}") from None
+        if state in _PREPARED:
+            raise JourneyError(
+                f"a pooler lost a prepared statement ({said}); create the pool with "
+                f"statement_cache_size=0"
+            ) from None
+        raise JourneyError(f"PostgreSQL refused the statement: {said}") from None
+    except asyncpg.exceptions.ClientConfigurationError as error:
+        raise InvalidOptionError(f"PostgreSQL cannot be connected to like this: {error}") from None
     except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error
+
+
+@contextmanager
+def reading_dsn() -> Iterator[None]:
+    """As `translated`, for connecting: what the driver raises for a DSN that it cannot read."""
+    try:
+        with translated():
+            yield
+    except JourneyError:
+        raise
+    except (ValueError, OverflowError):  # whose text is a piece of the DSN, perhaps the password
+        raise InvalidOptionError(
+            "the DSN cannot be read; it is postgresql://user:password@host:port/database, and "
+            "characters with a meaning there, as in a password, are written %XX"
+        ) from None
+
+
+def _said(error: asyncpg.PostgresError) -> str:
+    """The primary message; its DETAIL would show the row that was refused."""
+    said = str(error.args[0]) if error.args else type(error).__name__
+    if getattr(error, "severity", None) is None:  # the driver's, before PostgreSQL saw anything
+        return re.sub(r"(argument \$\d+).*", r"\1", said, flags=re.DOTALL)
+    if (error.sqlstate or "").startswith("22"):
+        said = re.sub(r'"[^"]*"', '"…"', said)
+    return f"{said[:MAX_SAID]} ({error.sqlstate})"

@@ -1,4 +1,4 @@
-"""A direct connection that hears notifications."""
+"""A direct connection that hears notifications; through a pooler there is none."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect
+from journey_async.store.connecting import Connect, look
 from journey_async.store.faults import translated
 
 
@@ -23,8 +23,12 @@ class NotificationConnection:
         channels: Channels,
         heard: Callable[[str, str], None],
         closed: Callable[[], None],
-    ) -> "NotificationConnection":
-        """Connect and listen on both channels; `heard` gets the channel and the payload."""
+    ) -> "NotificationConnection | None":
+        """Connect and listen on both channels; `heard` gets the channel and the payload.
+
+        None if the connection leads through a pooler: that would take the LISTEN and deliver
+        nothing.
+        """
 
         def notified(_connection: Any, _pid: int, channel: str, payload: object) -> None:
             heard(channel, str(payload))
@@ -32,6 +36,9 @@ class NotificationConnection:
         with translated():
             connection = await connect()
             try:
+                if (await look(connection)).behind_pooler:
+                    connection.terminate()
+                    return None
                 connection.add_termination_listener(lambda _connection: closed())
                 await connection.add_listener(channels.changed, notified)
                 await connection.add_listener(channels.due, notified)
@@ -45,6 +52,6 @@ class NotificationConnection:
         with translated():
             await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop listening."""
         self._connection.terminate()

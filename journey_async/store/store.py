@@ -1,7 +1,7 @@
 """The database: one method for each statement of sql/queries."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -11,17 +11,20 @@ from journey_async.core.change import Change
 from journey_async.core.state import State
 from journey_async.core.values import Computation
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connection, Server, look
+from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, look
 from journey_async.store.faults import translated
 from journey_async.store.rows import computation_of, state_of, write_arguments
 from journey_async.store.sql import in_schema, statement
+
+SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
+RELEASE_LIMIT = 5.0  # seconds for a cancelled statement to end, else its connection does
 
 
 class Store:
     """Speaks SQL on a pool, in one schema.
 
-    Every method raises DatabaseUnavailable when the connection fails, and DataRefused when
-    PostgreSQL refuses what it was given; nothing of asyncpg comes through.
+    Every method raises DatabaseUnavailable when the connection fails or does not answer, and
+    DataRefused when PostgreSQL refuses what it was given; nothing of asyncpg comes through.
     """
 
     def __init__(self, pool: asyncpg.Pool, schema: str, channels: Channels) -> None:
@@ -29,6 +32,10 @@ class Store:
         self._schema = schema
         self._channels = channels
         self._texts: dict[str, str] = {}
+
+    def cut(self) -> None:
+        """Cut all connections: from now on every method raises DatabaseUnavailable."""
+        self._pool.terminate()
 
     # --- executions ---------------------------------------------------------------------------
 
@@ -69,8 +76,8 @@ class Store:
     async def locked(self, execution_id: str) -> AsyncIterator[Connection]:
         """A transaction that holds the execution's row; for `load` and `apply` within it."""
         with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.fetch(self._text("lock_execution"), execution_id)
+            async with self._acquired() as connection, connection.transaction():
+                await self._ask(connection, self._text("lock_execution"), execution_id)
                 yield connection
 
     async def computations(self, execution_id: str, node: str | None) -> list[Computation]:
@@ -142,20 +149,22 @@ class Store:
     async def look(self) -> Server:
         """Ask for the time."""
         with translated():
-            async with self._pool.acquire() as connection:
+            async with self._acquired() as connection:
                 return await look(connection)
 
     # --- figures ------------------------------------------------------------------------------
 
     async def system_status(self) -> list[Mapping[str, Any]]:
         """Counts and dates of each graph that has executions, the most active first."""
-        return [dict(row) for row in await self._fetch("system_status")]
+        return [dict(row) for row in await self._fetch("system_status", limit=SEARCH_LIMIT)]
 
     async def flow_figures(
         self, name: str, version: str, chosen: str, ended_before: datetime
     ) -> list[Mapping[str, Any]]:
         """How far executions get: a row for each node, or one without a node."""
-        rows = await self._fetch("flow_figures", name, version, chosen, ended_before)
+        rows = await self._fetch(
+            "flow_figures", name, version, chosen, ended_before, limit=SEARCH_LIMIT
+        )
         return [dict(row) for row in rows]
 
     # --- the way there ------------------------------------------------------------------------
@@ -163,8 +172,10 @@ class Store:
     async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement that was put together (see `search`)."""
         with translated():
-            async with self._pool.acquire() as connection:
-                return await connection.fetch(in_schema(text, self._schema), *arguments)
+            async with self._acquired() as connection:
+                return await self._ask(
+                    connection, in_schema(text, self._schema), *arguments, limit=SEARCH_LIMIT
+                )
 
     def _text(self, name: str) -> str:
         text = self._texts.get(name)
@@ -173,10 +184,34 @@ class Store:
         return text
 
     async def _fetch(
-        self, name: str, *arguments: Any, connection: Connection | None = None
+        self,
+        name: str,
+        *arguments: Any,
+        connection: Connection | None = None,
+        limit: float = ANSWER_LIMIT,
     ) -> list[asyncpg.Record]:
         with translated():
             if connection is not None:
-                return await connection.fetch(self._text(name), *arguments)
-            async with self._pool.acquire() as acquired:
-                return await acquired.fetch(self._text(name), *arguments)
+                return await self._ask(connection, self._text(name), *arguments, limit=limit)
+            async with self._acquired() as acquired:
+                return await self._ask(acquired, self._text(name), *arguments, limit=limit)
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        connection = await self._pool.acquire()
+        try:
+            yield connection
+        finally:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._pool.release(connection, timeout=RELEASE_LIMIT)
+
+    async def _ask(
+        self, connection: Connection, text: str, *arguments: Any, limit: float = ANSWER_LIMIT
+    ) -> list[asyncpg.Record]:
+        """The answer; a connection that gives none is ended, and its siblings are not trusted."""
+        try:
+            return await connection.fetch(text, *arguments, timeout=limit)
+        except TimeoutError:
+            connection.terminate()
+            await self._pool.expire_connections()
+            raise

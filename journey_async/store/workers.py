@@ -1,5 +1,6 @@
 """The connection by which a worker shows that it lives, and sees who does not."""
 
+import random
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect, look
 from journey_async.store.faults import translated
 from journey_async.store.sql import in_schema, statement
+
+ANSWER_LIMIT = 5.0  # seconds until the connection is given up; well within a lease
 
 _LOCK = "SELECT pg_try_advisory_lock($1)"
 _FREE = "SELECT key FROM unnest($1::bigint[]) AS k (key) WHERE pg_try_advisory_xact_lock(key)"
@@ -31,27 +34,37 @@ class WorkerConnection:
     """Holds a session lock while the process lives: the server frees it when the process dies.
 
     Behind a pooler a session is nobody's own; then there is no lock, and the lease alone counts.
+    Each connection has a key of its own: a former one may hold its lock long after the network
+    has lost it.
     """
 
     def __init__(self, connection: asyncpg.Connection, schema: str, can_lock: bool) -> None:
         self._connection = connection
         self._schema = schema
         self._can_lock = can_lock
+        self._key = random.getrandbits(62)
         self.has_lock = False
 
     @classmethod
     async def open(
-        cls, connect: Connect, schema: str, joined: Callable[[], None]
+        cls,
+        connect: Connect,
+        schema: str,
+        joined: Callable[[], None],
+        lost: Callable[[], None],
     ) -> "WorkerConnection":
         """Connect, and find out whether the session is this worker's own.
 
-        `joined` is called when another worker registers.
+        `joined` is called when another worker registers, if that can be heard; `lost` when the
+        connection has ended.
         """
         connection = await connect()
         try:
+            connection.add_termination_listener(lambda _connection: lost())
             server = await look(connection)
-            with translated():
-                await connection.add_listener(Channels.of(schema).joined, lambda *_: joined())
+            if not server.behind_pooler:  # else others would be left with the LISTEN
+                with translated():
+                    await connection.add_listener(Channels.of(schema).joined, lambda *_: joined())
         except BaseException:
             connection.terminate()
             raise
@@ -60,7 +73,6 @@ class WorkerConnection:
     async def register(
         self,
         worker: str,
-        key: int,
         *,
         host: str,
         pid: int,
@@ -70,12 +82,12 @@ class WorkerConnection:
         """Take the lock, where there can be one, and make the worker known."""
         with translated():
             if self._can_lock and not self.has_lock:
-                self.has_lock = bool(await self._connection.fetchval(_LOCK, key))
+                self.has_lock = bool((await self._ask(_LOCK, self._key))[0][0])
             await self._fetch(
-                "register_worker", worker, key, self.has_lock, host, pid, now, lease_until
+                "register_worker", worker, self._key, self.has_lock, host, pid, now, lease_until
             )
             channel = Channels.of(self._schema).joined
-            await self._connection.fetch("SELECT pg_notify($1, '')", channel)
+            await self._ask("SELECT pg_notify($1, '')", channel)
 
     async def renew(self, worker: str, lease_until: datetime) -> bool:
         """Move the end of the lease; False if others have declared the worker dead."""
@@ -87,8 +99,7 @@ class WorkerConnection:
 
     async def free_locks(self, keys: list[int]) -> set[int]:
         """Those of the locks that nobody holds."""
-        with translated():
-            return {row["key"] for row in await self._connection.fetch(_FREE, keys)}
+        return {row["key"] for row in await self._ask(_FREE, keys)}
 
     async def forget(self, worker: str) -> None:
         """Remove a worker's row."""
@@ -99,7 +110,8 @@ class WorkerConnection:
         self._connection.terminate()
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
+        return await self._ask(in_schema(statement(name), self._schema), *arguments)
+
+    async def _ask(self, text: str, *arguments: Any) -> list[Any]:
         with translated():
-            return await self._connection.fetch(
-                in_schema(statement(name), self._schema), *arguments
-            )
+            return await self._connection.fetch(text, *arguments, timeout=ANSWER_LIMIT)

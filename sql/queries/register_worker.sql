@@ -2,4 +2,4 @@
 INSERT INTO :"schema".workers (id, lock_key, locked, host, pid, started_at, lease_until)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (id) DO UPDATE
-SET locked = excluded.locked, lease_until = excluded.lease_until
+SET lock_key = excluded.lock_key, locked = excluded.locked, lease_until = excluded.lease_until

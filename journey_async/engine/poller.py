@@ -1,0 +1,58 @@
+"""Asks now and then for what cannot be heard: behind a pooler, and only there.
+
+The versions of the executions that are of interest here, in as few queries as there can be, and
+whatever may have become due.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from journey_async.engine.tasks import log
+from journey_async.errors import DatabaseUnavailable
+from journey_async.store.store import Store
+
+POLL_INTERVAL = 1.0  # seconds between looks
+MAX_BATCH = 1000  # executions in a query
+
+
+class Poller:
+    """Stands in for notifications: calls `changed` and `look` as a listener would.
+
+    `of_interest` gives the executions that somebody waits for, or computes for.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        of_interest: Callable[[], Collection[str]],
+        changed: Callable[[dict[str, int]], None],
+        look: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._of_interest = of_interest
+        self._changed = changed
+        self._look = look
+        self._seen: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Poll until it is cancelled."""
+        while True:
+            await asyncio.sleep(POLL_INTERVAL)
+            try:
+                await self._poll()
+            except DatabaseUnavailable:
+                pass  # the next look is soon enough
+            except Exception:
+                log.exception("a poll failed")
+
+    async def _poll(self) -> None:
+        self._look()
+        ids = list(self._of_interest())
+        seen: dict[str, int] = {}
+        for first in range(0, len(ids), MAX_BATCH):
+            seen |= await self._store.versions(ids[first : first + MAX_BATCH])
+        # not what the cache holds: others than those who wait may have read that
+        changed = {i: version for i, version in seen.items() if self._seen.get(i) != version}
+        self._seen = seen
+        self._changed(changed)
