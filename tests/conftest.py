@@ -1,10 +1,13 @@
 """One server for a run of the tests, one database for each test that asks for it.
 
+`--route` lets the tests reach it in another way than directly (tests/support/routes.py); a folder
+or module can do the same for its tests with a fixture `route` of its own.
+
 With pytest-xdist the controller starts the server and the workers are told about it; without, the
 first test that needs it does.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,10 +15,23 @@ import asyncpg
 import pytest
 
 from journey_async.errors import EmbeddedPostgresError
+from tests.support.pgbouncer import NO_POOLER, Pooler, find_pgbouncer, running_pooler
 from tests.support.postgres import NoServer, TestDatabases, test_databases
+from tests.support.roles import NoRoles, Role, temporary_role
+from tests.support.routes import Route, give_options, grant
 
 RUNNING = pytest.StashKey[TestDatabases]()
 CLEANUP = pytest.StashKey[ExitStack]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--route",
+        type=Route,
+        choices=list(Route),
+        default=Route.DIRECT,
+        help="how the tests reach their database",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,11 +76,65 @@ def has_pg_stat_statements(databases: TestDatabases) -> bool:
     return databases.has_pg_stat_statements
 
 
+@pytest.fixture(scope="session")
+def pooler(databases: TestDatabases) -> Iterator[Pooler]:
+    """A transaction pooler in front of the server."""
+    program = find_pgbouncer()
+    if program is None:
+        pytest.skip(NO_POOLER)
+    with running_pooler(program, databases.dsn) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def role(databases: TestDatabases) -> Iterator[Role]:
+    """A role that may log in, and nothing else."""
+    try:
+        with temporary_role(databases.dsn) as role:
+            yield role
+    except NoRoles as problem:
+        pytest.skip(str(problem))
+
+
 @pytest.fixture
-async def dsn(databases: TestDatabases) -> AsyncIterator[str]:
-    """A database of this test's own, with the schema."""
+def route(pytestconfig: pytest.Config) -> Route:
+    """How this test reaches its database."""
+    return Route(pytestconfig.getoption("--route"))
+
+
+@pytest.fixture
+async def direct_dsn(databases: TestDatabases) -> AsyncIterator[str]:
+    """A database of this test's own, with the schema; directly, and with all rights."""
     async with databases.database(migrated=True) as dsn:
         yield dsn
+
+
+@pytest.fixture
+async def dsn(
+    direct_dsn: str,
+    route: Route,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """A database of this test's own, with the schema, in the way of the route."""
+    needs_more = request.node.get_closest_marker("direct")
+    if route is not Route.DIRECT and needs_more is not None:
+        pytest.skip(f"direct only: {needs_more.args[0]}")
+    match route:
+        case Route.DIRECT:
+            return direct_dsn
+        case Route.POOLER:
+            give_options(monkeypatch, listen_dsn=direct_dsn)
+            pooler: Pooler = request.getfixturevalue("pooler")
+            return pooler.dsn(direct_dsn)
+        case Route.ONLY_POOLER:
+            pooler = request.getfixturevalue("pooler")
+            return pooler.dsn(direct_dsn)
+        case Route.LEAST_PRIVILEGE:
+            role: Role = request.getfixturevalue("role")
+            await grant(direct_dsn, role.name)
+            give_options(monkeypatch, migrate=False)
+            return role.dsn(direct_dsn)
 
 
 @pytest.fixture
@@ -75,9 +145,9 @@ async def empty_dsn(databases: TestDatabases) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def connection(dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection to `dsn`."""
-    connection = await asyncpg.connect(dsn)
+async def connection(direct_dsn: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the database of this test, whatever its route."""
+    connection = await asyncpg.connect(direct_dsn)
     try:
         yield connection
     finally:

@@ -76,7 +76,7 @@ def test_migrations_are_numbered_without_a_gap() -> None:
 @pytest.mark.parametrize("file", sorted(SQL.rglob("*.sql")), ids=lambda file: file.name)
 def test_every_file_is_sql_and_names_the_schema(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    pglast.parse_sql(in_schema(text, "journey"))
+    pglast.parse_sql(in_schema(text, "journey").replace(':"role"', '"role"'))
     assert ':"schema"' in text or file.name == "read_clock.sql"
 
 

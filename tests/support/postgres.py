@@ -145,6 +145,7 @@ def _bindir() -> Path | None:
 def _throwaway(bindir: Path) -> Iterator[str]:
     """A server in memory where that is possible; it is gone even if this process is killed."""
     path = Path(tempfile.mkdtemp(prefix="journey-test-", dir=_memory()))
+    path.chmod(0o711)  # a pooler that runs as the server's account has to get through
     settings = dict(FAST)
     if any((bindir.parent / "lib").rglob(f"{LIBRARY}.*")):
         settings["shared_preload_libraries"] = LIBRARY

@@ -15,6 +15,7 @@ from typing import Any
 
 from journey_async import Graph, Journey, compute, input_node
 from tests.support.eventually import eventually
+from tests.support.routes import options_of_tests
 
 
 def graph_of(f: Callable[..., Any]) -> Graph:
@@ -29,7 +30,7 @@ async def main(dsn: str, folder: Path, lease: float) -> None:
         note(folder, f"returned {x}")
         return "from the process"
 
-    async with Journey(dsn, graphs=[graph_of(work)], lease=lease):
+    async with Journey(dsn, graphs=[graph_of(work)], lease=lease, **options_of_tests()):
         note(folder, "ready")
         await asyncio.get_running_loop().create_future()
 

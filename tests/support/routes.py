@@ -1,0 +1,57 @@
+"""The ways on which the tests reach their database: what `--route` chooses from.
+
+On another route than the direct one `dsn` leads elsewhere, and whoever opens a Journey without
+saying otherwise gets the options that an application there would give. So tests need not know.
+"""
+
+import json
+import os
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+import pytest
+
+from journey_async import Journey
+from journey_async.store.sql import folder, in_schema, quoted
+
+VARIABLE = "JOURNEY_TEST_OPTIONS"  # tells the processes that tests start
+
+
+class Route(StrEnum):
+    """From the tests to the server."""
+
+    DIRECT = "direct"
+    POOLER = "pooler"  # `dsn` leads through a transaction pooler, `listen_dsn` does not
+    ONLY_POOLER = "only-pooler"  # there is no direct connection
+    LEAST_PRIVILEGE = "least-privilege"  # as a role with the rights of sql/grants.sql
+
+
+def options_of_tests() -> dict[str, Any]:
+    """The options for a Journey in a process that a test has started."""
+    options: dict[str, Any] = json.loads(os.environ.get(VARIABLE, "{}"))
+    return options
+
+
+def give_options(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Let every Journey of this test have these options unless it says otherwise."""
+    defaults = Journey.__init__.__kwdefaults__
+    assert defaults is not None
+    for name, value in options.items():
+        monkeypatch.setitem(defaults, name, value)
+    monkeypatch.setenv(VARIABLE, json.dumps(options))
+
+
+def grants(role: str, schema: str = "journey", file: str = "grants") -> str:
+    """A file of sql/ with grants, with its variables replaced as psql would."""
+    text = (folder() / f"{file}.sql").read_text(encoding="utf-8")
+    return in_schema(text, schema).replace(':"role"', quoted(role))
+
+
+async def grant(dsn: str, role: str) -> None:
+    """Give a role what an application needs in the database of a test."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(grants(role))
+    finally:
+        await connection.close()
