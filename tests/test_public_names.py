@@ -47,7 +47,7 @@ PUBLIC = [
     "value",
 ]
 
-SUBPACKAGES = {"client", "core", "embedded", "engine", "errors", "store", "testing"}
+SUBPACKAGES = {"cli", "client", "core", "embedded", "engine", "errors", "store", "testing"}
 
 
 def test_exactly_the_listed_names_are_public() -> None:

@@ -156,6 +156,11 @@ class Journey(Looking):
         finally:
             self._opened = None
 
+    @property
+    def own_graphs(self) -> tuple[Graph, ...]:
+        """The graphs whose code this Journey was made with."""
+        return self._graphs
+
     async def register(self, *graphs: Graph) -> None:
         """Make the code of graphs known, so that this process can compute their executions."""
         for graph in graphs:

@@ -1,5 +1,6 @@
 """The verbs that only look."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from journey_async.client.execution import Execution
 from journey_async.client.records import HistoryEntry, history_of, set_values
 from journey_async.client.trees import Reading, reading_of
 from journey_async.core.conditions import Condition
-from journey_async.core.graph import Graph
+from journey_async.core.graph import Graph, described_graph
 from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State
 from journey_async.core.values import Computation
@@ -86,6 +87,14 @@ class Looking:
         state, graph = await self._read(execution)
         now = self._engine.clock.now()
         return execution_diagram(state, graph, now, legend=legend, timestamp=timestamp)
+
+    async def graphs(self) -> list[Graph]:
+        """The newest definition of each graph and version that was ever registered, without code.
+
+        The one registered last comes first.
+        """
+        definitions = await self._engine.patiently(self._engine.store.newest_graphs)
+        return [described_graph(json.loads(definition)) for definition in definitions]
 
     async def list_executions(
         self,

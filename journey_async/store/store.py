@@ -118,6 +118,10 @@ class Store:
         rows = await self._fetch("find_graphs", name, version)
         return [(row["hash"], row["definition"], row["registration"]) for row in rows]
 
+    async def newest_graphs(self) -> list[str]:
+        """The newest definition (JSON text) of each name and version, the latest first."""
+        return [row["definition"] for row in await self._fetch("newest_graphs")]
+
     async def outdated(
         self, name: str, version: str, hashes: Sequence[str], limit: int
     ) -> list[str]:

@@ -1,0 +1,74 @@
+"""Commands about the schema: bringing it up to date, printing its SQL."""
+
+import os
+
+import click
+
+from journey_async.cli.terminal import Terminal, command
+from journey_async.client.opening import VARIABLE
+from journey_async.errors import InvalidOptionError
+from journey_async.store import migrations
+from journey_async.store.connecting import connect
+from journey_async.store.sql import checked_schema, folder, in_schema
+
+
+@command("migrate")
+@click.option("--check", is_flag=True, help="Apply nothing; exit code 1 if something is missing.")
+async def migrate(terminal: Terminal, check: bool) -> int:
+    """Bring the schema up to date.
+
+    Any number of processes may do so at once. Wants a role that may create the schema.
+    """
+    schema = checked_schema(terminal.schema)
+    connection = await connect(_database(terminal))
+    try:
+        find = migrations.pending if check else migrations.migrate
+        found = await find(connection, schema)
+    finally:
+        connection.terminate()
+    data = {"schema": schema, "missing" if check else "applied": [m.number for m in found]}
+    said = "\n".join(
+        f"{'missing' if check else 'applied'}: {m.number:04} {m.name.replace('_', ' ')}"
+        for m in found
+    )
+    terminal.say(data, said or f"schema {schema!r} is up to date")
+    return int(check and bool(found))
+
+
+SQL_FILES = {
+    "schema": "schema.sql",
+    "grants": "grants.sql",
+    "grants-migrating": "grants_migrating.sql",
+}
+
+
+@command("sql")
+@click.argument("what", type=click.Choice(["migrations", *SQL_FILES]), default="migrations")
+@click.option("--role", default="journey", show_default=True, help="Who gets the grants.")
+async def sql(terminal: Terminal, what: str, role: str) -> None:
+    """Print SQL, for those who migrate by their own tools.
+
+    migrations: everything as one script, with the records that `migrate` would leave;
+    schema: the tables, to read; grants: what an application's role needs;
+    grants-migrating: what a role needs that migrates.
+    """
+    schema = checked_schema(terminal.schema)
+    if what == "migrations":
+        text = migrations.as_script(schema)
+    else:
+        text = in_schema((folder() / SQL_FILES[what]).read_text(encoding="utf-8"), schema)
+        text = text.replace(':"role"', '"' + role.replace('"', '""') + '"')
+    terminal.say({"sql": text}, text)
+
+
+def _database(terminal: Terminal) -> str:
+    dsn = terminal.listen_dsn or terminal.dsn or os.environ.get(VARIABLE)
+    if not dsn or dsn.startswith("embedded:"):
+        raise InvalidOptionError(
+            f"migrate wants the DSN of a database: pass --dsn, or set {VARIABLE}; "
+            f"an embedded one is migrated when it is opened"
+        )
+    return dsn
+
+
+COMMANDS = (migrate, sql)

@@ -1,0 +1,161 @@
+"""Commands that change executions."""
+
+from collections.abc import Sequence
+
+import click
+from rich.progress import track
+
+from journey_async.cli.parsing import parse_value, parse_values
+from journey_async.cli.shapes import computation_data, execution_data
+from journey_async.cli.terminal import FAILED, Terminal, command
+from journey_async.client.execution import Execution
+from journey_async.client.journey import Journey
+from journey_async.core.condition_parser import parse_condition
+from journey_async.core.graph import Graph
+from journey_async.errors import GraphNotRegisteredError, InvalidOptionError
+
+PAGE = 500  # executions that are looked up at once
+
+
+@command("start")
+@click.argument("graph")
+@click.argument("values", metavar="[NODE=VALUE]...", nargs=-1)
+@click.option("--version", help="The graph's version; by default the one registered last.")
+async def start(
+    terminal: Terminal, graph: str, values: tuple[str, ...], version: str | None
+) -> None:
+    """Start an execution of GRAPH, and print its id.
+
+    Values are JSON where they are JSON, else texts: x=12 name=Mario. Of a singleton graph the
+    live execution is found, and started if there is none.
+    """
+    given = parse_values(values)
+    async with terminal.journey() as journey:
+        found = await _graph(journey, graph, version)
+        if found.singleton:
+            execution = await journey.find_or_start(found)
+            if given:
+                execution = await journey.set_values(execution, given)
+        else:
+            execution = await journey.start_execution(found, given)
+    terminal.say(execution_data(execution), execution.id)
+
+
+async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
+    """The code for a graph, if `--app` brought it, else its newest definition."""
+    known = [*journey.own_graphs, *reversed(await journey.graphs())]
+    for graph in known:
+        if graph.name == name and version in (None, graph.version):
+            return graph
+    raise GraphNotRegisteredError(name, version or "(any)")
+
+
+@command("set")
+@click.argument("execution")
+@click.argument("values", metavar="NODE=VALUE...", nargs=-1, required=True)
+@click.option("--metadata", help="JSON, kept with the values.")
+async def set_values(
+    terminal: Terminal, execution: str, values: tuple[str, ...], metadata: str | None
+) -> None:
+    """Set inputs of EXECUTION: all or none of them.
+
+    Values are JSON where they are JSON, else texts: x=12 name=Mario; '"12"' is a text.
+    """
+    given = parse_values(values)
+    kept = None if metadata is None else parse_value(metadata)
+    async with terminal.journey() as journey:
+        _tell(terminal, await journey.set_values(execution, given, metadata=kept))
+
+
+@command("unset")
+@click.argument("execution")
+@click.argument("nodes", nargs=-1, required=True)
+async def unset(terminal: Terminal, execution: str, nodes: tuple[str, ...]) -> None:
+    """Unset inputs of EXECUTION, and clear what depended on them."""
+    async with terminal.journey() as journey:
+        _tell(terminal, await journey.unset_value(execution, *nodes))
+
+
+@command("archive")
+@click.argument("executions", nargs=-1)
+@click.option("--where", help="Instead of ids: archive all that meet a condition, as in list.")
+@click.option("--graph", help="With --where: only of this graph.")
+async def archive(
+    terminal: Terminal, executions: tuple[str, ...], where: str | None, graph: str | None
+) -> None:
+    """Archive executions: they can be read, and nothing of them runs."""
+    if bool(executions) is (where is not None):
+        raise InvalidOptionError("archive wants ids of executions, or --where, and not both")
+    async with terminal.journey() as journey:
+        ids: Sequence[str] = executions
+        if where is not None:
+            ids = await _all_ids(journey, where, graph)
+        for execution in _progress(terminal, ids, "archiving"):
+            _tell(terminal, await journey.archive(execution), quiet=where is not None)
+    if where is not None and not terminal.as_json:
+        terminal.text(f"{len(ids)} archived")
+
+
+async def _all_ids(journey: Journey, where: str, graph: str | None) -> list[str]:
+    """All that are found now: what is archived on the way must not shift the pages."""
+    condition = parse_condition(where)
+    ids: list[str] = []
+    while True:
+        page = await journey.list_executions(
+            graph_name=graph, where=condition, order_by=["id"], limit=PAGE, offset=len(ids)
+        )
+        ids += [execution.id for execution in page]
+        if len(page) < PAGE:
+            return ids
+
+
+@command("unarchive")
+@click.argument("executions", nargs=-1, required=True)
+async def unarchive(terminal: Terminal, executions: tuple[str, ...]) -> None:
+    """Carry on with archived executions."""
+    async with terminal.journey() as journey:
+        for execution in executions:
+            _tell(terminal, await journey.unarchive(execution))
+
+
+@command("retry")
+@click.argument("execution")
+@click.argument("node")
+async def retry(terminal: Terminal, execution: str, node: str) -> int:
+    """Give NODE of EXECUTION one more attempt, whatever has been used up."""
+    async with terminal.journey() as journey:
+        before = await journey.load(execution, include_archived=True)
+        after = await journey.retry_computation(execution, node)
+    if after.computations == before.computations:
+        terminal.errors.print(f"{node} runs, or was never unblocked: nothing to retry")
+        return FAILED
+    _tell(terminal, after)
+    return 0
+
+
+@command("abandon")
+@click.argument("computation")
+async def abandon(terminal: Terminal, computation: str) -> None:
+    """Give up COMPUTATION, which is running; it is retried if attempts are left.
+
+    Its id is that of `journey show`: EXECUTION:NODE:NUMBER.
+    """
+    async with terminal.journey() as journey:
+        abandoned = await journey.abandon_computation(computation)
+    terminal.say(computation_data(abandoned), f"{abandoned.id}: {abandoned.state}")
+
+
+def _tell(terminal: Terminal, execution: Execution, *, quiet: bool = False) -> None:
+    if terminal.as_json:
+        terminal.data(execution_data(execution))
+    elif not quiet:
+        terminal.text(f"{execution.id} is at revision {execution.revision}")
+
+
+def _progress(terminal: Terminal, ids: Sequence[str], what: str) -> Sequence[str]:
+    if len(ids) < 2:
+        return ids
+    return track(ids, what, console=terminal.errors, transient=True)  # type: ignore[return-value]
+
+
+COMMANDS = (start, set_values, unset, archive, unarchive, retry, abandon)

@@ -1,0 +1,54 @@
+"""What JSON shows of executions, values and computations."""
+
+from typing import Any
+
+from journey_async.client.execution import Execution
+from journey_async.core.values import Computation, NodeValue
+
+
+def execution_data(execution: Execution) -> dict[str, Any]:
+    """An execution with the values that are set."""
+    return {
+        "id": execution.id,
+        "graph_name": execution.graph_name,
+        "graph_version": execution.graph_version,
+        "revision": execution.revision,
+        "created_at": execution.created_at,
+        "updated_at": execution.updated_at,
+        "archived_at": execution.archived_at,
+        "values": {name: node.value for name, node in execution.values.items() if node.is_set},
+    }
+
+
+def node_data(node: NodeValue) -> dict[str, Any]:
+    """A node with its value."""
+    return {
+        "node": node.name,
+        "kind": node.kind,
+        "is_set": node.is_set,
+        "value": node.value,
+        "metadata": node.metadata,
+        "revision": node.revision,
+        "set_time": node.set_time,
+    }
+
+
+def computation_data(computation: Computation) -> dict[str, Any]:
+    """A computation, without what only the engine wants to know."""
+    return {
+        "id": computation.id,
+        "node": computation.node,
+        "kind": computation.kind,
+        "state": computation.state,
+        "attempt": computation.attempt,
+        "iteration": computation.iteration,
+        "computed_with": dict(computation.computed_with),
+        "created_at": computation.created_at,
+        "due_at": computation.due_at,
+        "started_at": computation.started_at,
+        "deadline": computation.deadline,
+        "completed_at": computation.completed_at,
+        "worker": computation.worker,
+        "deaths": computation.deaths,
+        "error": computation.error,
+    }

@@ -1,0 +1,123 @@
+"""Gathers what says whether a database is well: one look at server, schema, rows and listener."""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from journey_async.errors import MigrationError
+from journey_async.store.connecting import connect, look
+from journey_async.store.faults import translated
+from journey_async.store.migrations import migrations, pending
+from journey_async.store.sql import in_schema, statement
+
+HEARD_WITHIN = 5.0  # seconds for a notification to come back
+OVERDUE = timedelta(seconds=60)  # after which somebody should have taken care of what was due
+
+_INDEX = re.compile(r"CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?(\w+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was found. Times in seconds; `schema_error` says what is wrong with the migrations.
+
+    `notified` is how long a notification took (None: it did not come), `skew` how far this
+    machine's clock is ahead of the database's.
+    """
+
+    connected: float
+    behind_pooler: bool
+    listens_directly: bool
+    notified: float | None
+    skew: float
+    server: Mapping[str, Any]
+    schema_error: str | None
+    missing_migrations: list[str]
+    tables: list[Mapping[str, Any]] = field(default_factory=list)
+    missing_indexes: list[str] = field(default_factory=list)
+    work: Mapping[str, Any] | None = None
+
+
+async def examine(dsn: str, listen_dsn: str | None, schema: str) -> Facts:
+    """Look at a database; raises DatabaseUnavailable, and InvalidOptionError for a bad DSN."""
+    began = time.monotonic()
+    connection = await connect(dsn)
+    try:
+        connected = time.monotonic() - began
+        first = await look(connection)
+        with translated():
+            [server] = await _fetch(connection, "doctor_server", schema, schema)
+            error, missing = await _migrations(connection, schema)
+            tables = await _fetch(connection, "doctor_tables", schema, schema)
+            complete = error is None and not missing
+            work = await _work(connection, schema, server["now"]) if complete else None
+    finally:
+        connection.terminate()
+    direct, notified = await _heard(listen_dsn or dsn)
+    present = {index for table in tables for index in table["indexes"]}
+    expected = (
+        {name for m in migrations() for name in _INDEX.findall(m.text)} if complete else set()
+    )
+    return Facts(
+        connected=connected,
+        behind_pooler=first.behind_pooler,
+        listens_directly=direct,
+        notified=notified,
+        skew=(datetime.now(UTC) - server["now"]).total_seconds(),
+        server=dict(server),
+        schema_error=error,
+        missing_migrations=missing,
+        tables=[dict(table) for table in tables],
+        missing_indexes=sorted(expected - present),
+        work=None if work is None else dict(work),
+    )
+
+
+async def _migrations(connection: asyncpg.Connection, schema: str) -> tuple[str | None, list[str]]:
+    try:
+        return None, [f"{m.number:04} {m.name}" for m in await pending(connection, schema)]
+    except MigrationError as error:
+        return str(error), []
+    except asyncpg.InsufficientPrivilegeError as error:
+        return f"the migrations of schema {schema!r} cannot be read: {error}", []
+
+
+async def _work(connection: asyncpg.Connection, schema: str, now: datetime) -> Any:
+    try:
+        [work] = await _fetch(connection, "doctor_work", schema, now, now - OVERDUE)
+    except asyncpg.InsufficientPrivilegeError:
+        return None  # the rights of the tables say so
+    return work
+
+
+async def _heard(dsn: str) -> tuple[bool, float | None]:
+    """Whether a session is one's own, and how long a notification takes to come back."""
+    connection = await connect(dsn)
+    try:
+        if (await look(connection)).behind_pooler:
+            return False, None
+        heard = asyncio.Event()
+        channel = f"journey_doctor.{time.time_ns()}"
+        with translated():
+            await connection.add_listener(channel, lambda *_: heard.set())
+            began = time.monotonic()
+            await connection.fetch("SELECT pg_notify($1, '')", channel)
+            try:
+                async with asyncio.timeout(HEARD_WITHIN):
+                    await heard.wait()
+            except TimeoutError:
+                return True, None
+        return True, time.monotonic() - began
+    finally:
+        connection.terminate()
+
+
+async def _fetch(
+    connection: asyncpg.Connection, name: str, schema: str, *arguments: Any
+) -> list[asyncpg.Record]:
+    return await connection.fetch(in_schema(statement(name), schema), *arguments)

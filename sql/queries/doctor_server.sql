@@ -1,0 +1,15 @@
+-- What matters of the server. $1: the schema's name.
+SELECT
+    current_setting('server_version_num')::integer AS version_number,
+    current_setting('server_version') AS version,
+    current_setting('fsync') = 'on' AS fsync,
+    current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('full_page_writes') = 'on' AS full_page_writes,
+    current_setting('autovacuum') = 'on' AS autovacuum,
+    current_setting('max_connections')::integer AS max_connections,
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+    clock_timestamp() AS now,
+    (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
+     FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()) AS longest_transaction,
+    has_schema_privilege(current_user, $1, 'USAGE') AS may_use_schema

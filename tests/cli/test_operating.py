@@ -1,0 +1,114 @@
+"""Commands for those who run a system: migrating, working, looking whether everything is well."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from journey_async import Journey
+from tests.cli.conftest import APP, Run
+from tests.cli.graphs_of_a_shop import shop
+
+
+async def test_a_schema_is_made_once_and_checked(empty_dsn: str, journey: Run) -> None:
+    there = ("--dsn", empty_dsn, "--schema", 'of "mine"')
+    await journey("migrate", "--check", *there, code=1)
+    refused = await journey("status", *there, code=5)
+    assert "lacks migration 1" in refused.err
+    assert (await journey("migrate", *there, "--json")).data["applied"]
+    assert "is up to date" in (await journey("migrate", *there)).out
+    await journey("migrate", "--check", *there)
+
+
+async def test_the_printed_sql_makes_the_same_schema(empty_dsn: str, journey: Run) -> None:
+    script = (await journey("sql", "--schema", "printed")).out
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+    await journey("migrate", "--check", "--dsn", empty_dsn, "--schema", "printed")
+    grants = (await journey("sql", "grants", "--role", "the app")).out
+    assert '"the app"' in grants
+    assert ':"' not in grants
+
+
+@asynccontextmanager
+async def process(dsn: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command as a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "journey_async.cli", *arguments),
+        env=os.environ | {"JOURNEY_DATABASE_URL": dsn},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("name", ["journey", "graphs"])
+async def test_a_worker_computes_until_it_is_told_to_stop(dsn: str, name: str) -> None:
+    async with process(dsn, "worker", "--app", f"{APP}:{name}") as worker:
+        assert worker.stdout is not None
+        assert b"ready for broken v1, shop v1" in await worker.stdout.readline()
+        async with Journey(dsn, run_computations=False) as client:
+            execution = await client.start_execution(shop, {"price": 2, "amount": 3})
+            assert await client.get_value(execution, "total", wait_any=True) == 6
+        worker.send_signal(signal.SIGTERM)
+        assert await worker.wait() == 0
+
+
+async def test_the_doctor_finds_a_healthy_system_well(dsn: str, journey: Run) -> None:
+    async with Journey(dsn, graphs=[shop]):
+        found = (await journey("doctor", "--json")).lines
+    states = {finding["check"]: finding["state"] for finding in found}
+    assert {check for check, state in states.items() if state == "problem"} == set()
+    assert {"connection", "schema", "listener", "clock", "indexes", "bloat", "stuck work"} <= set(
+        states
+    )
+    assert "✓ schema" in (await journey("doctor")).out
+
+
+@pytest.mark.parametrize(
+    "damage, check",
+    [
+        ("DROP INDEX journey.executions_wake", "indexes"),
+        ("DELETE FROM journey.migrations", "schema"),
+        (
+            "INSERT INTO journey.executions "
+            "SELECT 'EXEC1', 'g', 'v', 'h', 1, 0, t, t, NULL, t, t, 0, 0 "
+            "FROM (SELECT now() - interval '1 hour' AS t) AS past",
+            "stuck work",
+        ),
+    ],
+)
+async def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(
+    direct_dsn: str, journey: Run, damage: str, check: str
+) -> None:
+    connection = await asyncpg.connect(direct_dsn)
+    try:
+        await connection.execute(damage)
+    finally:
+        await connection.close()
+    answer = await journey("doctor", "--json", "--dsn", direct_dsn, code=1)
+    [problem] = [finding for finding in answer.lines if finding["state"] == "problem"]
+    assert problem["check"] == check
+    assert problem["advice"]
+
+
+async def test_a_database_that_is_not_there_is_told_without_its_password(journey: Run) -> None:
+    nowhere = "postgresql://me:secret@127.0.0.1:1/none"
+    for arguments in (["status"], ["doctor"], ["migrate"], ["doctor", "--json"]):
+        answer: Any = await journey(*arguments, "--dsn", nowhere, code=5)
+        assert "secret" not in answer.out + answer.err
