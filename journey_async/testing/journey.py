@@ -18,7 +18,7 @@ from journey_async.errors import DatabaseUnavailable
 from journey_async.testing.clock import TestClock
 from journey_async.testing.crashes import Crash, WatchedPoints, crash_at
 
-LOOK_INTERVAL = 0.05  # seconds between looks at other workers: a test has no time to lose
+LOOK_INTERVAL = 0.01  # seconds between looks at other workers: a test has no time to lose
 FOREVER = 1e9  # seconds of a lease, where time passes in leaps and nobody dies of it
 
 
