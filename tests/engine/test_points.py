@@ -1,7 +1,8 @@
 """Dies at every fault point, with every kind of node, and counts what runs again.
 
-A worker dies when it reaches the point (with `-m exhaustive`: any time that it does). Another worker takes over. What is computed is the same in the
-end; `occasions` of each `Kind` says which function runs once more.
+A worker dies when it reaches the point (with `-m exhaustive`: any time that it does), and another
+one takes over. What is computed is the same in the end; `occasions` of each `Kind` says which
+function runs once more.
 """
 
 from collections import Counter
