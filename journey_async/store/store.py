@@ -32,9 +32,11 @@ class Store:
         self._schema = schema
         self._channels = channels
         self._texts: dict[str, str] = {}
+        self._is_cut = False
 
     def cut(self) -> None:
         """Cut all connections: from now on every method raises DatabaseUnavailable."""
+        self._is_cut = True
         self._pool.terminate()
 
     # --- executions ---------------------------------------------------------------------------
@@ -206,8 +208,9 @@ class Store:
         try:
             yield connection
         finally:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._pool.release(connection, timeout=RELEASE_LIMIT)
+            if not self._is_cut:  # else a cancelled statement would be waited for in vain
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await self._pool.release(connection, timeout=RELEASE_LIMIT)
 
     async def _ask(
         self, connection: Connection, text: str, *arguments: Any, limit: float = ANSWER_LIMIT
