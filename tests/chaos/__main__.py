@@ -1,6 +1,6 @@
 """Chaos for as long as it is wanted, then the times of recovery.
 
-python -m tests.chaos --minutes 10 --seed 7 [--no-recovery] [--keep FOLDER]
+python -m tests.chaos --minutes 10 --seed 7 [--recovery TIMES] [--keep FOLDER]
 """
 
 import argparse
@@ -11,32 +11,57 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos.recovery import measure
 from tests.chaos.server import chaos_server
 from tests.chaos.story import Story, tell
+
+BLOCKED_FOR = 60.0  # seconds
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    parser.add_argument("--no-recovery", action="store_true")
+    parser.add_argument("--recovery", type=int, default=40, metavar="TIMES", help="0: leave it out")
     parser.add_argument("--keep", type=Path, help="where to put the processes' log")
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="journey-chaos-log-"))
     try:
-        with chaos_server() as server:
-            story = asyncio.run(
-                tell(server, folder, seed=options.seed, seconds=options.minutes * 60)
-            )
-        report(story)
-        wrong = bool(story.findings.wrong)
+        wrong = storm(folder, options.seed, options.minutes * 60) if options.minutes else []
+        if options.recovery:
+            wrong += recovery(folder, options.seed, options.recovery)
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(folder / "processes.log", options.keep / f"{options.seed}.log")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return int(wrong)
+    for line in wrong[:50]:
+        print(f"WRONG: {line}")
+    print("wrong:", len(wrong))
+    return int(bool(wrong))
+
+
+def storm(folder: Path, seed: int, seconds: float) -> list[str]:
+    """Chaos; what is wrong afterwards."""
+    with chaos_server() as server:
+        story = asyncio.run(tell(server, folder, seed=seed, seconds=seconds))
+    report(story)
+    return story.findings.wrong
+
+
+def recovery(folder: Path, seed: int, times: int) -> list[str]:
+    """The times of recovery, as a table; what is wrong."""
+    with chaos_server() as server:
+        chance, log = random.Random(seed), folder / "processes.log"
+        measures, wrong = asyncio.run(
+            measure(server, log, chance, times=times, blocked_for=BLOCKED_FOR)
+        )
+    print("\n| what happens | runs | p50, s | p99, s | limit, s |\n|---|---|---|---|---|")
+    for one in measures:
+        print(one.row())
+    print(f"a function blocked its process for {BLOCKED_FOR:g} s: see below if that went wrong")
+    return wrong
 
 
 def report(story: Story) -> None:
@@ -53,9 +78,6 @@ def report(story: Story) -> None:
             f" longest {waits[-1]:.2f} s"
         )
     print(f"at rest {found.seconds_to_rest:.1f} s after the storm")
-    for line in found.wrong[:50]:
-        print(f"WRONG: {line}")
-    print("wrong:", len(found.wrong))
 
 
 if __name__ == "__main__":

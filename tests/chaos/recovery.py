@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,3 +207,23 @@ async def blocked(site: Site, seconds: float) -> str:
     if value != {"pid": pid} or runs != 1 or computation.deaths:
         return f"blocked: {runs} runs, {computation.deaths} deaths, {value}"
     return ""
+
+
+async def measure(
+    server: ChaosServer, log: Path, chance: random.Random, *, times: int, blocked_for: float
+) -> tuple[list[Measure], list[str]]:
+    """All measures, each of so many runs, and what is wrong."""
+    ways: list[Callable[[Site], Awaitable[Measure]]] = [
+        lambda site: killed(site, times, chance),
+        lambda site: asked_to_end(site, times),
+        lambda site: restarted(site, max(times // 4, 1)),
+        lambda site: vanished(site, max(times // 4, 1)),
+    ]
+    measures = []
+    for way in ways:
+        async with site(server, log) as place:
+            measures.append(await way(place))
+    wrong = [f"{m.name}: {m.percentile(0.99):.2f} s" for m in measures if not m.holds]
+    async with site(server, log) as place:
+        wrong += filter(None, [await blocked(place, blocked_for)])
+    return measures, wrong
