@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench clean FORCE
+.PHONY: help demo test check format chaos bench clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ check: $(VENV)/.ready-dev ## lint, formatting, types, layers
 format: $(VENV)/.ready-dev ## put the code into its form
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+chaos: $(VENV)/.ready-dev ## kill, stop, cut off and restart everything, for MINUTES=… (SEED=…)
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/.ready-dev ## measure
 	@$(BIN)/python -m tests.benchmarks.basic $(ARGS)

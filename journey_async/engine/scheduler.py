@@ -158,6 +158,9 @@ class Scheduler:
             settled = await self._submit(execution_id, Wake())
             if settled.change.written or self._runner.free <= 0:
                 return
+            wake_at = settled.state.wake_at
+            if wake_at is None or wake_at > self._clock.now():
+                return  # somebody else was faster
         except DatabaseUnavailable:
             return  # closed
         except Exception:
