@@ -21,6 +21,7 @@ from journey_async import (
     tick_once,
 )
 from journey_async.core.loops import Continue
+from journey_async.engine import listener
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
@@ -275,6 +276,12 @@ async def test_a_thousand_parked_waits_cost_no_queries(
         assert await asyncio.gather(*waits[1:]) == [1] * 999
 
 
+WRITE_UNHEARD = """
+    INSERT INTO journey."values" (execution_id, node, kind, value, revision, set_time)
+    VALUES ($1, 'x', 'input', '"unheard"', 1, now())
+"""
+
+
 async def listeners(connection: "asyncpg.Connection[asyncpg.Record]") -> set[int]:
     rows = await connection.fetch(BACKENDS)
     return {row["pid"] for row in rows if row["query"].startswith("LISTEN")}
@@ -300,6 +307,23 @@ async def test_a_wait_survives_its_listener(dsn: str, connection: Any) -> None:
         await eventually(lambda: parked(other) == 1)
         await journey.set_value(execution, "x", "afterwards")
         assert await again == "afterwards"
+
+
+async def test_a_wait_resolves_though_nobody_told_of_the_write(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "PROBE_INTERVAL", 0.05)
+    monkeypatch.setattr(listener, "CHECKED_EVERY", 1)
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True))
+        await eventually(lambda: parked(journey) == 1)
+        async with connection.transaction():
+            await connection.execute(WRITE_UNHEARD, execution.id)
+            await connection.execute(
+                "UPDATE journey.executions SET version = version + 1, revision = revision + 1"
+            )
+        assert await wait == "unheard"
 
 
 async def test_closing_a_journey_ends_its_waits(dsn: str) -> None:

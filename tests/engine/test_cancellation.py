@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Execution, Journey
+from journey_async import Execution, Graph, Journey, Retry, compute, input_node
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
@@ -130,6 +130,67 @@ async def test_archiving_and_singletons_have_happened_or_not(dsn: str, connectio
             await cancelled_after(steps, journey.archive(execution))
             await at_rest(journey)
             assert await connection.fetch(live) == await connection.fetch(slots)
+
+
+def is_archived(execution: Execution) -> bool:
+    return execution.archived_at is not None
+
+
+def has_x(execution: Execution) -> bool:
+    return execution.values["x"].is_set
+
+
+Change = Callable[[Journey, Execution], Awaitable[Execution]]
+PAIRS: list[tuple[Change, Change, Callable[[Execution], bool]]] = [
+    (lambda j, e: j.archive(e), lambda j, e: j.unarchive(e), is_archived),
+    (lambda j, e: j.set_value(e, "x", 1), lambda j, e: j.unset_value(e, "x"), has_x),
+]
+
+
+@pytest.mark.parametrize("do, undo, is_done", PAIRS)
+async def test_undoing_has_happened_or_not(
+    dsn: str, do: Change, undo: Change, is_done: Callable[[Execution], bool]
+) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        for steps in STEPS:
+            before = await do(journey, execution)
+            answer = await cancelled_after(steps, undo(journey, execution))
+            await at_rest(journey)
+            after = await journey.load(execution, include_archived=True)
+            happened = after.revision - before.revision
+            assert happened in (0, 1)
+            assert is_done(after) is not bool(happened)
+            assert answer is None or happened
+
+
+async def test_operators_verbs_have_happened_or_not(dsn: str) -> None:
+    began = asyncio.Event()
+
+    async def runs_on(x: int) -> None:
+        began.set()
+        await asyncio.get_running_loop().create_future()
+
+    retry = Retry(max_attempts=1)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], runs_on, retry=retry)])
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        for steps in STEPS[::3]:
+            await began.wait()
+            [running] = (await journey.load(execution)).computations
+            await cancelled_after(steps, journey.abandon_computation(running.id))
+            await at_rest(journey)
+            [newest] = (await journey.load(execution)).computations
+            assert newest.state in ("computing", "abandoned")
+            if newest.state == "computing":
+                await journey.abandon_computation(running.id)
+            began.clear()
+            await cancelled_after(steps, journey.retry_computation(execution, "y"))
+            await at_rest(journey)
+            [newest] = (await journey.load(execution)).computations
+            assert newest.state in ("computing", "abandoned")
+            if newest.state == "abandoned":
+                await journey.retry_computation(execution, "y")
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
