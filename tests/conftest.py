@@ -15,12 +15,12 @@ import asyncpg
 import pytest
 
 from journey_async.errors import EmbeddedPostgresError
+from journey_async.testing.databases import Databases, NoServer, databases_for_tests
 from tests.support.pgbouncer import NO_POOLER, Pooler, find_pgbouncer, running_pooler
-from tests.support.postgres import NoServer, TestDatabases, test_databases
 from tests.support.roles import NoRoles, Role, temporary_role
 from tests.support.routes import Route, give_options, grant
 
-RUNNING = pytest.StashKey[TestDatabases]()
+RUNNING = pytest.StashKey[Databases]()
 CLEANUP = pytest.StashKey[ExitStack]()
 
 
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[CLEANUP] = ExitStack()
     if given := getattr(config, "workerinput", {}).get("databases"):
-        config.stash[RUNNING] = TestDatabases(**given)
+        config.stash[RUNNING] = Databases(**given)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,35 +49,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[CLEANUP].close()
 
 
-def _databases(config: pytest.Config) -> TestDatabases:
+def _databases(config: pytest.Config) -> Databases:
     if RUNNING not in config.stash:
         try:
-            config.stash[RUNNING] = config.stash[CLEANUP].enter_context(test_databases())
+            config.stash[RUNNING] = config.stash[CLEANUP].enter_context(databases_for_tests())
         except (NoServer, EmbeddedPostgresError) as problem:
             pytest.exit(str(problem), returncode=pytest.ExitCode.USAGE_ERROR)
     return config.stash[RUNNING]
 
 
 @pytest.fixture(scope="session")
-def databases(pytestconfig: pytest.Config) -> TestDatabases:
+def databases(pytestconfig: pytest.Config) -> Databases:
     """Everything about the server, and databases by the dozen for tests that need more than one."""
     return _databases(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(databases: TestDatabases) -> str:
+def postgres_dsn(databases: Databases) -> str:
     """The server itself, for administration."""
     return databases.dsn
 
 
 @pytest.fixture(scope="session")
-def has_pg_stat_statements(databases: TestDatabases) -> bool:
+def has_pg_stat_statements(databases: Databases) -> bool:
     """Whether CREATE EXTENSION pg_stat_statements will work and count."""
     return databases.has_pg_stat_statements
 
 
 @pytest.fixture(scope="session")
-def pooler(databases: TestDatabases) -> Iterator[Pooler]:
+def pooler(databases: Databases) -> Iterator[Pooler]:
     """A transaction pooler in front of the server."""
     program = find_pgbouncer()
     if program is None:
@@ -87,7 +87,7 @@ def pooler(databases: TestDatabases) -> Iterator[Pooler]:
 
 
 @pytest.fixture(scope="session")
-def role(databases: TestDatabases) -> Iterator[Role]:
+def role(databases: Databases) -> Iterator[Role]:
     """A role that may log in, and nothing else."""
     try:
         with temporary_role(databases.dsn) as role:
@@ -103,7 +103,7 @@ def route(pytestconfig: pytest.Config) -> Route:
 
 
 @pytest.fixture
-async def direct_dsn(databases: TestDatabases) -> AsyncIterator[str]:
+async def direct_dsn(databases: Databases) -> AsyncIterator[str]:
     """A database of this test's own, with the schema; directly, and with all rights."""
     async with databases.database(migrated=True) as dsn:
         yield dsn
@@ -138,7 +138,7 @@ async def dsn(
 
 
 @pytest.fixture
-async def empty_dsn(databases: TestDatabases) -> AsyncIterator[str]:
+async def empty_dsn(databases: Databases) -> AsyncIterator[str]:
     """A database of this test's own, with nothing in it."""
     async with databases.database(migrated=False) as dsn:
         yield dsn

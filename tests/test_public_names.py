@@ -55,7 +55,8 @@ def test_exactly_the_listed_names_are_public() -> None:
 
 
 def test_nothing_else_can_be_imported_by_accident() -> None:
-    names = {name for name in vars(journey_async) if not name.startswith("_")}
+    # pytest, which rewrites the modules of a plugin, adds names of its own that begin with @
+    names = {name for name in vars(journey_async) if name[0] not in "_@"}
     assert names - SUBPACKAGES == set(PUBLIC)
 
 

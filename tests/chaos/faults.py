@@ -30,7 +30,7 @@ class Cluster:
 class Storm:
     """Faults, one after the other and some at the same time."""
 
-    def __init__(self, cluster: Cluster, seed: int, *, longest: float) -> None:
+    def __init__(self, cluster: Cluster, seed: int, *, longest: float, half_open: bool) -> None:
         self._cluster = cluster
         self._chance = random.Random(seed)
         self._longest = longest
@@ -47,7 +47,7 @@ class Storm:
             (5, self._cancel_statements),
             (5, self._cut),
             (4, self._stall),
-            (3, self._half_open),
+            (3 * half_open, self._half_open),
             (3, self._delay),
             (2, self._go_down),
             (3, self._lock_rows),

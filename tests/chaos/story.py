@@ -41,8 +41,13 @@ async def tell(
     writers: int = 2,
     longest: float = 6.0,
     lease: float = 5.0,
+    half_open: bool = True,
 ) -> Story:
-    """Let the storm blow; everything that was started has ended when this returns."""
+    """Let the storm blow; everything that was started has ended when this returns.
+
+    Who is behind a connection that is half open finds out by waiting for an answer in vain, which
+    takes its time: `half_open=False` leaves them out.
+    """
     chance = random.Random(seed)
     async with AsyncExitStack() as stack:
         await prepare(server)
@@ -63,7 +68,7 @@ async def tell(
         observer = Observer(server.dsn)
         observing = asyncio.create_task(observer.observe())
         cluster = Cluster(server, proxies, computing, writing)
-        storm = Storm(cluster, chance.getrandbits(32), longest=longest)
+        storm = Storm(cluster, chance.getrandbits(32), longest=longest, half_open=half_open)
         try:
             await storm.blow(seconds)
             for writer in writing:

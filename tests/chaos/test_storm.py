@@ -14,7 +14,15 @@ async def test_a_short_storm_loses_nothing_and_leaves_nothing_stuck(tmp_path: Pa
     seed = random.getrandbits(32)
     with chaos_server() as server:
         story = await tell(
-            server, tmp_path, seed=seed, seconds=5, workers=2, writers=1, longest=1.0, lease=3.0
+            server,
+            tmp_path,
+            seed=seed,
+            seconds=5,
+            workers=2,
+            writers=1,
+            longest=1.0,
+            lease=3.0,
+            half_open=False,
         )
     again = f"again: python -m tests.chaos --minutes 1 --seed {seed}"
     assert story.findings.wrong == [], again

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from journey_async.errors import EmbeddedPostgresError
+from journey_async.testing.databases import Databases, NoServer, databases_for_tests
 from tests.conformance import suite
-from tests.support.postgres import NoServer, TestDatabases, test_databases
 
 
 def main() -> int:
@@ -29,14 +29,14 @@ def main() -> int:
     if not names:
         parser.error(f"{arguments.folder} holds no such scenarios")
     try:
-        with test_databases() as databases:
+        with databases_for_tests() as databases:
             return asyncio.run(_replay(databases, arguments.folder, names))
     except (NoServer, EmbeddedPostgresError) as problem:
         print(problem, file=sys.stderr)
         return 2
 
 
-async def _replay(databases: TestDatabases, folder: Path, names: list[str]) -> int:
+async def _replay(databases: Databases, folder: Path, names: list[str]) -> int:
     passed = failed = skipped = 0
     async with suite.opened(databases) as replays:
         for name in names:

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import asyncpg
 
+from journey_async.testing.databases import Databases, drop_statement, execute, with_database
 from tests.conformance import departures
 from tests.conformance.clock import SPEED
 from tests.conformance.replay import Database, Files, Report, replay
-from tests.support.postgres import TestDatabases, drop_statement, execute, with_database
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Replays:
 
 
 @asynccontextmanager
-async def opened(databases: TestDatabases) -> AsyncIterator[Replays]:
+async def opened(databases: Databases) -> AsyncIterator[Replays]:
     """A database for the scenarios, gone afterwards."""
     async with (
         _database(databases) as dsn,
@@ -94,7 +94,7 @@ async def opened(databases: TestDatabases) -> AsyncIterator[Replays]:
 
 
 @asynccontextmanager
-async def _database(databases: TestDatabases) -> AsyncIterator[str]:
+async def _database(databases: Databases) -> AsyncIterator[str]:
     """A database that knows upper and lower case beyond ASCII, as the recordings' did."""
     name = f"{databases.prefix}_{uuid4().hex[:12]}"
     create = f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'"

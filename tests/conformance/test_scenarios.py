@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from journey_async.testing.databases import Databases
 from tests.conformance import departures, suite
 from tests.conformance.replay import Files, replay
 from tests.conformance.suite import Replays
-from tests.support.postgres import TestDatabases
 
 FOLDER = Path(__file__).parent
 AHEAD = 16
@@ -19,7 +19,7 @@ SMALL = Files.read(FOLDER, "010_start_time_computation")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def replays(databases: TestDatabases) -> AsyncIterator[Replays]:
+async def replays(databases: Databases) -> AsyncIterator[Replays]:
     async with suite.opened(databases) as replays:
         yield replays
 

@@ -19,8 +19,8 @@ from journey_async.core.values import ComputationState
 from journey_async.embedded import find_bindir
 from journey_async.embedded.server import PORT, Server, account_for
 from journey_async.errors import EmbeddedPostgresError
+from journey_async.testing.databases import FAST
 from tests.support.eventually import eventually
-from tests.support.postgres import FAST
 from tests.support.worker import graph_of
 
 ROOT = Path(__file__).parents[2]

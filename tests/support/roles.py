@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import asyncpg
 
+from journey_async.testing.databases import execute
 from tests.support.pgbouncer import Address
-from tests.support.postgres import execute
 
 PASSWORD = "a-password-for-tests"
 

