@@ -21,6 +21,8 @@ def tick_times(graph: Graph, value_of: Callable[[str], NodeValue]) -> list[datet
 
 def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
     """Whether the time of a tick has come since the newest event."""
+    if not graph.ticks:
+        return False
     times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
     return any(state.updated_at < time <= now for time in times)
 

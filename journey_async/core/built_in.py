@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from journey_async.core import events
-from journey_async.core.binding import is_built_in
 from journey_async.core.change import Saved
 from journey_async.core.draft import Draft
 from journey_async.core.evaluation import tick_time
@@ -28,11 +27,13 @@ def run_built_in(draft: Draft, *, ticks: bool) -> bool:
     One at a time, for what it writes may close the gate of the next; historians first, so that
     nothing is lost to them. `ticks`: one that is a tick, else one that is none.
     """
+    if draft.graph.built_in.isdisjoint(draft.queued):
+        return False
     built_in = [
         (step, computation)
         for computation in queued(draft)
-        if is_built_in(step := draft.graph.steps[computation.node])
-        and (step.kind in TICKS) is ticks
+        if computation.node in draft.graph.built_in
+        and ((step := draft.graph.steps[computation.node]).kind in TICKS) is ticks
     ]
     if not built_in:
         return False

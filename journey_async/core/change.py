@@ -75,6 +75,8 @@ class Change:
 
     def then(self, later: "Change") -> "Change":
         """This change and one that was decided upon it, as one write."""
+        if not self.written and not self.failures:
+            return later
         return replace(
             later,
             expected=self.expected,

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from journey_async.core import mermaid
-from journey_async.core.binding import Binding, bind
+from journey_async.core.binding import Binding, bind, is_built_in
 from journey_async.core.conditions import leaves
 from journey_async.core.functions import FunctionField
 from journey_async.core.model import Model, explained
@@ -200,6 +200,11 @@ class Graph(Model):
     def ticks(self) -> tuple[str, ...]:
         """The nodes that become provided at a time."""
         return tuple(name for name, step in self.steps.items() if step.kind in TICKS)
+
+    @cached_property
+    def built_in(self) -> frozenset[str]:
+        """The steps that compute themselves without a user's function."""
+        return frozenset(name for name, step in self.steps.items() if is_built_in(step))
 
     @cached_property
     def is_opaque(self) -> bool:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from journey_async.core.binding import is_built_in
 from journey_async.core.draft import Draft
 from journey_async.core.evaluation import tick_time
 from journey_async.core.events import is_exhausted
-from journey_async.core.nodes import HistorianNode, LoopNode, Step
+from journey_async.core.nodes import LoopNode, Step
 from journey_async.core.values import (
     TICKS,
     UNSUCCESSFUL,
@@ -27,20 +26,23 @@ def reconsider(draft: Draft, name: str) -> None:
     if newest is not None and newest.state is ComputationState.COMPUTING:
         return
     step = draft.graph.steps[name]
-    evaluation = draft.evaluation()
-    if newest is not None and newest.state is ComputationState.AVAILABLE:
+    evaluation = draft.evaluation
+    if newest is None:
+        if evaluation.holds(step.gated_by):
+            draft.put(_fresh(draft, step, evaluation.met(step.gated_by), number=1))
+    elif newest.state is ComputationState.AVAILABLE:
         if not evaluation.holds(step.gated_by, keeping=True):
             draft.put(replace(newest, state=ComputationState.CANCELLED, due_at=None))
         elif _is_new_to(draft, step, newest, met := evaluation.met(step.gated_by)):
             draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
     else:
         met = evaluation.met(step.gated_by)
-        unfinished = newest is not None and _is_unfinished(draft, step, newest, met)
+        unfinished = _is_unfinished(draft, step, newest, met)
         if evaluation.holds(step.gated_by, keeping=unfinished):
             planned = _planned(draft, step, newest, met)
             if planned is not None:
                 draft.put(planned)
-    draft.note_failures(name, evaluation)
+    draft.note_failures(name)
 
 
 def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> bool:
@@ -63,7 +65,7 @@ def begin(draft: Draft) -> None:
         if draft.capacity <= 0:
             return
         step = draft.graph.steps[computation.node]
-        if not is_built_in(step) and draft.env.can_run(step):
+        if step.name not in draft.graph.built_in and draft.env.can_run(step):
             draft.run(begun(draft, step, computation))
 
 
@@ -80,7 +82,7 @@ def queued(draft: Draft) -> list[Computation]:
 
 def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
     """The computation as computing, here and now, on the inputs as they are now."""
-    met = draft.evaluation().met(step.gated_by)
+    met = draft.evaluation.met(step.gated_by)
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
     return replace(
         computation,
@@ -96,11 +98,9 @@ def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
 
 
 def _planned(
-    draft: Draft, step: Step, newest: Computation | None, met: Mapping[str, int]
+    draft: Draft, step: Step, newest: Computation, met: Mapping[str, int]
 ) -> Computation | None:
-    """The computation to queue for a step whose gate holds and that has none; None: no need."""
-    if newest is None:
-        return _fresh(draft, step, met, number=1)
+    """The computation to queue after the newest one of a step whose gate holds; None: no need."""
     number = newest.number + 1
     if _is_new_to(draft, step, newest, met):
         return _fresh(draft, step, met, number=number)
@@ -137,7 +137,7 @@ def _fresh(
 ) -> Computation:
     """A first attempt on the inputs as they are now."""
     newest = draft.newest.get(step.name)
-    remembers = newest is not None and isinstance(step, HistorianNode)
+    remembers = step.kind is NodeKind.HISTORIAN
     return Computation(
         execution_id=draft.execution_id,
         node=step.name,
@@ -145,7 +145,7 @@ def _fresh(
         kind=step.kind,
         state=ComputationState.AVAILABLE,
         attempt=1,
-        iteration=1 if isinstance(step, LoopNode) else None,
+        iteration=1 if step.kind is NodeKind.LOOP else None,
         computed_with=dict(met),
         created_at=created_at or draft.now,
         due_at=due_at or draft.now,
@@ -201,9 +201,9 @@ def _is_new_to(draft: Draft, step: Step, newest: Computation, met: Mapping[str, 
 def _goes_on(step: Step, newest: Computation) -> bool:
     """Whether an iteration ended that wants another one."""
     return (
-        isinstance(step, LoopNode)
-        and newest.state is ComputationState.SUCCESS
+        newest.state is ComputationState.SUCCESS
         and newest.disposition is not None
+        and isinstance(step, LoopNode)
         and (newest.iteration or 1) < step.max_iterations
     )
 

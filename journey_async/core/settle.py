@@ -79,12 +79,16 @@ def _apply(draft: Draft, command: c.Command) -> None:
 
 def _follow(draft: Draft) -> None:
     while True:
-        _clear(draft)
-        for step in _to_look_at(draft):
+        steps = _to_look_at(draft)
+        if _clear(draft, steps):
+            steps = _to_look_at(draft)
+        for step in steps:
             reconsider(draft, step)
         draft.changed.clear()
         draft.ended.clear()
         draft.everything = False
+        if not draft.queued:
+            return
         if run_built_in(draft, ticks=False):
             if draft.archived_at is not None:
                 return
@@ -107,25 +111,26 @@ def _to_look_at(draft: Draft) -> list[str]:
     return sorted(found, key=draft.graph.position.__getitem__)
 
 
-def _clear(draft: Draft) -> None:
-    """Clear what may not stay, pass by pass, each pass judged on one snapshot."""
-    candidates = _to_look_at(draft)
+def _clear(draft: Draft, candidates: list[str]) -> bool:
+    """Clear what may not stay, pass by pass, each judged on one snapshot; whether there was any."""
+    cleared = False
     while candidates:
-        evaluation = draft.evaluation()
         failing = []
         for name in candidates:
             step = draft.graph.steps[name]
             if not (step.clearable and draft.value_of(name).is_set):
                 continue
-            if not evaluation.holds(step.gated_by, keeping=True):
+            if not draft.evaluation.holds(step.gated_by, keeping=True):
                 failing.append(name)
-            draft.note_failures(name, evaluation)
+            draft.note_failures(name)
         touched: set[str] = set()
         for name in failing:
             draft.bump()
             draft.clear_value(name)
             touched.update(draft.graph.downstream[name])
+            cleared = True
         candidates = sorted(touched, key=draft.graph.position.__getitem__)
+    return cleared
 
 
 def _wake_at(draft: Draft) -> datetime | None:
@@ -135,5 +140,6 @@ def _wake_at(draft: Draft) -> datetime | None:
     if draft.needs_attention:
         return draft.now
     times = queue_times(draft.newest, draft.queued)
-    times += [time for time in tick_times(draft.graph, draft.value_of) if time > draft.now]
+    if draft.graph.ticks:
+        times += [time for time in tick_times(draft.graph, draft.value_of) if time > draft.now]
     return min(times, default=None)
