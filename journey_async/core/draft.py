@@ -57,8 +57,6 @@ class Draft:
         self.needs_attention = False
         # Attempts that ended badly, by node: an outcome, if they turn out to have been the last.
         self.ended_badly: dict[str, Literal["error", "timeout"]] = {}
-        # Reads conditions against the values as they are by then.
-        self.evaluation = Evaluation(self.gate_value_of, self.now, graph.types)
         self._base = state
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
@@ -91,6 +89,10 @@ class Draft:
         """
         found = self.value_of(name)
         return replace(found, revision=self.inputs_revision) if name == LAST_UPDATED_AT else found
+
+    def evaluation(self) -> Evaluation:
+        """Reads conditions against the values as they are by now."""
+        return Evaluation(self.gate_value_of, self.now, self.graph.types)
 
     @property
     def _newest_change(self) -> tuple[int, datetime]:
@@ -165,12 +167,11 @@ class Draft:
         """Old computations of a node are to go."""
         self._prunings.append(pruning)
 
-    def note_failures(self, step: str) -> None:
-        """Predicates of the step's gate that raised are to be logged."""
-        failures = self.evaluation.failures
-        if failures:
-            self._failures += [(step, predicate, error) for predicate, error in failures]
-            failures.clear()
+    def note_failures(self, step: str, evaluation: Evaluation) -> None:
+        """Predicates of the step's gate raised: to be logged."""
+        if evaluation.failures:
+            self._failures += [(step, predicate, error) for predicate, error in evaluation.failures]
+            evaluation.failures.clear()
 
     def _came_of_it(self, node: str, outcome: Outcome) -> bool:
         """Whether an outcome is one: what the same change cleared again was not saved."""

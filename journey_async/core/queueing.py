@@ -26,7 +26,7 @@ def reconsider(draft: Draft, name: str) -> None:
     if newest is not None and newest.state is ComputationState.COMPUTING:
         return
     step = draft.graph.steps[name]
-    evaluation = draft.evaluation
+    evaluation = draft.evaluation()
     if newest is None:
         if evaluation.holds(step.gated_by):
             draft.put(_fresh(draft, step, evaluation.met(step.gated_by), number=1))
@@ -42,7 +42,7 @@ def reconsider(draft: Draft, name: str) -> None:
             planned = _planned(draft, step, newest, met)
             if planned is not None:
                 draft.put(planned)
-    draft.note_failures(name)
+    draft.note_failures(name, evaluation)
 
 
 def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> bool:
@@ -82,7 +82,7 @@ def queued(draft: Draft) -> list[Computation]:
 
 def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
     """The computation as computing, here and now, on the inputs as they are now."""
-    met = draft.evaluation.met(step.gated_by)
+    met = draft.evaluation().met(step.gated_by)
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
     return replace(
         computation,

@@ -115,14 +115,15 @@ def _clear(draft: Draft, candidates: list[str]) -> bool:
     """Clear what may not stay, pass by pass, each judged on one snapshot; whether there was any."""
     cleared = False
     while candidates:
+        evaluation = draft.evaluation()
         failing = []
         for name in candidates:
             step = draft.graph.steps[name]
             if not (step.clearable and draft.value_of(name).is_set):
                 continue
-            if not draft.evaluation.holds(step.gated_by, keeping=True):
+            if not evaluation.holds(step.gated_by, keeping=True):
                 failing.append(name)
-            draft.note_failures(name)
+            draft.note_failures(name, evaluation)
         touched: set[str] = set()
         for name in failing:
             draft.bump()
