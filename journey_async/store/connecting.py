@@ -18,6 +18,16 @@ CONNECT_LIMIT = 10.0  # seconds for the server to let a connection in
 ANSWER_LIMIT = 15.0  # seconds for an answer, unless a call says otherwise
 CLOSE_LIMIT = 5.0  # seconds for a connection to end politely
 
+# For the server, lest it keep for long what a client that is gone had locked or waits to lock: a
+# machine that vanished is noticed after 25 seconds, and nobody waits for a lock any longer than
+# the client waits for the answer.
+KEEP_ALIVE = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+_KEEP_ALIVE = ", ".join(f"set_config('{name}', '{n}', false)" for name, n in KEEP_ALIVE.items())
+
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
@@ -49,6 +59,12 @@ async def look(connection: Connection) -> Server:
     return Server(row["now"], elapsed, row["backend"] != connection.get_server_pid())
 
 
+async def keep_alive(connection: asyncpg.Connection) -> None:
+    """Have the server notice soon when this side of a direct connection has vanished."""
+    with translated():
+        await connection.fetch(f"SELECT {_KEEP_ALIVE}")
+
+
 def beside(pool: Pool) -> Connect | None:
     """Connects as a caller's pool does, without taking a connection from it; None if unknown."""
     arguments = getattr(pool, "_connect_args", None)
@@ -61,7 +77,9 @@ def beside(pool: Pool) -> Connect | None:
 
 async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:
     """A pool that leaves no session state behind, and so has nothing to reset."""
-    options: dict[str, Any] = {"server_settings": {**APPLICATION, "jit": "off"}}
+    settings = KEEP_ALIVE | {"jit": "off", "lock_timeout": f"{ANSWER_LIMIT:.0f}s"}
+    ours = {name: value for name, value in settings.items() if f"{name}=" not in dsn}
+    options: dict[str, Any] = {"server_settings": APPLICATION | ours}
     if behind_pooler:  # which knows few settings, and shares prepared statements among clients
         options = {"server_settings": APPLICATION, "statement_cache_size": 0}
     with reading_dsn():

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect, look
+from journey_async.store.connecting import Connect, keep_alive, look
 from journey_async.store.faults import translated
 
 
@@ -40,6 +40,7 @@ class NotificationConnection:
                     connection.terminate()
                     return None
                 connection.add_termination_listener(lambda _connection: closed())
+                await keep_alive(connection)
                 await connection.add_listener(channels.changed, notified)
                 await connection.add_listener(channels.due, notified)
             except BaseException:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect, look
+from journey_async.store.connecting import Connect, keep_alive, look
 from journey_async.store.faults import translated
 from journey_async.store.sql import in_schema, statement
 
@@ -63,6 +63,7 @@ class WorkerConnection:
             connection.add_termination_listener(lambda _connection: lost())
             server = await look(connection)
             if not server.behind_pooler:  # else others would be left with the LISTEN
+                await keep_alive(connection)
                 with translated():
                     await connection.add_listener(Channels.of(schema).joined, lambda *_: joined())
         except BaseException:

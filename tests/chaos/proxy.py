@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 CHUNK = 1 << 16
+NOTICED = 25.0  # seconds until the server's keep-alive ends a connection that is half open
 CONNECT_PAUSE = 0.02  # seconds, while the server is away
 
 
@@ -24,6 +25,11 @@ class Link:
     def has_gone_silent(self) -> bool:
         """Whether what is sent gets lost by now."""
         return self.is_lost
+
+    def end_at_the_server(self) -> None:
+        """The server has noticed that nobody is there."""
+        if self.server is not None:
+            self.server.transport.abort()
 
     def cut(self) -> None:
         """End both sides without a word."""
@@ -57,11 +63,15 @@ class Proxy:
         return len(chosen)
 
     def half_open(self, share: float = 1.0, chance: random.Random | None = None) -> int:
-        """Lose all that is sent from now on, also the news that a side has closed."""
+        """Lose all that is sent from now on, also the news that a side has closed.
+
+        The server ends such a connection after a while, as the kernel's keep-alive would have it.
+        """
         chosen = self._chosen(share, chance)
         for link in chosen:
             link.is_lost = True
             link.flows.set()
+            asyncio.get_running_loop().call_later(NOTICED, link.end_at_the_server)
         return len(chosen)
 
     def stall(self, share: float = 1.0, chance: random.Random | None = None) -> int:

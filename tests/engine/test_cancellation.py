@@ -193,6 +193,7 @@ async def test_operators_verbs_have_happened_or_not(dsn: str) -> None:
                 await journey.retry_computation(execution, "y")
 
 
+@pytest.mark.direct("counts connections of its own")
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144])
 async def test_opening_leaves_nothing_behind(dsn: str, connection: Any, steps: int) -> None:
     tasks, threads = asyncio.all_tasks(), set(threading.enumerate())

@@ -184,6 +184,7 @@ async def test_a_closing_journey_begins_nothing_new(dsn: str, connection: Any) -
         assert await other.get_value(execution.id, "z", wait_any=True) == 1
 
 
+@pytest.mark.direct("counts connections of its own")
 async def test_closing_leaves_nothing_behind(dsn: str, connection: Any) -> None:
     before = asyncio.all_tasks()
     threads = set(threading.enumerate())

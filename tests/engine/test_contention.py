@@ -68,6 +68,7 @@ async def test_a_write_waits_for_a_row_that_somebody_holds(dsn: str, connection:
         assert [s.revision for s in await asyncio.gather(*writes)] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.direct("wants more connections than the pooler has")
 async def test_rows_that_somebody_holds_do_not_hold_up_other_executions(
     dsn: str, connection: Any
 ) -> None:

@@ -104,7 +104,7 @@ async def waiting_for(connection: Any, number: int) -> bool:
 
 
 async def test_a_result_and_its_abandonment_at_once_have_one_winner(  # B3
-    dsn: str, connection: Any
+    dsn: str, direct_dsn: str, connection: Any
 ) -> None:
     go = asyncio.Event()
     begun: list[int] = []
@@ -123,7 +123,7 @@ async def test_a_result_and_its_abandonment_at_once_have_one_winner(  # B3
             execution = await one.start_execution(graph, {"x": 1})
             [first] = execution.computations
             await eventually(lambda: begun)
-            async with row_held(dsn, execution.id):
+            async with row_held(direct_dsn, execution.id):
                 abandonment = asyncio.create_task(two.abandon_computation(first.id))
                 go.set()
                 await eventually(lambda: waiting_for(connection, 2))

@@ -168,6 +168,7 @@ async def test_callers_are_told_when_their_patience_is_at_an_end(
         assert (await journey.set_value(execution, "x", 2)).revision == 1
 
 
+@pytest.mark.direct("gives parameters that a pooler does not know")
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
 async def test_the_servers_own_timeouts_are_no_strangers(
     dsn: str, connection: Any, setting: str
@@ -184,6 +185,7 @@ async def test_the_servers_own_timeouts_are_no_strangers(
         assert (await journey.set_value(execution, "x", 1)).revision == 1
 
 
+@pytest.mark.direct("gives parameters that a pooler does not know")
 async def test_a_server_that_only_reads_is_not_available_for_writing(
     dsn: str, connection: Any
 ) -> None:

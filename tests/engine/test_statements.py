@@ -21,6 +21,7 @@ async def statements(connection: Any, has_pg_stat_statements: bool) -> Statement
     return Statements(connection)
 
 
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_a_start_and_a_set_are_one_statement_each(dsn: str, statements: Statements) -> None:
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
@@ -34,6 +35,7 @@ async def test_a_start_and_a_set_are_one_statement_each(dsn: str, statements: St
         assert await statements.counts() == {APPLY: 3}
 
 
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_a_read_of_what_is_cached_is_one_small_statement(
     dsn: str, statements: Statements
 ) -> None:
@@ -44,6 +46,7 @@ async def test_a_read_of_what_is_cached_is_one_small_statement(
         assert await statements.counts() == {named("read_versions"): 1}
 
 
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_commands_given_together_share_statements(dsn: str, statements: Statements) -> None:
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
@@ -55,6 +58,7 @@ async def test_commands_given_together_share_statements(dsn: str, statements: St
         assert counts[APPLY] <= 2
 
 
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_a_computation_is_one_statement(dsn: str, statements: Statements) -> None:
     steps = [compute(f"n{i}", [f"n{i - 1}"], lambda values: 1) for i in range(1, 11)]
     graph = Graph("chain", "v1", [input_node("n0"), *steps])

@@ -125,6 +125,7 @@ async def test_a_reader_sees_revision_and_values_of_the_same_moment(
     assert await apply(store, lost) == set()
 
 
+@pytest.mark.direct("keeps a session of its own")
 async def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(
     store: Store, connection: Any, dsn: str
 ) -> None:
@@ -209,6 +210,7 @@ async def test_two_active_computations_of_a_node_are_refused(store: Store) -> No
     assert await load(store, state) == state
 
 
+@pytest.mark.direct("listens")
 async def test_one_notification_tells_of_a_whole_batch(store: Store, dsn: str) -> None:
     heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     listener = await asyncpg.connect(dsn)

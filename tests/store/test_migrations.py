@@ -63,6 +63,7 @@ async def test_many_journeys_may_open_on_an_empty_database_at_once(empty_dsn: st
     await asyncio.gather(*(journey.close() for journey in journeys))
 
 
+@pytest.mark.direct("changes what the migrations left")
 async def test_a_newer_database_is_refused(dsn: str) -> None:
     await execute(
         dsn, "INSERT INTO journey.migrations (number, name, checksum) VALUES (999, 'later', '-')"
@@ -72,6 +73,7 @@ async def test_a_newer_database_is_refused(dsn: str) -> None:
             await Journey(dsn, migrate=bring_up_to_date).__aenter__()
 
 
+@pytest.mark.direct("changes what the migrations left")
 async def test_a_schema_from_other_files_is_refused(dsn: str) -> None:
     await execute(dsn, "UPDATE journey.migrations SET checksum = 'x' WHERE number = 1")
     for bring_up_to_date in (True, False):
@@ -116,6 +118,7 @@ async def test_pending_names_what_is_missing(empty_dsn: str) -> None:
         await connection.close()
 
 
+@pytest.mark.direct("makes a role of its own")
 async def test_who_may_only_read_and_write_rows_can_open(dsn: str) -> None:
     role = f"journey_{dsn.rpartition('/')[2].partition('?')[0]}"
     await execute(

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import asyncpg
+import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from tests.support.graphs import basic_graph
@@ -18,6 +19,7 @@ async def test_a_pool_of_the_callers_own_stays_open(dsn: str) -> None:
         assert pool.get_idle_size() == pool.get_size()
 
 
+@pytest.mark.direct("has a pool that keeps prepared statements")
 async def test_a_pool_may_have_codecs_of_its_own(dsn: str) -> None:
     async def with_codecs(connection: Any) -> None:
         for name in ("json", "jsonb"):
@@ -40,6 +42,7 @@ async def test_a_pool_may_have_codecs_of_its_own(dsn: str) -> None:
                 await other.set_value(execution.id, "x", None, metadata={"m": 1})
 
 
+@pytest.mark.direct("gives parameters that a pooler does not know")
 async def test_a_pool_may_have_a_search_path_and_a_time_zone(dsn: str) -> None:
     settings = {"search_path": "pg_catalog", "TimeZone": "Asia/Kathmandu", "DateStyle": "German"}
     async with (
