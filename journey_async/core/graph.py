@@ -42,6 +42,7 @@ from journey_async.errors import (
 EXECUTION_ID = "execution_id"
 LAST_UPDATED_AT = "last_updated_at"
 SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
+MAX_NODES = 10_000  # a graph is settled as a whole, and its definition is one row
 SYSTEM_NAMES = frozenset(node.name for node in SYSTEM_NODES)
 
 
@@ -100,6 +101,8 @@ class Graph(Model):
     def _with_system_nodes(cls, given: Any) -> Any:
         if isinstance(given, Node | str | Mapping) or not isinstance(given, Sequence):
             raise ValueError("must be a list of nodes")
+        if len(given) > MAX_NODES:
+            raise ValueError(f"are {len(given)}, and a graph has at most {MAX_NODES}")
         for item in given:
             if not isinstance(item, Node | Mapping):
                 raise ValueError(f"must be a list of nodes, and {item!r:.80} is none")
