@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format chaos bench clean FORCE
+.PHONY: help demo test check audit format chaos bench clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,10 @@ check: $(VENV)/.ready-dev ## lint, formatting, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+audit: $(VENV)/.ready-dev ## compare the pinned versions with published vulnerabilities (needs the network)
+	@$(BIN)/python -m pip install --quiet pip-audit
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 format: $(VENV)/.ready-dev ## put the code into its form
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -42,7 +42,7 @@ from journey_async.errors import (
 EXECUTION_ID = "execution_id"
 LAST_UPDATED_AT = "last_updated_at"
 SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
-MAX_NODES = 10_000  # a graph is settled as a whole, and its definition is one row
+MAX_NODES = 20_000  # a graph is settled as a whole, and its definition is one row
 SYSTEM_NAMES = frozenset(node.name for node in SYSTEM_NODES)
 
 

@@ -212,8 +212,8 @@ async def test_a_password_is_in_no_error_and_no_log(
 
 
 def test_a_graph_has_a_limited_number_of_nodes() -> None:
-    with pytest.raises(JourneyError, match="at most 10000"):
-        Graph("g", "v1", [input_node(f"x{n}") for n in range(10_001)])
+    with pytest.raises(JourneyError, match="at most 20000"):
+        Graph("g", "v1", [input_node(f"x{n}") for n in range(20_001)])
 
 
 async def test_values_and_metadata_have_a_limited_size(dsn: str) -> None:
