@@ -43,8 +43,8 @@ format: $(VENV)/.ready-dev ## put the code into its form
 chaos: $(VENV)/.ready-dev ## kill, stop, cut off and restart everything, for MINUTES=… (SEED=…)
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: $(VENV)/.ready-dev ## measure
-	@$(BIN)/python -m tests.benchmarks.basic $(ARGS)
+bench: $(VENV)/.ready-bench ## measure, beside others, in some eight minutes; ARGS=--help says more
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove the virtual environment, caches, builds and the data of examples
 	@rm -rf $(VENV) build dist examples/.data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -65,6 +65,9 @@ WHOLE := $(shell $(IS_WHOLE) && echo yes)
 
 $(VENV)/.ready-demo: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
 	@sh -c "$$SETUP" setup demo embedded
+
+$(VENV)/.ready-bench: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
+	@sh -c "$$SETUP" setup bench bench
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
 	@sh -c "$$SETUP" setup dev dev

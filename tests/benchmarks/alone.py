@@ -1,0 +1,187 @@
+"""What only this library is measured on: three processes, parked waits, a cold cache, ticks.
+
+python -m tests.benchmarks.alone MEASURE DSN: one measure in a process of its own, as JSON.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import asyncpg
+
+from journey_async import Graph, Journey, compute, input_node, tick_once
+from tests.benchmarks.contestants.journey import graph_of
+from tests.benchmarks.workload import BASIC
+from tests.support.eventually import eventually
+
+RUNS = 200
+PARKED = 10_000
+IDLE = 30.0  # seconds
+TICKS = 40
+COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+Figures = dict[str, list[float]]
+
+
+async def three_processes(dsn: str) -> Figures:
+    """Setter, worker and waiter meet in the database only; milliseconds from setting to knowing."""
+    graph = graph_of(BASIC)
+    others = [await _process(role, dsn) for role in ("worker", "waiter")]
+    waiter = others[1]
+    assert waiter.stdin is not None
+    assert waiter.stdout is not None
+    found = []
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        for process in others:
+            assert process.stdout is not None
+            await process.stdout.readline()
+        for number in range(RUNS):
+            execution = await journey.start_execution(graph)
+            await journey.set_value(execution, "x", number)
+            waiter.stdin.write(f"{execution.id}\n".encode())
+            await waiter.stdout.readline()  # it waits now
+            began = time.monotonic()
+            await journey.set_value(execution, "y", 50)
+            found.append((float(await waiter.stdout.readline()) - began) * 1000)
+    for process in others:
+        process.kill()
+        await process.wait()
+    return {"three_processes": found[10:]}
+
+
+async def _process(role: str, dsn: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.benchmarks.alone", role, dsn),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def worker(dsn: str) -> Figures:
+    """Computes until it is killed."""
+    async with Journey(dsn, graphs=[graph_of(BASIC)]):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+    return {}
+
+
+async def waiter(dsn: str) -> Figures:
+    """Waits for the sum of each execution whose id it reads, and says when it knew it."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    async with Journey(dsn, graphs=[graph_of(BASIC)], run_computations=False) as journey:
+        print("ready", flush=True)
+        while line := await reader.readline():
+            waits = asyncio.create_task(
+                journey.get_value(line.decode().strip(), "sum", wait_any=True)
+            )
+            await eventually(lambda: len(journey._engine.waiters) == 1)
+            await journey.load(line.decode().strip())  # its first look is over by now
+            print("waits", flush=True)
+            await waits
+            print(time.monotonic(), flush=True)
+    return {}
+
+
+async def parked(dsn: str) -> Figures:
+    """10,000 executions in the cache, then somebody waits for each; then nothing happens."""
+    graph = graph_of(BASIC)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        observer = await asyncpg.connect(dsn)
+        executions = []
+        for _ in range(PARKED // 500):
+            starts = [journey.start_execution(graph, {"x": 1}) for _ in range(500)]
+            executions += [execution.id for execution in await asyncio.gather(*starts)]
+        cached = _resident()
+        waits = [
+            asyncio.create_task(journey.get_value(e, "sum", wait_any=True, timeout=None))
+            for e in executions
+        ]
+        await eventually(lambda: len(journey._engine.waiters) == PARKED, limit=60)
+        await asyncio.sleep(12)  # idle backends report their statistics after ten seconds
+        waiting = _resident()
+        before, cpu = await observer.fetchval(COMMITS), time.process_time()
+        await asyncio.sleep(IDLE)
+        seconds = time.process_time() - cpu
+        after = await observer.fetchval(COMMITS)
+        for wait in waits:
+            wait.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*waits, return_exceptions=True)
+        await observer.close()
+    return {
+        "parked_commits": [max(after - before - 1, 0) / IDLE],  # the observer's own
+        "parked_cpu": [seconds / IDLE * 100],
+        "parked_bytes": [(waiting - cached) / PARKED],
+        "cached_mb": [cached / 1e6],
+    }
+
+
+def _resident() -> int:
+    """Bytes of memory that this process occupies."""
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def cold(dsn: str) -> Figures:
+    """From setting a value of an execution that is in no cache to the value computed from it."""
+    graph = graph_of(BASIC)
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        ids = [(await journey.start_execution(graph, {"x": 1})).id for _ in range(RUNS)]
+    found = []
+    async with Journey(dsn, graphs=[graph]) as journey:
+        for execution_id in ids:
+            began = time.perf_counter()
+            await journey.set_value(execution_id, "y", 50)
+            await journey.get_value(execution_id, "sum", wait_any=True)
+            found.append((time.perf_counter() - began) * 1000)
+            await journey.get_value(execution_id, "alert", wait_any=True)
+    return {"cold": found[10:]}
+
+
+async def ticks(dsn: str) -> Figures:
+    """Milliseconds from the time of a tick to the call of what waits for it."""
+    late: list[float] = []
+
+    async def when(x: float) -> timedelta:
+        return timedelta(seconds=x)
+
+    async def called(tick: float) -> bool:
+        late.append((journey._clock.now().timestamp() - tick) * 1000)
+        return True
+
+    graph = Graph(
+        "ticks",
+        "v1",
+        [input_node("x"), tick_once("tick", ["x"], when), compute("call", ["tick"], called)],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        started = [
+            await journey.start_execution(graph, {"x": 0.5 + number * 0.1})
+            for number in range(TICKS)
+        ]
+        for execution in started:
+            await journey.get_value(execution, "call", wait_any=True)
+    return {"tick": late}
+
+
+MEASURES: dict[str, Callable[[str], Awaitable[Figures]]] = {
+    "three_processes": three_processes,
+    "worker": worker,
+    "waiter": waiter,
+    "parked": parked,
+    "cold": cold,
+    "ticks": ticks,
+}
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)
+    print(json.dumps(asyncio.run(MEASURES[sys.argv[1]](sys.argv[2]))), flush=True)  # type: ignore[arg-type]
