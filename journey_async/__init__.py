@@ -5,6 +5,7 @@ from journey_async.client.flow import FlowAnalytics
 from journey_async.client.journey import Journey
 from journey_async.client.records import HistoryEntry
 from journey_async.client.status import SystemStatus
+from journey_async.client.watching import Event
 from journey_async.core.change import Saved, SaveFailed
 from journey_async.core.conditions import (
     all_of,
@@ -52,6 +53,7 @@ __all__ = [
     "Context",
     "Continue",
     "Done",
+    "Event",
     "Execution",
     "ExecutionArchivedError",
     "ExecutionNotFound",

@@ -9,6 +9,7 @@ PUBLIC = [
     "Context",
     "Continue",
     "Done",
+    "Event",
     "Execution",
     "ExecutionArchivedError",
     "ExecutionNotFound",

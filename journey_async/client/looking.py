@@ -1,7 +1,7 @@
 """The verbs that only look."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any, Literal
 
 from journey_async.client import explaining, flow, introspection, options, search, status
@@ -9,6 +9,7 @@ from journey_async.client.diagram import execution_diagram
 from journey_async.client.execution import Execution
 from journey_async.client.records import HistoryEntry, history_of, set_values
 from journey_async.client.trees import Reading, reading_of
+from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.sentinels import NOT_SET
@@ -50,6 +51,25 @@ class Looking:
         """Successful computations and present values, in the order of their revisions."""
         state, graph = await self._read(execution)
         return history_of(state, graph, await self.computations(execution))
+
+    def watch(
+        self,
+        execution: Execution | str,
+        *,
+        nodes: Collection[str] | None = None,
+        since_revision: int | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """What happens in an execution, in order and without end: `async for event in …`.
+
+        From the snapshot on that is passed in (with an id: from the first step of the iteration
+        on), or from `since_revision` on, for whoever was away; of some `nodes`, or of all. Who
+        asks slowly, or was cut off, is told the latest of each node that changed, cleared ones
+        included, and goes on from there.
+
+        Its first step raises ExecutionNotFound, UnknownNodeError, InvalidOptionError; closing the
+        Journey ends it with DatabaseUnavailable.
+        """
+        return watch(self._engine, execution, nodes=nodes, since_revision=since_revision)
 
     async def introspect(self, execution: Execution | str) -> str:
         """A text that tells everything about an execution, archived or not."""

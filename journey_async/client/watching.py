@@ -1,0 +1,188 @@
+"""watch(): what happens in an execution, as it happens.
+
+A watcher is a wait that never ends: it is shown every state that this process commits or reads, and
+tells what is new in it. It keeps a few states that nobody has asked for yet; who asks late is told
+the latest of each node.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from journey_async.client import options
+from journey_async.client.execution import Execution
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import own_copy
+from journey_async.core.state import State
+from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
+from journey_async.engine.engine import Engine
+from journey_async.engine.waiters import NOT_YET
+from journey_async.errors import InvalidOptionError
+
+MAX_BEHIND = 16  # states that are kept for a watcher that does not ask
+
+
+class EventKind(StrEnum):
+    """What has happened."""
+
+    SET = "set"
+    CLEARED = "cleared"
+    COMPUTING = "computing"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    ARCHIVED = "archived"
+    UNARCHIVED = "unarchived"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in an execution, at one of its revisions.
+
+    `node` is None where it concerns the whole execution. `value` and `metadata` are those that were
+    set; `error` is that of an attempt that failed or was abandoned. `time` is in UTC, None where
+    it was not recorded.
+    """
+
+    execution_id: str
+    kind: EventKind
+    revision: int
+    node: str | None = None
+    value: Any = None
+    metadata: Any = None
+    error: str | None = None
+    time: datetime | None = None
+
+
+async def watch(
+    engine: Engine,
+    execution: Execution | str,
+    *,
+    nodes: Collection[str] | None,
+    since_revision: int | None,
+) -> AsyncGenerator[Event, None]:
+    """The events of an execution; for what they are and what is raised see `Journey.watch`."""
+    execution_id = options.execution_id(execution)
+    _refuse_bad(nodes, since_revision)
+    shown: deque[State] = deque(maxlen=MAX_BEHIND)
+    something = asyncio.Event()
+
+    def look(state: State) -> object:
+        shown.append(state)
+        something.set()
+        return NOT_YET
+
+    with engine.waiters.waiting(execution_id, look) as wait:
+        wait.future.add_done_callback(lambda _: something.set())  # the Journey was closed
+        current = await engine.current(execution_id)
+        graph = await engine.registry.graph_of(current)
+        for node in nodes or ():
+            graph.node_named(node)
+        seen, since = _beginning(execution, current, since_revision)
+        if since < current.revision:
+            shown.appendleft(current)
+            something.set()
+        while True:
+            await something.wait()
+            something.clear()
+            while shown:
+                state = shown.popleft()
+                if seen is not None and state.version <= seen.version:
+                    continue  # read before the last one was written
+                graph = await engine.registry.graph_of(state)
+                for event in news(graph, seen, since, state, nodes):
+                    yield event
+                seen, since = state, max(since, state.revision)
+            if wait.future.done():
+                await wait.future
+
+
+def _beginning(
+    execution: Execution | str, current: State, since_revision: int | None
+) -> tuple[State | None, int]:
+    """The state from which on there is news (None: unknown), and its revision."""
+    if since_revision is not None:
+        return None, since_revision
+    known = execution._state if isinstance(execution, Execution) else current
+    return known, known.revision
+
+
+def news(
+    graph: Graph, seen: State | None, since: int, state: State, nodes: Collection[str] | None
+) -> list[Event]:
+    """What a state says about later than a revision, in the order of revisions."""
+    found = [
+        *_of_values(graph, seen, since, state, nodes),
+        *_of_computations(since, state, nodes),
+    ]
+    if nodes is None:
+        found += _of_the_whole(seen, since, state)
+    return sorted(found, key=lambda event: (event.revision, event.node or ""))
+
+
+def _of_values(
+    graph: Graph, seen: State | None, since: int, state: State, nodes: Collection[str] | None
+) -> Iterator[Event]:
+    for name, value in state.values.items():
+        if nodes is not None and name not in nodes:
+            continue
+        before = None if seen is None else seen.values.get(name)
+        # A mutation may change a value at the revision that it had.
+        is_other = before is not None and before.set_time != value.set_time
+        if value.revision > since or is_other:
+            own = own_copy(graph.by_name.get(name), value)
+            yield Event(
+                execution_id=state.execution_id,
+                kind=EventKind.SET if value.is_set else EventKind.CLEARED,
+                revision=value.revision,
+                node=name,
+                value=own.value,
+                metadata=own.metadata,
+                time=value.set_time,
+            )
+
+
+def _of_computations(since: int, state: State, nodes: Collection[str] | None) -> Iterator[Event]:
+    for computation in state.newest.values():
+        if nodes is not None and computation.node not in nodes:
+            continue
+        if computation.state is ComputationState.COMPUTING:
+            yield from _event(computation, since, computation.revision_at_start)
+        elif computation.state in UNSUCCESSFUL:
+            yield from _event(computation, since, computation.revision_at_completion)
+
+
+def _event(computation: Computation, since: int, revision: int | None) -> Iterator[Event]:
+    if revision is None or revision <= since:
+        return
+    yield Event(
+        execution_id=computation.execution_id,
+        kind=EventKind(computation.state.value),
+        revision=revision,
+        node=computation.node,
+        error=computation.error,
+        time=computation.completed_at or computation.started_at,
+    )
+
+
+def _of_the_whole(seen: State | None, since: int, state: State) -> Iterator[Event]:
+    is_archived = state.archived_at is not None
+    was_archived = seen is not None and seen.archived_at is not None
+    if state.revision > since and is_archived is not was_archived:
+        yield Event(
+            execution_id=state.execution_id,
+            kind=EventKind.ARCHIVED if is_archived else EventKind.UNARCHIVED,
+            revision=state.revision,
+            time=state.archived_at,
+        )
+
+
+def _refuse_bad(nodes: Collection[str] | None, since_revision: int | None) -> None:
+    if nodes is not None and (isinstance(nodes, str) or not isinstance(nodes, Collection)):
+        raise InvalidOptionError(f"nodes must be a list of names, not {nodes!r:.80}")
+    number = isinstance(since_revision, int) and not isinstance(since_revision, bool)
+    if since_revision is not None and (not number or since_revision < 0):
+        raise InvalidOptionError(f"since_revision must be a revision, not {since_revision!r}")

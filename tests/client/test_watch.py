@@ -1,0 +1,189 @@
+"""watch() tells what happens, in order; over a gap, the latest of each node."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from journey_async import Event, Graph, Journey, Retry, compute, input_node
+from journey_async.client.watching import MAX_BEHIND
+from journey_async.errors import (
+    DatabaseUnavailable,
+    ExecutionNotFound,
+    InvalidOptionError,
+    UnknownNodeError,
+)
+from tests.support.eventually import eventually
+from tests.support.graphs import basic_graph, one_input
+
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'journey_async'"
+
+
+def told(event: Event) -> tuple[int, str, str | None, Any]:
+    return event.revision, event.kind.value, event.node, event.value
+
+
+async def some(events: AsyncGenerator[Event, None], number: int) -> list[Any]:
+    async with asyncio.timeout(30):
+        return [told(await anext(events)) for _ in range(number)]
+
+
+async def begun(journey: Journey, events: AsyncGenerator[Event, None]) -> "asyncio.Future[Event]":
+    """The first event, once somebody listens for it."""
+    first = asyncio.ensure_future(anext(events))
+    await eventually(lambda: len(journey._engine.waiters) == 1)
+    await journey.graphs()  # behind the first read of the watcher
+    return first
+
+
+async def test_everything_is_told_in_the_order_of_revisions(dsn: str) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph())
+        async with aclosing(journey.watch(execution)) as events:
+            first = await begun(journey, events)
+            await journey.set_values(execution, {"x": 40, "y": 2}, metadata="both")
+            await journey.get_value(execution, "large_value_alert", wait_any=True)
+            await journey.unset_value(execution, "y")
+            assert [told(await first), *await some(events, 8)] == [
+                (1, "set", "x", 40),
+                (1, "set", "y", 2),
+                (2, "computing", "sum", None),
+                (3, "set", "sum", 42),
+                (4, "computing", "large_value_alert", None),
+                (5, "set", "large_value_alert", "🚨"),
+                (6, "cleared", "y", None),
+                (7, "cleared", "sum", None),
+                (8, "cleared", "large_value_alert", None),
+            ]
+            await journey.archive(execution)
+            await journey.unarchive(execution)
+            assert await some(events, 2) == [
+                (9, "archived", None, None),
+                (10, "unarchived", None, None),
+            ]
+
+
+async def test_failures_are_told_with_their_error(dsn: str) -> None:
+    def fails(x: int) -> None:
+        raise ValueError("too bad")
+
+    graph = Graph(
+        "g", "v1", [input_node("x"), compute("y", ["x"], fails, retry=Retry(max_attempts=1))]
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        async with aclosing(journey.watch(execution, nodes=["y"])) as events:
+            first = await begun(journey, events)
+            await journey.set_value(execution, "x", 1)
+            computing, failed = await first, await anext(events)
+            assert (computing.kind, failed.kind) == ("computing", "failed")
+            assert failed.error == "ValueError: too bad"
+            assert failed.time is not None
+
+
+async def test_another_process_is_heard_and_only_chosen_nodes_are_told(dsn: str) -> None:
+    async with (
+        Journey(dsn, graphs=[basic_graph()]) as journey,
+        Journey(dsn, run_computations=False) as other,
+    ):
+        execution = await journey.start_execution(basic_graph())
+        async with aclosing(other.watch(execution.id, nodes=["sum"], since_revision=0)) as events:
+            await journey.set_values(execution, {"x": 1, "y": 2})
+            while (event := await anext(events)).kind == "computing":
+                pass
+            assert told(event) == (3, "set", "sum", 3)
+
+
+async def test_who_was_away_is_told_the_latest_of_each_node(dsn: str) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 0, "y": 0})
+        for x in range(1, 5):
+            execution = await journey.set_value(execution, "x", x)
+        await journey.unset_value(execution, "y")
+        async with aclosing(journey.watch(execution.id, since_revision=0)) as events:
+            assert await some(events, 2) == [(5, "set", "x", 4), (6, "cleared", "y", None)]
+        async with aclosing(journey.watch(execution.id, since_revision=5)) as events:
+            assert await some(events, 1) == [(6, "cleared", "y", None)]
+
+
+async def test_who_asks_late_costs_no_memory_and_misses_no_node(dsn: str) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph())
+        async with aclosing(journey.watch(execution)) as events:
+            first = await begun(journey, events)
+            await journey.set_value(execution, "y", 1)
+            assert told(await first) == (1, "set", "y", 1)
+            for x in range(3 * MAX_BEHIND):
+                await journey.set_value(execution, "x", x)
+            told_of = [await anext(events)]
+            while told_of[-1].value != 3 * MAX_BEHIND - 1:
+                told_of.append(await anext(events))
+            assert len(told_of) <= MAX_BEHIND
+            assert [e.revision for e in told_of] == sorted(e.revision for e in told_of)
+
+
+async def test_a_watcher_outlives_its_connections(dsn: str, connection: Any) -> None:
+    async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as other:
+        execution = await journey.start_execution(one_input())
+        async with aclosing(other.watch(execution.id, since_revision=0)) as events:
+            await journey.set_value(execution, "x", 1)
+            assert await some(events, 1) == [(1, "set", "x", 1)]
+            for row in await connection.fetch(BACKENDS):
+                await connection.execute("SELECT pg_terminate_backend($1)", row["pid"])
+            await journey.set_value(execution, "x", 2)
+            assert await some(events, 1) == [(2, "set", "x", 2)]
+
+
+async def test_a_watcher_that_goes_leaves_nothing_behind(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input())
+        events = journey.watch(execution)
+        step = asyncio.ensure_future(anext(events))
+        await eventually(lambda: len(journey._engine.waiters) == 1)
+        step.cancel()
+        await asyncio.gather(step, return_exceptions=True)
+        await events.aclose()
+        assert len(journey._engine.waiters) == 0
+        again = journey.watch(execution)
+        last = asyncio.ensure_future(anext(again))
+        await eventually(lambda: len(journey._engine.waiters) == 1)
+    with pytest.raises(DatabaseUnavailable):
+        await last
+
+
+async def test_thousands_may_watch(dsn: str) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(one_input())
+        heard: list[Event] = []
+
+        async def watch() -> None:
+            async with aclosing(journey.watch(execution)) as events:
+                heard.append(await anext(events))
+
+        watchers = [asyncio.create_task(watch()) for _ in range(2000)]
+        await eventually(lambda: len(journey._engine.waiters) == 2000)
+        await journey.values(execution)  # behind the reads of the watchers
+        await journey.set_value(execution, "x", 1)
+        await asyncio.gather(*watchers)
+        assert {told(event) for event in heard} == {(1, "set", "x", 1)}
+        assert len(heard) == 2000
+
+
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ({"nodes": "x"}, InvalidOptionError),
+        ({"nodes": ["nothing"]}, UnknownNodeError),
+        ({"since_revision": -1}, InvalidOptionError),
+        ({"since_revision": True}, InvalidOptionError),
+    ],
+)
+async def test_bad_calls_are_refused(dsn: str, options: Any, error: type[Exception]) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(one_input())
+        with pytest.raises(error):
+            await anext(journey.watch(execution, **options))
+        with pytest.raises(ExecutionNotFound):
+            await anext(journey.watch("EXECnone"))
