@@ -1,12 +1,14 @@
 """The verbs that only look."""
 
 import json
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from journey_async.client import explaining, flow, introspection, options, search, status
+from journey_async.client.causes import Cause, cause_of
 from journey_async.client.diagram import execution_diagram
 from journey_async.client.execution import Execution
+from journey_async.client.previewing import Preview, previewed
 from journey_async.client.records import HistoryEntry, history_of, set_values
 from journey_async.client.trees import Reading, reading_of
 from journey_async.client.watching import Event, watch
@@ -16,7 +18,7 @@ from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State
 from journey_async.core.values import Computation
 from journey_async.engine.engine import Engine
-from journey_async.errors import JourneyError
+from journey_async.errors import ExecutionArchivedError, InvalidOptionError, JourneyError
 
 
 class Looking:
@@ -51,6 +53,38 @@ class Looking:
         """Successful computations and present values, in the order of their revisions."""
         state, graph = await self._read(execution)
         return history_of(state, graph, await self.computations(execution))
+
+    async def why(self, execution: Execution | str, node: str) -> Cause:
+        """Where the value of a node came from, back to what callers set; `.to_text()` draws it.
+
+        Of a node that is not set: which conditions do not hold. Raises UnknownNodeError.
+        """
+        state, graph = await self._read(execution)
+        graph.node_named(node)
+        computations = await self.computations(execution)
+        return cause_of(state, graph, computations, node, self._engine.clock.now())
+
+    async def preview(
+        self,
+        execution: Execution | str,
+        *,
+        set: Mapping[str, object] | None = None,
+        unset: Collection[str] = (),
+    ) -> Preview:
+        """What would be cleared, computed and kept if these inputs were set and unset.
+
+        Decided as `set_values` and `unset_value` would, and raises as they do; nothing is written.
+        """
+        state, graph = await self._read(execution)
+        if isinstance(unset, str):
+            raise InvalidOptionError(f"unset must be a list of names, not {unset!r:.80}")
+        for name in unset:
+            graph.input_named(name)
+        if state.archived_at is not None:
+            raise ExecutionArchivedError(state.execution_id)
+        limit = self._engine.settings.max_value_bytes
+        values = options.storable_values(graph, set or {}, limit)
+        return previewed(graph, state, values, tuple(unset), self._engine.clock.now())
 
     def watch(
         self,

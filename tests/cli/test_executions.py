@@ -50,6 +50,13 @@ async def test_what_is_printed_is_what_the_client_tells(worker: Journey, journey
     }
     waiting = (await journey("waiting", execution.id, "warning")).out
     assert "total > 100" in waiting
+    assert "price: 60" in (await journey("why", execution.id, "warning")).out
+    assert (await journey("preview", execution.id, "price=1")).out.splitlines() == [
+        "set: price",
+        "computed: total",
+        "perhaps computed: warning",
+        "kept: amount",
+    ]
     history = (await journey("history", execution.id, "--json")).data
     assert [entry["node"] for entry in history if entry["kind"] == "computation"] == [
         "total",

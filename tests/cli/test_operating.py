@@ -1,6 +1,7 @@
 """Commands for those who run a system: migrating, working, looking whether everything is well."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -67,6 +68,20 @@ async def test_a_worker_computes_until_it_is_told_to_stop(dsn: str, name: str) -
             assert await client.get_value(execution, "total", wait_any=True) == 6
         worker.send_signal(signal.SIGTERM)
         assert await worker.wait() == 0
+
+
+async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:
+    async with Journey(dsn, graphs=[shop]) as client:
+        execution = await client.start_execution(shop, {"price": 2})
+        async with process(dsn, "watch", execution.id, "--since", "0", "--json") as watching:
+            assert watching.stdout is not None
+            first = json.loads(await watching.stdout.readline())
+            assert (first["kind"], first["node"], first["value"]) == ("set", "price", 2)
+            await client.set_value(execution, "customer", "Mario")
+            second = json.loads(await watching.stdout.readline())
+            assert (second["node"], second["value"]) == ("customer", "Mario")
+            watching.send_signal(signal.SIGINT)
+            assert await watching.wait() == 130
 
 
 async def test_the_doctor_finds_a_healthy_system_well(dsn: str, journey: Run) -> None:

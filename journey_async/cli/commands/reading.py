@@ -1,10 +1,12 @@
 """Commands that look at one execution."""
 
+from contextlib import aclosing
 from typing import Any
 
 import click
 from pydantic_core import to_jsonable_python
 
+from journey_async.cli.parsing import parse_values
 from journey_async.cli.shapes import computation_data, execution_data, node_data
 from journey_async.cli.terminal import Terminal, command
 from journey_async.client.texts import stamp, value_text
@@ -102,6 +104,53 @@ async def waiting(terminal: Terminal, execution: str, node: str) -> None:
     terminal.text(status)
 
 
+@command("why")
+@click.argument("execution")
+@click.argument("node")
+async def why(terminal: Terminal, execution: str, node: str) -> None:
+    """Tell where the value of NODE came from, back to what callers set.
+
+    Of a node that is not set: what it waits for.
+    """
+    async with terminal.journey() as journey:
+        cause = await journey.why(execution, node)
+    terminal.say(cause, cause.to_text())
+
+
+@command("preview")
+@click.argument("execution")
+@click.argument("values", metavar="[NODE=VALUE]...", nargs=-1)
+@click.option("--unset", multiple=True, metavar="NODE", help="Unset this input.")
+async def preview(
+    terminal: Terminal, execution: str, values: tuple[str, ...], unset: tuple[str, ...]
+) -> None:
+    """Tell what would follow from setting and unsetting inputs; nothing is written."""
+    given = parse_values(values)
+    async with terminal.journey() as journey:
+        found = await journey.preview(execution, set=given, unset=unset)
+    terminal.say(found, found.to_text())
+
+
+@command("watch")
+@click.argument("execution")
+@click.option("--node", "nodes", multiple=True, help="Only this node.")
+@click.option("--since", type=int, metavar="REVISION", help="Also what happened after it.")
+async def watch(
+    terminal: Terminal, execution: str, nodes: tuple[str, ...], since: int | None
+) -> None:
+    """Tell what happens in EXECUTION, as it happens, until interrupted."""
+    async with (
+        terminal.journey() as journey,
+        aclosing(journey.watch(execution, nodes=nodes or None, since_revision=since)) as events,
+    ):
+        async for event in events:
+            if terminal.as_json:
+                terminal.data(event)
+            else:
+                said = glance(event.value) if event.kind == "set" else event.error or ""
+                terminal.text(f"{event.revision:6} {event.kind:10} {event.node or ''} {said}")
+
+
 @command("history")
 @click.argument("execution")
 async def history(terminal: Terminal, execution: str) -> None:
@@ -152,4 +201,4 @@ def glance(value: Any) -> str:
     return text if len(text) <= GLANCE else f"{text[: GLANCE - 1]}…"
 
 
-COMMANDS = (get, values, show, waiting, history, computations)
+COMMANDS = (get, values, show, why, waiting, preview, watch, history, computations)

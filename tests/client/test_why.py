@@ -1,0 +1,137 @@
+"""Where values came from, and what would follow from others."""
+
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node, mutate
+from journey_async.errors import (
+    ExecutionArchivedError,
+    InvalidOptionError,
+    InvalidValueError,
+    NotAnInputError,
+    UnknownNodeError,
+)
+from tests.support.graphs import basic_graph, everything
+
+
+async def test_a_value_is_traced_to_what_callers_set(dsn: str) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 40, "y": 2})
+        await journey.get_value(execution, "large_value_alert", wait_any=True)
+        alert = await journey.why(execution, "large_value_alert")
+        assert (alert.value, alert.is_current, alert.attempt) == ("🚨", True, 1)
+        assert alert.computation == f"{execution.id}:large_value_alert:1"
+        [total] = alert.inputs
+        assert (total.node, total.value, total.revision) == ("sum", 42, 3)
+        assert [(i.node, i.value, i.revision, i.computation) for i in total.inputs] == [
+            ("x", 40, 1, None),
+            ("y", 2, 1, None),
+        ]
+        lines = alert.to_text().splitlines()
+        assert lines[0].startswith('large_value_alert: "🚨" | compute | rev 5 | set at ')
+        assert lines[1].startswith(" └─ sum: 42 | compute | rev 3 | set at ")
+        assert lines[2].startswith("     ├─ x: 40 | input | rev 1 | set at ")
+        assert lines[2].endswith("by a caller")
+
+
+async def test_what_changed_since_is_said_to_have(dsn: str) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+        await journey.get_value(execution, "sum", settled=True)
+        async with Journey(dsn, run_computations=False) as other:
+            await journey.close()
+            await other.set_value(execution.id, "x", 5)
+            total = await other.why(execution.id, "sum")
+            assert [(i.node, i.is_current, i.value) for i in total.inputs] == [
+                ("x", False, None),
+                ("y", True, 2),
+            ]
+            assert "x | input | rev 1 | changed since" in total.to_text()
+
+
+async def test_an_unset_node_tells_what_it_waits_for(dsn: str) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1})
+        told = await journey.why(execution, "sum")
+        assert told.revision is None
+        assert told.to_text() == "sum | compute | not set\n  waits for provided(y)"
+        with pytest.raises(UnknownNodeError):
+            await journey.why(execution, "nothing")
+
+
+async def test_a_mutated_value_is_traced_to_its_mutation(dsn: str) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("x"),
+            input_node("target"),
+            mutate("m", ["x"], lambda x: x + 1, mutates="target", update_revision_on_change=True),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(execution, "m", wait_any=True)
+        told = await journey.why(execution, "target")
+        assert told.computation == f"{execution.id}:m:1"
+        assert [i.node for i in told.inputs] == ["x"]
+
+
+async def test_a_node_is_explained_once(dsn: str) -> None:
+    depth = 40  # a diamond at each step: a tree written out would have 2^40 leaves
+    nodes: list[Any] = [input_node("n0"), input_node("m0")]
+    for n in range(1, depth):
+        above = [f"n{n - 1}", f"m{n - 1}"]
+        nodes += [compute(f"n{n}", above, lambda: 1), compute(f"m{n}", above, lambda: 2)]
+    graph = Graph("diamonds", "v1", nodes)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"n0": 1, "m0": 2})
+        await journey.get_value(execution, f"n{depth - 1}", wait_any=True)
+        text = (await journey.why(execution, f"n{depth - 1}")).to_text()
+    assert len(text.splitlines()) < 5 * depth
+    assert "see above" in text
+
+
+async def test_what_would_follow_is_what_follows_and_nothing_is_written(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 40, "y": 2})
+        await journey.get_value(execution, "large_value_alert", wait_any=True)
+        await journey.get_value(execution, "large_value_alert", settled=True)
+        before = await everything(connection)
+        other = await journey.preview(execution, set={"x": 1})
+        assert (other.set, other.computed, other.perhaps) == (
+            ("x",),
+            ("sum",),
+            ("large_value_alert",),
+        )
+        assert (other.cleared, other.kept) == ((), ("y",))
+        gone = await journey.preview(execution, unset=["y"])
+        assert (gone.unset, gone.cleared) == (("y",), ("sum", "large_value_alert"))
+        assert gone.kept == ("x",)
+        assert gone.to_text() == "unset: y\ncleared: sum, large_value_alert\nkept: x"
+        same = await journey.preview(execution, set={"x": 40})
+        assert (same.set, same.computed, same.cleared) == ((), (), ())
+        assert await everything(connection) == before
+
+
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ({"set": {"sum": 1}}, NotAnInputError),
+        ({"set": {"nothing": 1}}, UnknownNodeError),
+        ({"set": {"x": "one"}}, InvalidValueError),
+        ({"unset": "x"}, InvalidOptionError),
+        ({"unset": ["sum"]}, NotAnInputError),
+    ],
+)
+async def test_bad_calls_are_refused(dsn: str, options: Any, error: type[Exception]) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph())
+        with pytest.raises(error):
+            await journey.preview(execution, **options)
+        await journey.archive(execution)
+        with pytest.raises(ExecutionArchivedError):
+            await journey.preview(execution, set={"x": 1})
