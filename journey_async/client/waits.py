@@ -69,7 +69,7 @@ async def _found(
     with engine.waiters.waiting(execution_id, check) as wait:
         try:
             async with asyncio.timeout(timeout):
-                wait.offer(await engine.current(execution_id))
+                wait.begin(await engine.current(execution_id))
                 value: NodeValue = await wait.future
                 return value
         except TimeoutError:

@@ -82,9 +82,7 @@ async def watch(
         for node in nodes or ():
             graph.node_named(node)
         seen, since = _beginning(execution, current, since_revision)
-        if since < current.revision:
-            shown.appendleft(current)
-            something.set()
+        wait.begin(current)
         while True:
             await something.wait()
             something.clear()

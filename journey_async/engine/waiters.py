@@ -17,17 +17,36 @@ Check = Callable[[State], Any]
 
 
 class Wait:
-    """One caller's wait; `check` gives the result, NOT_YET, or raises what the caller gets."""
+    """One caller's wait; `check` gives the result, NOT_YET, or raises what the caller gets.
 
-    __slots__ = ("_check", "future")
+    What is offered may have been read before the wait began. So nothing counts that is older than
+    what the caller reads after registering, and `begin`s with.
+    """
+
+    __slots__ = ("_check", "_least", "_withheld", "future")
 
     def __init__(self, check: Check) -> None:
         self._check = check
+        self._least: int | None = None
+        self._withheld: State | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def begin(self, current: State) -> None:
+        """Look at the state that was read after registering, or a newer one offered meanwhile."""
+        self._least = current.version
+        withheld, self._withheld = self._withheld, None
+        is_newer = withheld is not None and withheld.version > current.version
+        self.offer(withheld if withheld is not None and is_newer else current)
 
     def offer(self, state: State) -> None:
         """Look at a state."""
         if self.future.done():
+            return
+        if self._least is None:
+            if self._withheld is None or state.version > self._withheld.version:
+                self._withheld = state
+            return
+        if state.version < self._least:
             return
         try:
             result = self._check(state)

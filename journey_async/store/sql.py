@@ -1,5 +1,6 @@
 """Finds the statements of sql/ and writes the schema's name into them."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -8,6 +9,7 @@ from pathlib import Path
 from journey_async.errors import InvalidOptionError
 
 PLACEHOLDER = ':"schema"'  # as psql writes a quoted variable
+_COMMENT_OR_PLACEHOLDER = re.compile(rf"--[^\n]*|{PLACEHOLDER}")
 MAX_IDENTIFIER = 63  # bytes; PostgreSQL would cut a longer one
 
 
@@ -24,8 +26,12 @@ def statement(name: str) -> str:
 
 
 def in_schema(text: str, schema: str) -> str:
-    """The text with the schema's name, quoted, in its places."""
-    return text.replace(PLACEHOLDER, quoted(schema))
+    """The text with the schema's name, quoted, in its places.
+
+    Not in comments, which end where a name has a line break. (No text of sql/ holds -- but there.)
+    """
+    name = quoted(schema)
+    return _COMMENT_OR_PLACEHOLDER.sub(lambda m: name if m[0] == PLACEHOLDER else m[0], text)
 
 
 def quoted(identifier: str) -> str:

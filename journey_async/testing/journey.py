@@ -90,7 +90,7 @@ class TestJourney(Journey):
         with engine.waiters.waiting(execution_id, look) as wait:
             try:
                 async with asyncio.timeout(timeout):
-                    wait.offer(await engine.current(execution_id))
+                    wait.begin(await engine.current(execution_id))
                     settled: State = await wait.future
             except TimeoutError:
                 raise TimeoutError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from journey_async import Graph, Journey, compute, input_node, value
@@ -40,6 +40,7 @@ ATTACKS = st.sampled_from(
         "../../etc/passwd",
         "\u202e\u2066 \ufeff\u00a0",
         "line\nbreak\ttab\r",
+        "\r; DROP TABLE journey.executions; --",
         "NULL",
         "ſ",  # what lower() and upper() disagree about
     ]
@@ -90,6 +91,8 @@ async def test_texts_everywhere_come_back_as_they_were(
 
 
 @given(TEXTS.filter(lambda text: len(text.encode()) <= 63 and not text.startswith("pg_")))
+@example("\r")
+@example("\n; SELECT 1; --")
 @settings(FEW, max_examples=6)
 async def test_any_text_can_be_the_schemas_name(empty_dsn: str, schema: str) -> None:
     async with Journey(empty_dsn, schema=schema) as journey:
