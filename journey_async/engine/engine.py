@@ -131,6 +131,7 @@ class Engine:
         self._logged: set[tuple[str, str, str]] = set()
         self._stack = AsyncExitStack()
         self._killed: str | None = None
+        self._is_closing = False
         self.home = asyncio.get_running_loop()
         self._home_thread = threading.get_ident()
 
@@ -157,6 +158,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Stop taking work, let what runs finish within the grace period, release the rest."""
+        self._is_closing = True
         if self._killed is not None:
             await self._ended()
         self.runner.drain()
@@ -299,7 +301,7 @@ class Engine:
             try:
                 return await read()
             except DatabaseUnavailable:
-                if self._killed is not None or loop.time() >= give_up_at:
+                if self._is_closing or self._killed is not None or loop.time() >= give_up_at:
                     raise
                 await asyncio.sleep(REFRESH_PAUSE * random.uniform(0.5, 1))
 

@@ -336,3 +336,12 @@ async def test_closing_a_journey_ends_its_waits(dsn: str) -> None:
     assert done
     with pytest.raises(DatabaseUnavailable):
         await wait
+
+
+async def test_who_still_reads_when_a_journey_closes_is_told_at_once(dsn: str) -> None:
+    async with Journey(dsn, patience=600) as journey:
+        execution = await journey.start_execution(one_input())
+        engine = journey._engine
+    async with asyncio.timeout(30):
+        with pytest.raises(DatabaseUnavailable):
+            await engine.current(execution.id)
