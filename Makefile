@@ -33,8 +33,9 @@ check: $(VENV)/.ready-dev ## lint, formatting, types, layers
 	@$(BIN)/lint-imports --no-logo
 
 audit: $(VENV)/.ready-dev ## compare the pinned versions with published vulnerabilities (needs the network)
-	@$(BIN)/python -m pip install --quiet pip-audit
-	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@test -x $(VENV)-audit/bin/pip-audit || { $(BIN)/python -m venv --clear $(VENV)-audit && \
+		$(VENV)-audit/bin/python -m pip install --quiet pip-audit; }
+	@$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
 format: $(VENV)/.ready-dev ## put the code into its form
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -47,7 +48,7 @@ bench: $(VENV)/.ready-bench ## measure, beside others, in some eight minutes; AR
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 clean: ## remove the virtual environment, caches, builds and the data of examples
-	@rm -rf $(VENV) build dist examples/.data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-audit build dist examples/.data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the virtual environment ---

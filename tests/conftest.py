@@ -120,6 +120,9 @@ async def dsn(
     needs_more = request.node.get_closest_marker("direct")
     if route is not Route.DIRECT and needs_more is not None:
         pytest.skip(f"direct only: {needs_more.args[0]}")
+    hears = request.node.get_closest_marker("hears")
+    if route is Route.ONLY_POOLER and hears is not None:
+        pytest.skip(f"wants a connection that hears: {hears.args[0]}")
     match route:
         case Route.DIRECT:
             return direct_dsn

@@ -23,7 +23,9 @@ def execution_id(execution: Execution | str) -> str:
     if isinstance(execution, Execution):
         return execution.id
     if not isinstance(execution, str):
-        raise InvalidOptionError(f"an execution or its id is wanted, not {execution!r}")
+        raise InvalidOptionError(
+            f"an execution or its id is wanted, not a {type(execution).__name__}"
+        )
     if not _ID.fullmatch(execution):
         raise ExecutionNotFound(execution)
     return execution
@@ -52,7 +54,9 @@ def storable_values(graph: Graph, values: Mapping[str, object], max_bytes: int) 
     Raises UnknownNodeError, NotAnInputError for what is no input.
     """
     if not isinstance(values, Mapping):
-        raise InvalidOptionError(f"values must map nodes to values, not be {values!r:.80}")
+        raise InvalidOptionError(
+            f"values must map nodes to values, not be a {type(values).__name__}"
+        )
     checked = {}
     for name, value in values.items():
         node = graph.input_named(name)

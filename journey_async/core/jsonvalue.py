@@ -101,7 +101,9 @@ def _text(value: str) -> str:
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise InvalidValueError(f"has the key {key!r}, and keys of a JSON object are strings")
+        raise InvalidValueError(
+            f"has a key that is a {type(key).__name__}, and keys of a JSON object are strings"
+        )
     return _text(key)
 
 

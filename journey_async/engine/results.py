@@ -69,15 +69,18 @@ def _tick(returned: Any, now: datetime) -> JSON:
     if returned is None:
         return 0
     if isinstance(returned, timedelta):
-        return seconds_of(now + returned)
+        try:
+            return seconds_of(now + returned)
+        except OverflowError:
+            raise InvalidValueError("of a tick is a time beyond all calendars") from None
     if isinstance(returned, datetime):
         if returned.tzinfo is None:
-            raise InvalidValueError(f"of a tick must be an aware datetime, not {returned!r}")
+            raise InvalidValueError("of a tick must be an aware datetime, and has no time zone")
         return seconds_of(returned)
     if not jsonvalue.is_number(returned) or not 0 <= returned <= _LATEST:
         raise InvalidValueError(
-            f"of a tick must be an aware datetime, a timedelta, unix seconds, or None or 0 for "
-            f"never, not {returned!r:.100}"
+            f"of a tick must be an aware datetime, a timedelta, unix seconds up to {_LATEST}, or "
+            f"None or 0 for never; this {type(returned).__name__} is none of them"
         )
     seconds = jsonvalue.normalise(returned)
     whole = isinstance(seconds, float) and seconds.is_integer()

@@ -249,6 +249,7 @@ async def test_a_wait_in_another_process_resolves_by_notification(dsn: str) -> N
         assert await asyncio.gather(*waits) == [42, "🚨", 40]
 
 
+@pytest.mark.hears("counts statements, and polling takes some")
 async def test_a_thousand_parked_waits_cost_no_queries(
     dsn: str, connection: Any, has_pg_stat_statements: bool
 ) -> None:
@@ -287,6 +288,7 @@ async def listeners(connection: "asyncpg.Connection[asyncpg.Record]") -> set[int
     return {row["pid"] for row in rows if row["query"].startswith("LISTEN")}
 
 
+@pytest.mark.hears("cuts the connections that listen")
 async def test_a_wait_survives_its_listener(dsn: str, connection: Any) -> None:
     async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as other:
         execution = await journey.start_execution(one_input())

@@ -40,6 +40,7 @@ async def not_hearing(journey: Journey, execution_id: str) -> AsyncIterator[None
     cache.put(known)
 
 
+@pytest.mark.hears("keeps a Journey from hearing")
 async def test_setting_several_is_judged_on_what_is_stored_not_on_a_snapshot(  # B9
     dsn: str,
 ) -> None:
@@ -116,6 +117,7 @@ async def test_a_node_with_a_single_attempt_that_succeeded_has_not_failed(dsn: s
         assert await journey.get_value(execution, "y") == 1
 
 
+@pytest.mark.hears("keeps a Journey from hearing")
 async def test_a_write_to_an_archived_execution_leaves_no_trace(  # B26
     dsn: str, connection: Any
 ) -> None:

@@ -4,6 +4,7 @@ The table is docs/defects-of-the-original.md.
 """
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,7 +41,21 @@ from tests.support.eventually import eventually
 ONCE = Retry(max_attempts=1)
 
 
-@pytest.mark.parametrize("time", ["tomorrow", True, -1, float("inf"), 10**18, [1]], ids=str)
+@pytest.mark.parametrize(
+    "time",
+    [
+        "tomorrow",
+        True,
+        -1,
+        float("inf"),
+        10**18,
+        10**5000,
+        [1],
+        timedelta.max,
+        datetime.fromisoformat("2031-05-01"),
+    ],
+    ids=lambda time: type(time).__name__,
+)
 async def test_a_tick_without_a_sensible_time_stops_nothing(dsn: str, time: Any) -> None:  # B14
     clock = LeapingClock()
     bad = Graph(

@@ -153,7 +153,8 @@ async def test_every_connection_can_be_cut(dsn: str, connection: Any) -> None:
             await connection.fetch(TERMINATE)
             await journey.set_value(execution, "x", x)
             assert await journey.get_value(execution, "sum", settled=True, timeout=10) == x + 1
-        await eventually(journey._engine._listener.is_listening.is_set)
+        listener = journey._engine._listener
+        await eventually(lambda: listener.is_listening.is_set() or listener.is_polling.is_set())
 
 
 async def test_callers_are_told_when_their_patience_is_at_an_end(

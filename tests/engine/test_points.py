@@ -29,6 +29,8 @@ from journey_async import (
 from journey_async.testing import Point, TestClock
 from journey_async.testing.relay import OF_THE_NEXT, RelayJourney
 
+pytestmark = pytest.mark.hears("the tests' clock stands still, so no lease runs out")
+
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 

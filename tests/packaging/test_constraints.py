@@ -31,9 +31,10 @@ def needed(name: str, extras: frozenset[str], seen: dict[str, frozenset[str]]) -
             continue
         child = canonicalize_name(wanted.name)
         try:
-            version(child)
+            installed = version(child)
         except PackageNotFoundError:
             continue  # of another extra than those that are installed
+        assert wanted.specifier.contains(installed, prereleases=True), f"{name} wants {text}"
         found |= {child} | needed(child, frozenset(wanted.extras), seen)
     return found
 

@@ -5,6 +5,7 @@ All of them: make test ARGS="--route=pooler tests/engine tests/client tests/stor
 
 import pytest
 
+from journey_async import Journey
 from tests.client.test_journey import (  # noqa: F401
     test_an_archived_execution_can_be_read_and_not_written,
     test_unsetting_clears_what_depended_on_it_in_the_same_commit,
@@ -31,9 +32,18 @@ from tests.engine.test_processes import (  # noqa: F401
 from tests.engine.test_singletons import (  # noqa: F401
     test_everybody_finds_or_starts_the_same_execution,
 )
+from tests.store.test_pools import test_a_pool_of_the_callers_own_stays_open  # noqa: F401
 from tests.support.routes import Route
 
 
 @pytest.fixture
 def route() -> Route:
     return Route.POOLER
+
+
+async def test_there_is_no_polling(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Journey(dsn) as journey:
+        listener = journey._engine._listener
+        assert listener.is_listening.is_set()
+        assert not listener.is_polling.is_set()
+    assert "polling" not in caplog.text

@@ -11,7 +11,8 @@ from tests.support.graphs import basic_graph
 
 
 async def test_a_pool_of_the_callers_own_stays_open(dsn: str) -> None:
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=3) as pool:
+    options: Any = {"min_size": 1, "max_size": 3, "statement_cache_size": 0}  # as a pooler wants it
+    async with asyncpg.create_pool(dsn, **options) as pool:
         async with Journey(pool=pool, graphs=[basic_graph()]) as journey:
             execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
             assert await journey.get_value(execution, "sum", wait_any=True) == 3
