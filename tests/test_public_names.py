@@ -48,7 +48,17 @@ PUBLIC = [
     "value",
 ]
 
-SUBPACKAGES = {"cli", "client", "core", "embedded", "engine", "errors", "store", "testing"}
+SUBPACKAGES = {
+    "cli",
+    "client",
+    "core",
+    "dashboard",
+    "embedded",
+    "engine",
+    "errors",
+    "store",
+    "testing",
+}
 
 
 def test_exactly_the_listed_names_are_public() -> None:

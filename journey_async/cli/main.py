@@ -2,7 +2,15 @@
 
 import click
 
-from journey_async.cli.commands import doctor, reading, schema, searching, worker, writing
+from journey_async.cli.commands import (
+    dashboard,
+    doctor,
+    reading,
+    schema,
+    searching,
+    worker,
+    writing,
+)
 
 EPILOG = """\b
 Exit codes: 0 done; 1 something failed, or is not well; 2 the call was wrong; 3 not found, or not
@@ -18,7 +26,7 @@ def build() -> click.Group:
         epilog=EPILOG,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    modules = (schema, worker, writing, reading, searching, doctor)
+    modules = (schema, worker, writing, reading, searching, doctor, dashboard)
     for module in modules:
         for command in module.COMMANDS:
             group.add_command(command)

@@ -1,0 +1,172 @@
+"""The pages of the dashboard, by real HTTP."""
+
+import asyncio
+import re
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from journey_async import Journey
+from journey_async.dashboard import basic_auth, dashboard, token_auth
+from tests.dashboard.conftest import GRAPH, served
+from tests.support.eventually import eventually
+
+
+async def started(journey: Journey, **values: Any) -> str:
+    execution = await journey.start_execution(GRAPH, values)
+    if "price" in values:
+        await journey.get_value(execution, "total", wait_any=True)
+    return execution.id
+
+
+async def test_the_overview_counts_by_graph(journey: Journey, browser: httpx.AsyncClient) -> None:
+    assert "There are no executions yet" in (await browser.get("/")).text
+    await started(journey, price=60)
+    page = (await browser.get("/")).text
+    assert "The system is healthy" in page
+    assert "shop &amp; &lt;more&gt;" in page
+    part = (await browser.get("/", headers={"X-Fragment": "1"})).text
+    assert "<html" not in part
+
+
+async def test_a_graph_has_its_diagram_and_its_funnel(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    await started(journey, price=60)
+    page = await browser.get("/graph", params={"name": GRAPH.name, "version": "v1"})
+    assert page.status_code == 200
+    assert '["price", "total", "waits"]' in page.text
+    assert "100.0 %" in page.text
+    assert (await browser.get("/graph", params={"name": "none"})).status_code == 404
+    odd = {"name": GRAPH.name, "version": "v1", "executions": "some"}
+    assert (await browser.get("/graph", params=odd)).status_code == 400
+
+
+async def test_executions_are_found_by_condition_and_by_id(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    ids = [await started(journey, price=n) for n in (10, 60)]
+    page = (await browser.get("/executions", params={"where": "total > 100"})).text
+    assert ids[1] in page
+    assert ids[0] not in page
+    wrong = await browser.get("/executions", params={"where": "total >"})
+    assert wrong.status_code == 400
+    assert "cannot be read" in wrong.text
+    found = await browser.get("/executions", params={"where": ids[0]})
+    assert found.url.path == f"/executions/{ids[0]}"
+
+
+async def test_an_execution_shows_values_states_errors_and_why(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    execution = await journey.start_execution(GRAPH, {"price": 10, "customer": "<Mario>"})
+    with pytest.raises(Exception, match="too bad"):
+        await journey.get_value(execution, "broken", wait_any=True)
+    await journey.get_value(execution, "total", wait_any=True)
+    page = (await browser.get(f"/executions/{execution.id}")).text
+    assert "&lt;Mario&gt;" in page
+    assert "&lt;b&gt;too bad&lt;/b&gt;" in page
+    assert "<b>too bad" not in page
+    assert "total &gt; 100" in page  # why there is no warning
+    assert re.search(r'<rect class="failed"', page)
+    assert (await browser.get("/executions/EXECnone")).status_code == 404
+
+
+async def test_buttons_retry_archive_and_carry_on(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    execution = await journey.start_execution(GRAPH, {"customer": "Mario"})
+    with pytest.raises(Exception, match="too bad"):
+        await journey.get_value(execution, "broken", wait_any=True)
+    page = (await browser.get(f"/executions/{execution.id}")).text
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    form = {"csrf": found[1], "of": "broken"}
+    said = await browser.post(f"/executions/{execution.id}/retry", data=form)
+    assert "broken has one more attempt" in said.text
+
+    async def was_retried() -> bool:
+        return len(await journey.computations(execution, "broken")) == 2
+
+    await eventually(was_retried)
+    await browser.post(f"/executions/{execution.id}/archive", data=form)
+    assert (await journey.load(execution, include_archived=True)).archived_at is not None
+    await browser.post(f"/executions/{execution.id}/unarchive", data=form)
+    assert (await journey.load(execution)).archived_at is None
+    gone = await browser.post(f"/executions/{execution.id}/explode", data=form)
+    assert gone.status_code == 404
+
+
+async def test_a_form_of_another_site_does_nothing(
+    journey: Journey, site: str, browser: httpx.AsyncClient
+) -> None:
+    execution_id = await started(journey, price=1)
+    path = f"/executions/{execution_id}/archive"
+    await browser.get("/")
+    token = browser.cookies["journey_csrf"]
+    refused = [
+        await browser.post(path),
+        await browser.post(path, data={"csrf": "guessed"}),
+        await browser.post(path, data={"csrf": token}, headers={"Origin": "http://evil"}),
+        await browser.post(path, data={"csrf": token}, headers={"Sec-Fetch-Site": "cross-site"}),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * 4
+    assert (await journey.load(execution_id)).archived_at is None
+
+
+async def test_nobody_gets_in_without_being_let_in(journey: Journey, site: str) -> None:
+    async with httpx.AsyncClient(base_url=site) as stranger:
+        for path in ("/", "/executions", "/events", "/static/style.css", "/executions/X"):
+            answer = await stranger.get(path)
+            assert answer.status_code == 401
+            assert "Basic" in answer.headers["WWW-Authenticate"]
+        assert (await stranger.get("/", auth=("ops", "wrong"))).status_code == 401
+    async with (
+        served(dashboard(journey, auth=token_auth("a-token"))) as address,
+        httpx.AsyncClient(base_url=address) as guest,
+    ):
+        assert (await guest.get("/?token=guess")).status_code == 403
+        assert (await guest.get("/?token=a-token")).status_code == 200
+        assert (await guest.get("/executions")).status_code == 200  # by its cookie
+        assert (await guest.post("/executions/X/archive")).status_code in (404, 405)
+
+
+async def test_it_can_be_mounted_and_hides_what_is_to_be_hidden(journey: Journey) -> None:
+    execution = await journey.start_execution(GRAPH, {"customer": "secret name"})
+    inner = dashboard(
+        journey,
+        auth=basic_auth("ops", "secret"),
+        redact=lambda node, value: "•••" if node == "customer" else value,
+    )
+    async with (
+        served(Starlette(routes=[Mount("/admin/journey", inner)])) as address,
+        httpx.AsyncClient(base_url=address, auth=("ops", "secret")) as browser,
+    ):
+        page = (await browser.get(f"/admin/journey/executions/{execution.id}")).text
+        assert "secret name" not in page
+        assert "•••" in page
+        assert "secret name" not in (await browser.get("/admin/journey/executions")).text
+        links = set(re.findall(r'(?:href|src)="(/[^"]*)"', page))
+        assert links
+        assert all(link.startswith("/admin/journey/") for link in links)
+        style = await browser.get("/admin/journey/static/style.css")
+        assert style.status_code == 200
+
+
+async def test_changes_are_told_and_who_goes_leaves_nothing_behind(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    execution_id = await started(journey, price=1)
+    async with browser.stream("GET", f"/executions/{execution_id}/events") as stream:
+        lines = stream.aiter_lines()
+        await eventually(lambda: len(journey._engine.waiters) == 1)
+        async with asyncio.timeout(30):
+            await journey.set_value(execution_id, "price", 2)
+            while await anext(lines) != "event: changed":
+                pass
+    await eventually(lambda: len(journey._engine.waiters) == 0)
+    missing = await browser.get("/executions/EXECnone/events")
+    assert missing.status_code == 404
