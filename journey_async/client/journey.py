@@ -307,7 +307,8 @@ class Journey(Looking):
         are used up, UnknownNodeError, ExecutionNotFound, InvalidOptionError, DatabaseUnavailable.
         """
         try:
-            found = await self.get_node(
+            found = await waits.get_node(
+                self._engine,
                 execution,
                 node,
                 wait_any=wait_any,

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 EVOLUTION_BATCH = 200  # executions that take on a changed graph at once
 REFRESH_PAUSE = 0.2  # seconds between attempts to read for those who wait
-CHECKED_AT_ONCE = 1000  # executions in a query of the safety net for waits
+CHECKED_AT_ONCE = 5000  # executions in a query of the safety net for waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,10 +217,13 @@ class Liveness:
             self._stirred.clear()
             now = self._loop.time()
             if now >= renew_at:
-                if not await connection.renew(self._worker, self._clock.now() + self._lease):
+                lease_until = self._clock.now() + self._lease
+                is_alive, others = await connection.renew(self._worker, lease_until)
+                if not is_alive:
                     await self._begin_anew(connection)
                 renew_at = now + self._renewal
-            others = await connection.others(self._worker)
+            else:
+                others = await connection.others(self._worker)
             if others:
                 locks_count = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, locks_count)

@@ -5,9 +5,8 @@ between is missed. Nothing here polls.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Self
 
 from journey_async.core.state import State
 from journey_async.errors import DatabaseUnavailable
@@ -21,15 +20,32 @@ class Wait:
 
     What is offered may have been read before the wait began. So nothing counts that is older than
     what the caller reads after registering, and `begin`s with.
+
+    It is registered while its `with` block runs. There may be tens of thousands, so it is small.
     """
 
-    __slots__ = ("_check", "_least", "_withheld", "future")
+    __slots__ = ("_check", "_execution_id", "_least", "_registered", "_withheld", "future")
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, execution_id: str, check: Check, registered: dict[str, set["Wait"]]) -> None:
+        self._execution_id = execution_id
         self._check = check
+        self._registered = registered
         self._least: int | None = None
         self._withheld: State | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> Self:
+        self._registered.setdefault(self._execution_id, set()).add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        waits = self._registered.get(self._execution_id, set())
+        waits.discard(self)
+        if not waits:
+            self._registered.pop(self._execution_id, None)
+        if self.future.done() and not self.future.cancelled():
+            self.future.exception()  # seen, even if the caller was cancelled meanwhile
+        self.future.cancel()
 
     def begin(self, current: State) -> None:
         """Look at the state that was read after registering, or a newer one offered meanwhile."""
@@ -71,21 +87,9 @@ class Waiters:
         """The executions that somebody waits for."""
         return self._waits.keys()
 
-    @contextmanager
-    def waiting(self, execution_id: str, check: Check) -> Iterator[Wait]:
-        """A wait that is registered for as long as the block runs."""
-        wait = Wait(check)
-        waits = self._waits.setdefault(execution_id, set())
-        waits.add(wait)
-        try:
-            yield wait
-        finally:
-            waits.discard(wait)
-            if not waits and self._waits.get(execution_id) is waits:
-                del self._waits[execution_id]
-            if wait.future.done() and not wait.future.cancelled():
-                wait.future.exception()  # seen, even if the caller was cancelled meanwhile
-            wait.future.cancel()
+    def waiting(self, execution_id: str, check: Check) -> Wait:
+        """A wait that is registered for as long as its `with` block runs."""
+        return Wait(execution_id, check, self._waits)
 
     def offer(self, state: State) -> None:
         """Show a state to those who wait for its execution."""

@@ -90,9 +90,11 @@ class WorkerConnection:
             channel = Channels.of(self._schema).joined
             await self._ask("SELECT pg_notify($1, '')", channel)
 
-    async def renew(self, worker: str, lease_until: datetime) -> bool:
-        """Move the end of the lease; False if others have declared the worker dead."""
-        return bool(await self._fetch("renew_lease", worker, lease_until, self.has_lock))
+    async def renew(self, worker: str, lease_until: datetime) -> tuple[bool, list[OtherWorker]]:
+        """Move the end of the lease, unless others have declared the worker dead; the others."""
+        found = await self._fetch("renew_lease", worker, lease_until, self.has_lock)
+        others = [OtherWorker(row) for row in found if row["id"] != worker]
+        return len(others) < len(found), others
 
     async def others(self, worker: str) -> list[OtherWorker]:
         """The other workers."""

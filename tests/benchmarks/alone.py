@@ -100,11 +100,15 @@ async def parked(dsn: str) -> Figures:
             starts = [journey.start_execution(graph, {"x": 1}) for _ in range(500)]
             executions += [execution.id for execution in await asyncio.gather(*starts)]
         cached = _resident()
-        waits = [
-            asyncio.create_task(journey.get_value(e, "sum", wait_any=True, timeout=None))
-            for e in executions
-        ]
-        await eventually(lambda: len(journey._engine.waiters) == PARKED, limit=60)
+        waits = []
+        for first in range(0, PARKED, 100):
+            waits += [
+                asyncio.create_task(journey.get_value(e, "sum", wait_any=True, timeout=None))
+                for e in executions[first : first + 100]
+            ]
+            number = first + 100
+            await eventually(lambda n=number: len(journey._engine.waiters) == n)  # type: ignore[misc]
+            await journey._engine.rest()  # they have had their first look
         await asyncio.sleep(12)  # idle backends report their statistics after ten seconds
         waiting = _resident()
         before, cpu = await observer.fetchval(COMMITS), time.process_time()
