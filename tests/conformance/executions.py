@@ -26,7 +26,7 @@ class Executions(Reports):
 
     def _watch(self, execution: Execution, graph: Graph) -> None:
         self.stage.graph_of.setdefault(execution.id, graph)
-        self.stage.watch.begin(execution.id, graph)
+        self.stage.watch.begin(execution._state, graph)
 
     async def op_find_or_start(self, op: Op) -> Any:
         graph = self.graph(op)
@@ -60,7 +60,7 @@ class Executions(Reports):
         for execution_id, known in self.stage.graph_of.items():
             if (known.name, known.version) == (graph.name, graph.version):
                 self.stage.graph_of[execution_id] = graph
-                self.stage.watch.begin(execution_id, graph)
+                self.stage.watch.read_by(execution_id, graph)
         return {"name": graph.name, "version": graph.version}
 
     async def op_load(self, op: Op) -> Any:

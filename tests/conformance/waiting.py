@@ -23,7 +23,7 @@ async def until(
     with engine.waiters.waiting(execution_id, lambda s: True if check(s) else NOT_YET) as wait:
         try:
             async with asyncio.timeout(timeout):
-                wait.offer(await engine.current(execution_id))
+                wait.begin(await engine.current(execution_id))
                 await wait.future
                 return True
         except TimeoutError:

@@ -103,13 +103,18 @@ class Watch:
         self._lasting: dict[str, Divergence] = {}
         self._passing: dict[str, Divergence] = {}
 
-    def begin(self, execution_id: str, graph: Graph) -> None:
-        """Watch an execution."""
-        self._graphs[execution_id] = graph
-        if execution_id not in self._lasting:
-            self._lasting[execution_id] = Divergence()
+    def begin(self, state: State, graph: Graph) -> None:
+        """Watch an execution, from a state on."""
+        self.read_by(state.execution_id, graph)
+        if state.execution_id not in self._lasting:
+            self._lasting[state.execution_id] = Divergence()
             waiters = self._journey._engine.waiters
-            self._stack.enter_context(waiters.waiting(execution_id, self._look))
+            wait = self._stack.enter_context(waiters.waiting(state.execution_id, self._look))
+            wait.begin(state)
+
+    def read_by(self, execution_id: str, graph: Graph) -> None:
+        """Read the execution by a graph from now on."""
+        self._graphs[execution_id] = graph
 
     def close(self) -> None:
         self._stack.close()
