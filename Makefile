@@ -15,16 +15,19 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check audit format chaos bench clean FORCE
+.PHONY: help demo test exhaustive check audit format chaos bench clean FORCE
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.ready-demo ## run examples/basic.py with a PostgreSQL of its own
 	@$(BIN)/python examples/basic.py
 
 test: $(VENV)/.ready-dev ## run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+exhaustive: $(VENV)/.ready-dev ## run the tests that take longer and find little more
+	@$(BIN)/python -m pytest -n auto -m exhaustive $(ARGS)
 
 check: $(VENV)/.ready-dev ## lint, formatting, types, layers
 	@$(BIN)/ruff check .

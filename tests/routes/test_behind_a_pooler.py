@@ -7,18 +7,15 @@ import pytest
 
 from journey_async import Journey
 from tests.client.test_journey import (  # noqa: F401
-    test_an_archived_execution_can_be_read_and_not_written,
     test_unsetting_clears_what_depended_on_it_in_the_same_commit,
 )
 from tests.client.test_waits import (  # noqa: F401
-    test_a_wait_fails_as_soon_as_the_attempts_are_used_up,
     test_a_wait_in_another_process_resolves_by_notification,
     test_a_wait_survives_its_listener,
     test_settled_reflects_everything_set_so_far,
 )
 from tests.engine.test_attempts import (  # noqa: F401
     test_a_failed_attempt_is_tried_again_after_a_pause,
-    test_a_function_stops_when_another_process_abandons_its_attempt,
 )
 from tests.engine.test_contention import test_no_set_is_lost_among_many_writers  # noqa: F401
 from tests.engine.test_faults import (  # noqa: F401
