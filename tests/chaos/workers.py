@@ -67,14 +67,14 @@ ROLES: dict[str, Callable[[dict[str, Any], Record, asyncio.Event], Awaitable[Non
 
 
 def hold_graph(record: Record) -> Graph:
-    """`x` negative: the loop is blocked for so many seconds; else the first run never ends."""
+    """`x` negative: the loop is blocked for so many seconds; `x` 1: the first run never ends."""
     runs = "SELECT count(*) FROM chaos.effects WHERE execution_id = $1"
 
     async def hold(x: float, context: Context) -> dict[str, Any]:
         await record.effect(context, 0)
         if x < 0:
             time.sleep(-x)  # noqa: ASYNC251 - the very thing
-        elif await record._pool.fetchval(runs, context.execution_id) == 1:
+        elif x == 1 and await record._pool.fetchval(runs, context.execution_id) == 1:
             await asyncio.get_running_loop().create_future()
         return {"pid": os.getpid()}
 
