@@ -1,6 +1,7 @@
 """Chaos for as long as it is wanted, then the times of recovery.
 
 python -m tests.chaos --minutes 10 --seed 7 [--recovery TIMES] [--keep FOLDER]
+python -m tests.chaos --short --seed 7     the storm of tests/chaos/test_storm.py
 """
 
 import argparse
@@ -10,10 +11,11 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.recovery import measure
 from tests.chaos.server import chaos_server
-from tests.chaos.story import Story, tell
+from tests.chaos.story import SHORT, Story, tell
 
 BLOCKED_FOR = 60.0  # seconds
 
@@ -21,15 +23,18 @@ BLOCKED_FOR = 60.0  # seconds
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--short", action="store_true", help="a few seconds, and no recovery")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--recovery", type=int, default=40, metavar="TIMES", help="0: leave it out")
     parser.add_argument("--keep", type=Path, help="where to put the processes' log")
     options = parser.parse_args()
-    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    length = "short" if options.short else f"{options.minutes:g} minutes"
+    how = SHORT if options.short else {"seconds": options.minutes * 60}
+    print(f"seed {options.seed}, {length}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="journey-chaos-log-"))
     try:
-        wrong = storm(folder, options.seed, options.minutes * 60) if options.minutes else []
-        if options.recovery:
+        wrong = storm(folder, options.seed, how) if how["seconds"] else []
+        if options.recovery and not options.short:
             wrong += recovery(folder, options.seed, options.recovery)
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
@@ -42,10 +47,10 @@ def main() -> int:
     return int(bool(wrong))
 
 
-def storm(folder: Path, seed: int, seconds: float) -> list[str]:
+def storm(folder: Path, seed: int, how: dict[str, Any]) -> list[str]:
     """Chaos; what is wrong afterwards."""
     with chaos_server() as server:
-        story = asyncio.run(tell(server, folder, seed=seed, seconds=seconds))
+        story = asyncio.run(tell(server, folder, seed=seed, **how))
     report(story)
     return story.findings.wrong
 
@@ -60,7 +65,7 @@ def recovery(folder: Path, seed: int, times: int) -> list[str]:
     print("\n| what happens | runs | p50, s | p99, s | limit, s |\n|---|---|---|---|---|")
     for one in measures:
         print(one.row())
-    print(f"a function blocked its process for {BLOCKED_FOR:g} s: see below if that went wrong")
+    print(f"\na function blocked its process for {BLOCKED_FOR:g} s; what went wrong is said below")
     return wrong
 
 

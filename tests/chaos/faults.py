@@ -78,7 +78,12 @@ class Storm:
     ) -> None:
         try:
             name = await fault(chance)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,  # it went in the middle of something
+        ):
             name = "(the server was away)"
         if name:
             self.done[name] += 1

@@ -20,6 +20,8 @@ SETTINGS = {
     "max_connections": "300",
     "shared_buffers": "64MB",
     "log_min_messages": "fatal",
+    # A connection that stands still before it has said who it is holds up the end of the server.
+    "authentication_timeout": "5s",
 }
 
 

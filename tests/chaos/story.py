@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -20,6 +21,14 @@ from tests.chaos.server import ChaosServer
 
 FAULTY = 0.01  # of all writes fail in the process that writes
 REST = 90.0  # seconds in which everything that was begun must have come to its end
+SHORT: dict[str, Any] = {  # a storm for every run of the tests
+    "seconds": 5,
+    "workers": 2,
+    "writers": 1,
+    "longest": 1.0,
+    "lease": 3.0,
+    "half_open": False,
+}
 
 
 @dataclass

@@ -7,24 +7,14 @@ import pytest
 
 from tests.chaos.recovery import asked_to_end, killed, restarted, site
 from tests.chaos.server import chaos_server
-from tests.chaos.story import tell
+from tests.chaos.story import SHORT, tell
 
 
 async def test_a_short_storm_loses_nothing_and_leaves_nothing_stuck(tmp_path: Path) -> None:
     seed = random.getrandbits(32)
     with chaos_server() as server:
-        story = await tell(
-            server,
-            tmp_path,
-            seed=seed,
-            seconds=5,
-            workers=2,
-            writers=1,
-            longest=1.0,
-            lease=3.0,
-            half_open=False,
-        )
-    again = f"again: python -m tests.chaos --minutes 1 --seed {seed}"
+        story = await tell(server, tmp_path, seed=seed, **SHORT)
+    again = f"again: python -m tests.chaos --short --seed {seed}"
     assert story.findings.wrong == [], again
     assert story.findings.figures["writes acknowledged"] > 0, again
 
