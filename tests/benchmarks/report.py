@@ -110,7 +110,7 @@ class Report:
                 for m in pgbench
             )
             lines += [f"pgbench, one UPDATE a transaction: {', '.join(figures)}.", ""]
-        lines += [f"Left out: {NAMES[n]} ({why})." for n, why in self.failed.items()]
+        lines += [f"Left out: {NAMES.get(n, n)} ({why})." for n, why in self.failed.items()]
         described = ", ".join(f"{name} {value}" for name, value in self.about.items())
         return "\n".join([*lines, f"Of one run of {self.minutes:.0f} minutes: {described}."])
 
@@ -167,8 +167,9 @@ class Report:
                 for name in NAMES
                 if (figure := self.median(name, measure)) is not None
             }
-            picture = svg.bars(title, bars, highlighted=NAMES["journey"])
-            (docs / "plots" / f"{measure}.svg").write_text(picture, encoding="utf-8")
+            if bars:
+                picture = svg.bars(title, bars, highlighted=NAMES["journey"])
+                (docs / "plots" / f"{measure}.svg").write_text(picture, encoding="utf-8")
 
 
 def _number(figure: float) -> str:
