@@ -18,7 +18,7 @@ from journey_async.errors import EmbeddedPostgresError
 from journey_async.testing.databases import Databases, NoServer, databases_for_tests
 from tests.support.pgbouncer import NO_POOLER, Pooler, find_pgbouncer, running_pooler
 from tests.support.roles import NoRoles, Role, temporary_role
-from tests.support.routes import Route, give_options, grant
+from tests.support.routes import Route, give_options, grant, set_up_for_pooler
 
 RUNNING = pytest.StashKey[Databases]()
 CLEANUP = pytest.StashKey[ExitStack]()
@@ -127,10 +127,12 @@ async def dsn(
         case Route.DIRECT:
             return direct_dsn
         case Route.POOLER:
+            await set_up_for_pooler(direct_dsn)
             give_options(monkeypatch, listen_dsn=direct_dsn)
             pooler: Pooler = request.getfixturevalue("pooler")
             return pooler.dsn(direct_dsn)
         case Route.ONLY_POOLER:
+            await set_up_for_pooler(direct_dsn)
             pooler = request.getfixturevalue("pooler")
             return pooler.dsn(direct_dsn)
         case Route.LEAST_PRIVILEGE:

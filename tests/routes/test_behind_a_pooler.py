@@ -23,7 +23,6 @@ from tests.engine.test_faults import (  # noqa: F401
     test_every_connection_can_be_cut,
 )
 from tests.engine.test_processes import (  # noqa: F401
-    test_the_late_result_of_a_process_that_stood_still_is_dropped,
     test_what_a_killed_process_was_running_is_run_by_another,
 )
 from tests.engine.test_singletons import (  # noqa: F401

@@ -8,6 +8,7 @@ import json
 import os
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -50,8 +51,18 @@ def grants(role: str, schema: str = "journey", file: str = "grants") -> str:
 
 async def grant(dsn: str, role: str) -> None:
     """Give a role what an application needs in the database of a test."""
+    await _execute(dsn, grants(role))
+
+
+async def set_up_for_pooler(dsn: str) -> None:
+    """Make the settings of the database of a test that docs/poolers.md advises."""
+    name = urlsplit(dsn).path.removeprefix("/")
+    await _execute(dsn, f"ALTER DATABASE {quoted(name)} SET jit = off")
+
+
+async def _execute(dsn: str, text: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(grants(role))
+        await connection.execute(text)
     finally:
         await connection.close()
