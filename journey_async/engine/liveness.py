@@ -27,7 +27,7 @@ from journey_async.store.connecting import Connect
 from journey_async.store.workers import OtherWorker, WorkerConnection
 
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
-SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not have their locks back
+SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not be back themselves
 RECONNECT_PAUSE = 0.2
 DEFECT_PAUSE = 1.0  # seconds after something that nobody expected
 LAST_PATIENCE = 2.0  # seconds in which a closing worker tries to take its leave
@@ -225,8 +225,8 @@ class Liveness:
             else:
                 others = await connection.others(self._worker)
             if others:
-                locks_count = now - reconnected_at > SETTLE_TIME
-                await self._look_at(connection, others, locks_count)
+                all_are_back = now - reconnected_at > SETTLE_TIME
+                await self._look_at(connection, others, all_are_back)
             pause = self._look_interval if others else max(renew_at - self._loop.time(), 0)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -241,22 +241,27 @@ class Liveness:
         self._at_home(self._replaced, self._worker)
 
     async def _look_at(
-        self, connection: WorkerConnection, others: list[OtherWorker], locks_count: bool
+        self, connection: WorkerConnection, others: list[OtherWorker], all_are_back: bool
     ) -> None:
-        """Report those whose lease has run out, or whose lock was free twice in a row."""
+        """Report those whose lease has run out, or whose lock was free twice in a row.
+
+        Nobody could renew a lease or hold a lock while the server was away: that says nothing
+        until all who live had the time to come back.
+        """
         for worker, report in list(self._reports.items()):
             if report.done():
                 del self._reports[worker]
                 if not report.cancelled() and report.exception() is None:
                     await connection.forget(worker)
+        if not all_are_back:
+            self._suspects = set()
+            return
         now = self._clock.now()
         others = [other for other in others if other.id not in self._reports]
         expired = {other.id for other in others if other.lease_until < now}
-        unlocked: set[str] = set()
-        if locks_count:
-            keys = {o.lock_key: o.id for o in others if o.locked and o.id not in expired}
-            free = await connection.free_locks(list(keys)) if keys else set()
-            unlocked = {keys[key] for key in free}
+        keys = {o.lock_key: o.id for o in others if o.locked and o.id not in expired}
+        free = await connection.free_locks(list(keys)) if keys else set()
+        unlocked = {keys[key] for key in free}
         dead = expired | (unlocked & self._suspects)
         self._suspects = unlocked - dead
         if dead:

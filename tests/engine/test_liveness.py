@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
+from journey_async.engine import liveness
 from tests.support.eventually import eventually
 
 DEAD = """
@@ -20,6 +21,10 @@ TAKE_OVER = """
     )
     UPDATE journey.computations SET worker = 'WORKERDEAD', token = 1
     WHERE execution_id IN (SELECT id FROM written)
+"""
+CUT = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'journey_async'
 """
 
 
@@ -64,9 +69,8 @@ async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
     await connection.execute(DEAD, False, 1000)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
         looked = asyncio.Event()
-        liveness = journey._engine._liveness
         looks = 0
-        original = liveness._look_at
+        original = journey._engine._liveness._look_at
 
         async def counted(*args: Any, **kwargs: Any) -> None:
             nonlocal looks
@@ -76,10 +80,35 @@ async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
                 journey_loop.call_soon_threadsafe(looked.set)
 
         journey_loop = asyncio.get_running_loop()
-        liveness._look_at = counted  # type: ignore[method-assign]
+        journey._engine._liveness._look_at = counted  # type: ignore[method-assign]
         await looked.wait()
         assert await workers_are(connection, 2)
         assert await journey.get_value(execution.id, "y", default="still computing") != 1
+
+
+async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was_away(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "SETTLE_TIME", 1000.0)
+    execution = await begun(dsn, connection, graph_of(hangs))
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        looks = 0
+        original = journey._engine._liveness._look_at
+
+        async def counted(*args: Any, **kwargs: Any) -> None:
+            nonlocal looks
+            await original(*args, **kwargs)
+            looks += 1
+
+        journey._engine._liveness._look_at = counted  # type: ignore[method-assign]
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE journey.workers")  # nobody looks before it is cut
+            await connection.execute(CUT)
+            await connection.execute(DEAD, False, -1)
+        await eventually(lambda: looks >= 2)
+        assert await workers_are(connection, 2)
+        [computation] = await journey.computations(execution)
+        assert computation.deaths == 0
 
 
 async def test_work_that_cannot_be_released_does_not_stop_the_others(
