@@ -24,7 +24,7 @@ demo: $(VENV)/.ready-demo ## run examples/basic.py with a PostgreSQL of its own
 	@$(BIN)/python examples/basic.py
 
 test: $(VENV)/.ready-dev ## run the tests
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto $(ARGS)
 
 exhaustive: $(VENV)/.ready-dev ## run the tests that take longer and find little more
 	@$(BIN)/python -m pytest -n auto -m exhaustive $(ARGS)

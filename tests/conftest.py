@@ -37,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[CLEANUP] = ExitStack()
     if given := getattr(config, "workerinput", {}).get("databases"):
-        config.stash[RUNNING] = Databases(**given)
+        config.stash[RUNNING] = databases = Databases(**given)
+        config.stash[CLEANUP].callback(databases.close)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -73,6 +73,13 @@ MARKS = {
     ),
 }
 
+# without the plugins that these tests themselves are run with
+BARE = [
+    argument
+    for name in ("randomly", "cacheprovider", "xdist", "hypothesispytest", "timeout")
+    for argument in ("-p", f"no:{name}")
+]
+
 
 @pytest.mark.parametrize("way", WAYS)
 def test_users_test_with_it(
@@ -83,9 +90,7 @@ def test_users_test_with_it(
 ) -> None:
     monkeypatch.setenv("JOURNEY_TEST_DATABASE_URL", databases.dsn)
     pytester.makepyfile(HEAD + MARKS[way] + TESTS)
-    ended = pytester.runpytest_subprocess(
-        *("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", *WAYS[way])
-    )
+    ended = pytester.runpytest_subprocess(*BARE, *WAYS[way])
     ended.assert_outcomes(passed=3)
 
 
@@ -96,8 +101,5 @@ def test_what_the_page_shows_runs(
     blocks = [block.partition("```")[0] for block in page.split("```python\n")[1:]]
     monkeypatch.setenv("JOURNEY_TEST_DATABASE_URL", databases.dsn)
     pytester.makepyfile(textwrap.dedent("\n".join(blocks)))
-    ended = pytester.runpytest_subprocess(
-        *("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist"),
-        *("-o", "asyncio_mode=auto"),
-    )
+    ended = pytester.runpytest_subprocess(*BARE, "-o", "asyncio_mode=auto")
     assert ended.ret == 0

@@ -11,7 +11,7 @@ from journey_async.engine.clock import Clock, SystemClock
 from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect, Pool
+from journey_async.store.connecting import Connect, DirectConnection, Pool
 from journey_async.store.migrations import ensure_current, migrate
 from journey_async.store.store import Store
 
@@ -55,7 +55,13 @@ async def open_store(
             await migrate(first, schema)
         else:
             await ensure_current(first, schema)
-    finally:
+    except BaseException:
+        first.terminate()
+        raise
+    stack.callback(first.terminate)
+    if listen_dsn is None:
+        connect = _beginning_with(first, connect)
+    else:
         first.terminate()
     if pool is None:
         assert dsn is not None
@@ -93,6 +99,19 @@ def _direct(dsn: str | None, pool: Pool | None, listen_dsn: str | None) -> Conne
     if beside is None:
         raise InvalidOptionError("with a pool of this kind, give a listen_dsn as well")
     return beside
+
+
+def _beginning_with(first: DirectConnection, connect: Connect) -> Connect:
+    """Connects, but has one connection to begin with; for the event loop to which it belongs."""
+    home = asyncio.get_running_loop()
+    left = [first]
+
+    async def next_one() -> DirectConnection:
+        if left and asyncio.get_running_loop() is home and not left[0].is_closed():
+            return left.pop()
+        return await connect()
+
+    return next_one
 
 
 async def _close(pool: Pool) -> None:

@@ -30,7 +30,8 @@ _KEEP_ALIVE = ", ".join(f"set_config('{name}', '{n}', false)" for name, n in KEE
 
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-Connect = Callable[[], Awaitable[asyncpg.Connection]]
+DirectConnection: TypeAlias = asyncpg.Connection
+Connect = Callable[[], Awaitable[DirectConnection]]
 
 
 @dataclass(frozen=True, slots=True)

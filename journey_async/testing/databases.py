@@ -8,10 +8,11 @@ import asyncio
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,10 +67,18 @@ class Databases:
     template_error: str | None
     version: int
     has_pg_stat_statements: bool
+    _administration: "Administration" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_administration", Administration(self.dsn))
 
     def to_dict(self) -> dict[str, Any]:
         """For a process that is told about the server."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    def close(self) -> None:
+        """Let go of the server; databases can still be asked for."""
+        self._administration.close()
 
     @asynccontextmanager
     async def database(self, *, migrated: bool) -> AsyncIterator[str]:
@@ -80,11 +89,58 @@ class Databases:
         template = self.template if migrated else "template0"
         # Copying files is several times faster than writing the copy through the log, the default.
         strategy = " STRATEGY FILE_COPY" if self.version >= 150000 else ""
-        await execute(self.dsn, f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}')
+        create = f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}'
+        await self._administration.execute(create)
         try:
             yield with_database(self.dsn, name)
         finally:
-            await execute(self.dsn, drop_statement(name))
+            await self._administration.execute(drop_statement(name))
+
+
+class Administration:
+    """One connection to the server for a whole run, while each test has an event loop of its own.
+
+    So it lives in a thread, from the first statement on.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._turn = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    async def execute(self, statement: str) -> None:
+        """One statement, one after the other."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="databases for tests", daemon=True
+            )
+            self._thread.start()
+        work = asyncio.run_coroutine_threadsafe(self._execute(statement), self._loop)
+        await asyncio.wrap_future(work)
+
+    async def _execute(self, statement: str) -> None:
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self._dsn)
+            await self._connection.execute(statement)
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        if self._loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = None
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
 
 @contextmanager
@@ -95,6 +151,7 @@ def databases_for_tests() -> Iterator[Databases]:
         databases = _run(lambda: _prepare(dsn))
         if template := databases.template:
             stack.callback(_run, lambda: execute(dsn, drop_statement(template)))
+        stack.callback(databases.close)
         yield databases
 
 
