@@ -152,7 +152,9 @@ async def held_by(site: Site, client: Journey, victim: Process) -> str:
         run = await site.begun(execution.id, 1)
         if run["pid"] == victim.pid:
             return execution.id
-        # Another process was faster. Its run is withdrawn.
+        # Another process was faster. It is to let go, or it would have no place left after a while.
+        [computation] = (await client.load(execution)).computations
+        await client.abandon_computation(computation.id)
         await client.archive(execution)
 
 
