@@ -15,7 +15,7 @@ from tests.chaos.workers import READY
 
 ROOT = Path(__file__).parents[2]
 START = 60.0  # seconds; while the server is away a process waits for it
-LEAVE = 40.0  # seconds that a process may take to end by itself
+LEAVE = 100.0  # seconds that a process may take to end: a writer waits for what it has begun
 
 
 class Process:
