@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.chaos.load import BEAT, ROUNDS
+from tests.chaos.load import BEAT, LOST, ROUNDS
 
 UNFINISHED = """
     SELECT count(*) FROM journey.executions AS e
@@ -76,7 +76,7 @@ class Observer:
                         await asyncio.sleep(0.25)
                 finally:
                     connection.terminate()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except LOST:
                 await asyncio.sleep(0.1)
 
     def _look(self, rows: list[Any]) -> None:

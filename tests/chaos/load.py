@@ -42,6 +42,9 @@ EXECUTIONS = 6  # of one writer, at the same time
 WRITES = 60  # to one execution, until the next one is started
 STUCK = 75.0  # seconds; no wait may take longer, whatever was done to it meanwhile
 
+# What the driver raises when the server goes away, in the middle of its own steps too.
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 TABLES = """
     CREATE SCHEMA IF NOT EXISTS chaos;
     CREATE TABLE IF NOT EXISTS chaos.effects (
@@ -72,7 +75,7 @@ class Record:
             try:
                 await self._pool.execute(statement, *arguments)
                 return
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except LOST:
                 await asyncio.sleep(0.05)
         raise RuntimeError("the server did not come back")
 
@@ -195,7 +198,9 @@ class Writer:
 
     async def run(self, is_over: Callable[[], bool]) -> None:
         """Carry on with several executions beside one another."""
-        await asyncio.gather(*(self._write_on(is_over) for _ in range(EXECUTIONS)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(EXECUTIONS):
+                group.create_task(self._write_on(is_over))
 
     async def _write_on(self, is_over: Callable[[], bool]) -> None:
         while not is_over():
