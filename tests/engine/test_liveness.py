@@ -86,6 +86,7 @@ async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
         assert await journey.get_value(execution.id, "y", default="still computing") != 1
 
 
+@pytest.mark.hears("cuts the connection of the lease, which a pooler hides")
 async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was_away(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
