@@ -130,6 +130,7 @@ def execution_view(summary: Summary, redact: Redact | None) -> ExecutionView:
     state = summary.state
     computations = _computations(summary)
     bars = _bars(computations, summary.now)
+    states = _states(summary)
     return ExecutionView(
         id=state.execution_id,
         graph_name=state.graph_name,
@@ -138,11 +139,11 @@ def execution_view(summary: Summary, redact: Redact | None) -> ExecutionView:
         created=stamp(state.created_at),
         updated=stamp(state.updated_at),
         archived=stamp(state.archived_at) if state.archived_at else None,
-        nodes=_nodes(summary, redact),
+        nodes=_nodes(summary, states, redact),
         computations=[_computation(c, summary.now) for c in reversed(computations)],
         bars=bars,
         timeline_height=LANE * len(bars),
-        diagram=diagram(summary.graph, _states(summary)),
+        diagram=diagram(summary.graph, states),
     )
 
 
@@ -202,10 +203,9 @@ def _states(summary: Summary) -> dict[str, str]:
     return {n.name: STATES[sign(state, graph, n, now)] for n in graph.nodes}
 
 
-def _nodes(summary: Summary, redact: Redact | None) -> list[NodeRow]:
+def _nodes(summary: Summary, states: dict[str, str], redact: Redact | None) -> list[NodeRow]:
     state, graph = summary.state, summary.graph
     reading = reading_of(state, graph, summary.now)
-    states = _states(summary)
     rows = []
     for node in graph.nodes:
         value = state.value_of(node)

@@ -9,6 +9,7 @@ from pathlib import Path
 from journey_async.errors import InvalidOptionError
 
 PLACEHOLDER = ':"schema"'  # as psql writes a quoted variable
+ROLE = ':"role"'
 _COMMENT_OR_PLACEHOLDER = re.compile(rf"--[^\n]*|{PLACEHOLDER}")
 MAX_IDENTIFIER = 63  # bytes; PostgreSQL would cut a longer one
 
@@ -32,6 +33,12 @@ def in_schema(text: str, schema: str) -> str:
     """
     name = quoted(schema)
     return _COMMENT_OR_PLACEHOLDER.sub(lambda m: name if m[0] == PLACEHOLDER else m[0], text)
+
+
+def as_script(file: str, schema: str, role: str) -> str:
+    """A file at the top of sql/ (schema, grants, …), with the names in their places."""
+    text = (folder() / f"{file}.sql").read_text(encoding="utf-8")
+    return in_schema(text, schema).replace(ROLE, quoted(role))
 
 
 def quoted(identifier: str) -> str:

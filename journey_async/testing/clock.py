@@ -35,13 +35,11 @@ class Alarm:
             callback()
 
 
-class TestClock:
-    """Stands still but for `advance`; for one or more TestJourneys, in one event loop.
+class LeapingClock:
+    """Stands still but for `leap`, which waits for nobody; in one event loop.
 
     It starts at `start` (aware; default: the present, to the second).
     """
-
-    __test__ = False
 
     def __init__(self, start: datetime | None = None) -> None:
         if start is not None and start.tzinfo is None:
@@ -49,7 +47,6 @@ class TestClock:
         self._now = (start or datetime.now(UTC).replace(microsecond=0)).astimezone(UTC)
         self._alarms: list[tuple[datetime, int, Alarm]] = []
         self._places = itertools.count()
-        self._journeys: dict[int, TestJourney] = {}
 
     def now(self) -> datetime:
         """The time."""
@@ -63,6 +60,25 @@ class TestClock:
         else:
             heapq.heappush(self._alarms, (when, next(self._places), alarm))
         return alarm
+
+    def leap(self, seconds: float) -> None:
+        """Move on, and ring what came due on the way, in order."""
+        self._now += timedelta(seconds=seconds)
+        self._ring_what_is_due()
+
+    def _ring_what_is_due(self) -> None:
+        while self._alarms and self._alarms[0][0] <= self._now:
+            heapq.heappop(self._alarms)[2].ring()
+
+
+class TestClock(LeapingClock):
+    """Stands still but for `advance`, which waits for one or more TestJourneys."""
+
+    __test__ = False
+
+    def __init__(self, start: datetime | None = None) -> None:
+        super().__init__(start)
+        self._journeys: dict[int, TestJourney] = {}
 
     async def advance(
         self,
@@ -104,8 +120,7 @@ class TestClock:
             if not self._alarms or self._alarms[0][0] > when:
                 break
             self._now = max(self._now, self._alarms[0][0])
-            while self._alarms and self._alarms[0][0] <= self._now:
-                heapq.heappop(self._alarms)[2].ring()
+            self._ring_what_is_due()
         self._now = max(self._now, when)
         return self._now
 

@@ -9,6 +9,7 @@ import uvicorn
 
 from journey_async import Graph, Journey, Retry, compute, input_node, value
 from journey_async.dashboard import basic_auth, dashboard
+from tests.support.eventually import eventually
 
 
 def fails(x: int) -> None:
@@ -33,9 +34,8 @@ async def served(app: Any) -> AsyncIterator[str]:
     """The application behind a real socket."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - it has no event of its own
-        await asyncio.sleep(0)
     try:
+        await eventually(lambda: server.started or serving.done())
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -28,9 +28,10 @@ from journey_async import (
 from journey_async.core.commands import Release, Wake
 from journey_async.core.settle import settle
 from journey_async.engine import decider
+from journey_async.testing.clock import LeapingClock
 from tests.engine.test_defects_time import (
     MINUTE,
-    LeapingClock,
+    NOON,
     alarm_graph,
     armed,
     left_behind,
@@ -57,7 +58,7 @@ ONCE = Retry(max_attempts=1)
     ids=lambda time: type(time).__name__,
 )
 async def test_a_tick_without_a_sensible_time_stops_nothing(dsn: str, time: Any) -> None:  # B14
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     bad = Graph(
         "bad",
         "v1",
@@ -77,7 +78,7 @@ async def test_a_predicate_that_raises_stops_nothing(dsn: str) -> None:  # B18
     def breaks(_: object) -> bool:
         raise ZeroDivisionError
 
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     nodes = [tick_recurring("t", [], every(MINUTE)), input_node("x")]
     bad = Graph("bad", "v1", [*nodes, compute("y", unblocked_when("t", breaks), lambda: 1)])
     async with opened(dsn, clock, bad, alarm_graph()) as journey:
@@ -122,7 +123,7 @@ async def test_an_execution_that_cannot_be_decided_stops_no_other(  # B14, B18
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken = wakes_of(monkeypatch, "bad", break_them=True)
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     bad = Graph("bad", "v1", [tick_recurring("t", [], every(MINUTE / 2))])
     async with opened(dsn, clock, bad, alarm_graph(), max_concurrency=1) as journey:
         await journey.start_execution(bad)
@@ -137,7 +138,7 @@ async def test_many_that_cannot_be_decided_stop_no_other(  # B14, B18
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken = wakes_of(monkeypatch, "bad", break_them=True)
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     bad = Graph("bad", "v1", [tick_recurring("t", [], every(MINUTE / 2))])
     async with opened(dsn, clock, bad, alarm_graph(), max_concurrency=1) as journey:
         for _ in range(12):
@@ -159,7 +160,7 @@ async def test_work_that_cannot_be_given_back_stops_no_other(  # B1, B18
         return settle(graph, state, command, env)
 
     monkeypatch.setattr(decider, "settle", breaks)
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     nodes = [input_node("x"), compute("y", ["x"], lambda x: x)]
     bad, good = Graph("bad", "v1", nodes), Graph("good", "v1", nodes)
     async with opened(dsn, clock, run_computations=False) as writer:
@@ -176,7 +177,7 @@ async def test_a_history_that_a_mutation_replaced_stops_no_other(  # B14, B18
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     woken = wakes_of(monkeypatch, "bad")
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     bad = Graph(
         "bad",
         "v1",
@@ -197,7 +198,7 @@ async def test_a_history_that_a_mutation_replaced_stops_no_other(  # B14, B18
 
 
 async def test_removing_a_node_whose_work_was_left_behind_stops_nothing(dsn: str) -> None:  # B17
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     running: list[int] = []
 
     async def hangs(x: int) -> None:

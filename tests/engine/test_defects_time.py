@@ -1,9 +1,6 @@
 """Faults of the Elixir original that show as time passes; docs/defects-of-the-original.md."""
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +20,7 @@ from journey_async import (
     tick_once,
     tick_recurring,
 )
+from journey_async.testing.clock import LeapingClock
 from tests.support.eventually import eventually
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -30,46 +28,6 @@ MINUTE = timedelta(minutes=1)
 AT_ONCE = Retry(max_attempts=3, initial_delay=0)
 ONCE = Retry(max_attempts=1)
 LONG = 1e8  # seconds of a lease: here time passes in leaps, and nobody dies of it
-
-
-class Alarm:
-    """One call that was asked for."""
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
-
-    def cancel(self) -> None:
-        self.callback = None
-
-    def ring(self) -> None:
-        callback, self.callback = self.callback, None
-        if callback is not None:
-            callback()
-
-
-class LeapingClock:
-    """Time stands still but for `leap`, which rings what came due on the way, in order."""
-
-    def __init__(self) -> None:
-        self._now = NOON
-        self._alarms: list[tuple[datetime, int, Alarm]] = []
-        self._places = itertools.count()
-
-    def now(self) -> datetime:
-        return self._now
-
-    def call_at(self, when: datetime, callback: Callable[[], None]) -> Alarm:
-        alarm = Alarm(callback)
-        if when <= self._now:
-            asyncio.get_running_loop().call_soon(alarm.ring)
-        else:
-            heapq.heappush(self._alarms, (when, next(self._places), alarm))
-        return alarm
-
-    def leap(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
-        while self._alarms and self._alarms[0][0] <= self._now:
-            heapq.heappop(self._alarms)[2].ring()
 
 
 def opened(dsn: str, clock: LeapingClock, *graphs: Graph, **options: Any) -> Journey:
@@ -94,7 +52,7 @@ async def armed(journey: Journey) -> Execution:
 
 
 async def test_an_attempt_past_its_deadline_is_retried_not_lost(dsn: str) -> None:  # B1, B54
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     contexts: list[Context] = []
     cancelled: list[int] = []
 
@@ -120,7 +78,7 @@ async def test_an_attempt_past_its_deadline_is_retried_not_lost(dsn: str) -> Non
 
 
 async def test_timeouts_end_the_attempts_and_a_new_input_begins_anew(dsn: str) -> None:  # B4, B7
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     calls: list[int] = []
 
     async def hangs_below_five(x: int) -> int:
@@ -167,7 +125,7 @@ async def left_behind(connection: Any, execution: Execution, worker: str) -> Non
 async def test_work_of_a_process_that_is_gone_is_taken_up_at_the_start(  # B1
     dsn: str, connection: Any
 ) -> None:
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x, retry=ONCE)])
     async with opened(dsn, clock, run_computations=False) as writer:
         execution = await writer.start_execution(graph, {"x": 7})
@@ -183,7 +141,7 @@ async def test_work_of_a_process_that_is_gone_is_taken_up_at_the_start(  # B1
 async def test_a_tick_that_came_due_during_an_outage_fires_at_the_start(  # B36
     dsn: str, outage: float
 ) -> None:
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     async with opened(dsn, clock, alarm_graph()) as journey:
         execution = await armed(journey)
     clock.leap(outage)
@@ -192,7 +150,7 @@ async def test_a_tick_that_came_due_during_an_outage_fires_at_the_start(  # B36
 
 
 async def test_more_executions_than_a_batch_holds_all_wake(dsn: str) -> None:  # B19
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     graph = Graph(
         "g", "v1", [tick_recurring("t", [], every(MINUTE)), compute("n", ["t"], lambda: 1)]
     )
@@ -209,7 +167,7 @@ async def test_more_executions_than_a_batch_holds_all_wake(dsn: str) -> None:  #
 async def test_a_recurring_tick_runs_once_for_each_firing_in_two_processes(  # B22, B41
     dsn: str,
 ) -> None:
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     calls = {"t": 0, "n": 0}
 
     def counted(node: str, result: Any) -> Any:
@@ -237,7 +195,7 @@ async def test_a_recurring_tick_runs_once_for_each_firing_in_two_processes(  # B
 
 
 async def test_an_execution_idle_for_a_day_is_archived(dsn: str) -> None:  # B35
-    clock = LeapingClock()
+    clock = LeapingClock(NOON)
     graph = Graph(
         "g",
         "v1",

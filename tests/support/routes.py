@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from journey_async import Journey
-from journey_async.store.sql import folder, in_schema, quoted
+from journey_async.store.sql import as_script, quoted
 
 VARIABLE = "JOURNEY_TEST_OPTIONS"  # tells the processes that tests start
 
@@ -43,15 +43,9 @@ def give_options(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     monkeypatch.setenv(VARIABLE, json.dumps(options))
 
 
-def grants(role: str, schema: str = "journey", file: str = "grants") -> str:
-    """A file of sql/ with grants, with its variables replaced as psql would."""
-    text = (folder() / f"{file}.sql").read_text(encoding="utf-8")
-    return in_schema(text, schema).replace(':"role"', quoted(role))
-
-
 async def grant(dsn: str, role: str) -> None:
     """Give a role what an application needs in the database of a test."""
-    await _execute(dsn, grants(role))
+    await _execute(dsn, as_script("grants", "journey", role))
 
 
 async def set_up_for_pooler(dsn: str) -> None:

@@ -5,11 +5,11 @@ import os
 import click
 
 from journey_async.cli.terminal import Terminal, command
-from journey_async.client.opening import VARIABLE
+from journey_async.client.opening import EMBEDDED, VARIABLE
 from journey_async.errors import InvalidOptionError
 from journey_async.store import migrations
 from journey_async.store.connecting import connect
-from journey_async.store.sql import checked_schema, folder, in_schema
+from journey_async.store.sql import as_script, checked_schema
 
 
 @command("migrate")
@@ -35,11 +35,7 @@ async def migrate(terminal: Terminal, check: bool) -> int:
     return int(check and bool(found))
 
 
-SQL_FILES = {
-    "schema": "schema.sql",
-    "grants": "grants.sql",
-    "grants-migrating": "grants_migrating.sql",
-}
+SQL_FILES = {"schema": "schema", "grants": "grants", "grants-migrating": "grants_migrating"}
 
 
 @command("sql")
@@ -56,14 +52,13 @@ async def sql(terminal: Terminal, what: str, role: str) -> None:
     if what == "migrations":
         text = migrations.as_script(schema)
     else:
-        text = in_schema((folder() / SQL_FILES[what]).read_text(encoding="utf-8"), schema)
-        text = text.replace(':"role"', '"' + role.replace('"', '""') + '"')
+        text = as_script(SQL_FILES[what], schema, role)
     terminal.say({"sql": text}, text)
 
 
 def _database(terminal: Terminal) -> str:
     dsn = terminal.listen_dsn or terminal.dsn or os.environ.get(VARIABLE)
-    if not dsn or dsn.startswith("embedded:"):
+    if not dsn or dsn.startswith(EMBEDDED):
         raise InvalidOptionError(
             f"migrate wants the DSN of a database: pass --dsn, or set {VARIABLE}; "
             f"an embedded one is migrated when it is opened"
