@@ -4,6 +4,10 @@
 -- Everything that belongs to an execution begins its primary key with the execution's id. There are
 -- no triggers and no functions: what an execution does next is decided in Python, by a pure
 -- function, and arrives here as one statement (sql/queries/apply_changes.sql).
+--
+-- Dead rows are removed once they are a fiftieth of a table, not the usual fifth, which of ten
+-- million would be two. A page of executions is filled by half: one statement may update all of its
+-- rows at once, and the new versions stay on the page as long as there is room (docs/upkeep.md).
 
 CREATE SCHEMA IF NOT EXISTS :"schema";
 
@@ -56,13 +60,19 @@ CREATE TABLE :"schema".executions (
     CHECK (values_revision BETWEEN 0 AND revision),
     CHECK (inputs_revision BETWEEN 0 AND values_revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 CREATE INDEX executions_wake ON :"schema".executions (graph_name, graph_version, wake_at)
     WHERE wake_at IS NOT NULL;
 CREATE INDEX executions_graph ON :"schema".executions (graph_name, graph_version, created_at, id);
 CREATE INDEX executions_definition ON :"schema".executions (graph_name, graph_version, graph_hash)
     WHERE archived_at IS NULL;
+CREATE INDEX executions_archived ON :"schema".executions (archived_at)
+    WHERE archived_at IS NOT NULL;
 
 -- One row for each node that was ever set; none for a node not yet reached. A cleared node keeps
 -- its row and the revision at which it was cleared, with set_time and value null; a value of None
@@ -81,7 +91,12 @@ CREATE TABLE :"schema"."values" (
     CHECK (set_time IS NOT NULL OR metadata IS NULL),
     CHECK (kind IN ('input', 'compute', 'mutate', 'historian', 'archive', 'tick_once',
                     'tick_recurring', 'loop'))
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 -- What is searched: numbers, and the first characters of texts. The expressions are those that
 -- the search writes into its statements.
@@ -134,7 +149,12 @@ CREATE TABLE :"schema".computations (
     CHECK ((state IN ('success', 'failed', 'abandoned')) = (completed_at IS NOT NULL)
            OR state = 'cancelled'),
     CHECK (state NOT IN ('failed', 'abandoned') OR error IS NOT NULL)
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 -- A node has at most one computation that is queued or running.
 CREATE UNIQUE INDEX computations_active ON :"schema".computations (execution_id, node)

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ulid import ULID
 
-from journey_async.client import options, waits
+from journey_async.client import options, purging, waits
 from journey_async.client.execution import Execution, snapshot
 from journey_async.client.looking import Looking
 from journey_async.client.opening import open_store
@@ -216,6 +217,14 @@ class Journey(Looking):
     async def unarchive(self, execution: Execution | str) -> Execution:
         """Carry on with an archived execution; a live one stays as it is."""
         return await self._submit(execution, Unarchive())
+
+    async def purge(self, *, older_than: float | timedelta, batch_size: int = purging.BATCH) -> int:
+        """Delete for good what was archived longer than `older_than` ago (seconds, or a timedelta).
+
+        In statements of `batch_size` executions each; cancelling it leaves the rest. Gives how many
+        were deleted. Raises InvalidOptionError, DatabaseUnavailable.
+        """
+        return await purging.purge(self._engine, older_than, batch_size=batch_size)
 
     async def retry_computation(self, execution: Execution | str, node: str) -> Execution:
         """One more attempt at a node, whatever has been used up.

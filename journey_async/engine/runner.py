@@ -8,6 +8,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,12 @@ from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import InvalidValueError, JourneyError, PermanentError
+from journey_async.errors import (
+    ExecutionNotFound,
+    InvalidValueError,
+    JourneyError,
+    PermanentError,
+)
 
 log = logging.getLogger("journey_async")
 
@@ -194,6 +200,8 @@ class Runner:
             computation = attempt.begun.computation
             failed = Fail(computation.key, computation.token or 0, str(error))
             await self._submit(attempt.execution_id, failed)
+        except ExecutionNotFound:  # archived and purged while the function ran
+            log.info("%s has no execution any more", attempt.begun.computation.id)
 
     async def _outcome(self, attempt: Attempt) -> Command | None:
         """Call the function; the command in which the attempt ends, None if it was interrupted."""
@@ -283,7 +291,8 @@ class Runner:
         token = abandon.token or 0
         self._recording.add(token)
         try:
-            await self._submit(execution_id, abandon)
+            with suppress(ExecutionNotFound):  # archived and purged meanwhile
+                await self._submit(execution_id, abandon)
         finally:
             self._recording.discard(token)
 

@@ -105,6 +105,11 @@ class Store:
         rows = await self._fetch("attention", names, versions, foreign, without, limit)
         return [(row["id"], row["wake_at"]) for row in rows]
 
+    async def purge_archived(self, before: datetime, limit: int) -> list[str]:
+        """Delete executions archived before a moment, with all that belongs to them; their ids."""
+        rows = await self._fetch("purge_archived", before, limit)
+        return [row["id"] for row in rows]
+
     # --- graphs -------------------------------------------------------------------------------
 
     async def register_graph(

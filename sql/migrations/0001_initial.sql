@@ -31,13 +31,19 @@ CREATE TABLE :"schema".executions (
     CHECK (values_revision BETWEEN 0 AND revision),
     CHECK (inputs_revision BETWEEN 0 AND values_revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 CREATE INDEX executions_wake ON :"schema".executions (graph_name, graph_version, wake_at)
     WHERE wake_at IS NOT NULL;
 CREATE INDEX executions_graph ON :"schema".executions (graph_name, graph_version, created_at, id);
 CREATE INDEX executions_definition ON :"schema".executions (graph_name, graph_version, graph_hash)
     WHERE archived_at IS NULL;
+CREATE INDEX executions_archived ON :"schema".executions (archived_at)
+    WHERE archived_at IS NOT NULL;
 
 CREATE TABLE :"schema"."values" (
     execution_id text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
@@ -53,7 +59,12 @@ CREATE TABLE :"schema"."values" (
     CHECK (set_time IS NOT NULL OR metadata IS NULL),
     CHECK (kind IN ('input', 'compute', 'mutate', 'historian', 'archive', 'tick_once',
                     'tick_recurring', 'loop'))
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 -- What is searched: numbers, and the first characters of texts. The expressions are those that
 -- the search writes into its statements.
@@ -101,7 +112,12 @@ CREATE TABLE :"schema".computations (
     CHECK ((state IN ('success', 'failed', 'abandoned')) = (completed_at IS NOT NULL)
            OR state = 'cancelled'),
     CHECK (state NOT IN ('failed', 'abandoned') OR error IS NOT NULL)
-) WITH (fillfactor = 80);
+) WITH (
+    fillfactor = 80,
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 1000
+);
 
 -- A node has at most one computation that is queued or running.
 CREATE UNIQUE INDEX computations_active ON :"schema".computations (execution_id, node)

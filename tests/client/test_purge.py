@@ -1,0 +1,137 @@
+"""purge(): what was archived long ago is deleted, and nothing else."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node
+from journey_async.errors import ExecutionNotFound, InvalidOptionError
+from tests.support.eventually import eventually
+from tests.support.graphs import basic_graph, one_input
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ARCHIVED_BEFORE = """
+    UPDATE journey.executions SET archived_at = archived_at - $2::interval WHERE id = $1
+"""
+HOLD = "SELECT id FROM journey.executions WHERE id = $1 FOR NO KEY UPDATE"
+
+
+async def archived(journey: Journey, connection: Any, age: timedelta) -> str:
+    """An execution with values and computations, archived so long ago; its id."""
+    execution = await journey.start_execution(basic_graph(), {"x": 40, "y": 2})
+    await journey.get_value(execution, "large_value_alert", wait_any=True)
+    await journey.archive(execution)
+    await connection.execute(ARCHIVED_BEFORE, execution.id, age)
+    return execution.id
+
+
+async def left(connection: Any) -> dict[str, set[str]]:
+    """The ids that are in the tables."""
+    keys = {"executions": "id", '"values"': "execution_id", "computations": "execution_id"}
+    return {
+        table: {row[0] for row in await connection.fetch(f"SELECT {key} FROM journey.{table}")}
+        for table, key in keys.items()
+    }
+
+
+async def test_what_was_archived_long_ago_goes_with_all_that_belongs_to_it(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        old = [await archived(journey, connection, 2 * DAY) for _ in range(5)]
+        recent = await archived(journey, connection, HOUR)
+        live = await journey.start_execution(basic_graph(), {"x": 40, "y": 2})
+        await journey.get_value(live, "large_value_alert", wait_any=True)
+        assert await journey.purge(older_than=DAY, batch_size=2) == 5
+        assert all(ids == {recent, live.id} for ids in (await left(connection)).values())
+        for execution_id in old:
+            with pytest.raises(ExecutionNotFound):
+                await journey.load(execution_id, include_archived=True)
+        assert await journey.purge(older_than=DAY) == 0
+        assert await journey.purge(older_than=60.0) == 1
+        assert (await left(connection))["executions"] == {live.id}
+
+
+async def test_other_processes_notice_that_it_is_gone(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as one, Journey(dsn) as two:
+        gone = await archived(one, connection, DAY)
+        await two.load(gone, include_archived=True)
+        assert await one.purge(older_than=HOUR) == 1
+        for verb in (two.values, two.unarchive, two.archive):
+            with pytest.raises(ExecutionNotFound):
+                await verb(gone)
+
+
+async def test_what_somebody_holds_is_left_for_the_next_time(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        held, _ = [await archived(journey, connection, DAY) for _ in range(2)]
+        async with connection.transaction():
+            await connection.execute(HOLD, held)
+            assert await journey.purge(older_than=HOUR, batch_size=1) == 1
+        assert (await left(connection))["executions"] == {held}
+        assert await journey.purge(older_than=HOUR) == 1
+
+
+async def test_what_is_unarchived_meanwhile_is_whole_or_gone(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as one, Journey(dsn) as two:
+        ids = [await archived(one, connection, DAY) for _ in range(12)]
+        purged, *answers = await asyncio.gather(
+            one.purge(older_than=HOUR, batch_size=3),
+            *(two.unarchive(execution_id) for execution_id in ids),
+            return_exceptions=True,
+        )
+        gone = {i for i, a in zip(ids, answers, strict=True) if isinstance(a, ExecutionNotFound)}
+        assert [a for a in answers if isinstance(a, BaseException)] == [
+            a for a in answers if isinstance(a, ExecutionNotFound)
+        ]
+        assert purged == len(gone)
+        assert all(found == set(ids) - gone for found in (await left(connection)).values())
+        for execution_id in set(ids) - gone:
+            assert await two.get_value(execution_id, "sum") == 42
+
+
+async def test_a_function_that_still_runs_returns_into_nothing(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, release = asyncio.Event(), asyncio.Event()
+
+    async def waits(x: int) -> int:
+        began.set()
+        await release.wait()
+        return x
+
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], waits)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await began.wait()
+        await journey.archive(execution)
+        await connection.execute(ARCHIVED_BEFORE, execution.id, DAY)
+        assert await journey.purge(older_than=HOUR) == 1
+        with caplog.at_level(logging.ERROR):
+            release.set()
+            await eventually(lambda: journey._engine.runner.free == 100)
+        assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"older_than": -1},
+        {"older_than": timedelta(seconds=-1)},
+        {"older_than": "1 day"},
+        {"older_than": True},
+        {"older_than": 1e300},
+        {"older_than": 1, "batch_size": 0},
+        {"older_than": 1, "batch_size": 2.5},
+    ],
+)
+async def test_bad_options_are_refused(dsn: str, wrong: dict[str, Any]) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(one_input())
+        await journey.archive(execution)
+        with pytest.raises(InvalidOptionError):
+            await journey.purge(**wrong)
+        assert (await journey.load(execution, include_archived=True)).archived_at is not None
