@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test exhaustive check audit format chaos bench clean FORCE
+.PHONY: help demo test exhaustive check audit format chaos bench growth soak clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,12 @@ chaos: $(VENV)/.ready-dev ## kill, stop, cut off and restart everything, for MIN
 
 bench: $(VENV)/.ready-bench ## measure, beside others, in some eight minutes; ARGS=--help says more
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+growth: $(VENV)/.ready-dev ## measure how costs grow with what is in the database; ARGS=--help says more
+	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+soak: $(VENV)/.ready-dev ## steady load for MINUTES=10: does anything creep up?
+	@$(BIN)/python -m tests.benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 clean: ## remove the virtual environment, caches, builds and the data of examples
 	@rm -rf $(VENV) $(VENV)-audit build dist examples/.data .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

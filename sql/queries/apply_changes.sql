@@ -17,11 +17,18 @@ WITH change AS (
         values_at, values_revision, inputs_revision, slot, announced
     )
 ),
+-- One by one: as a join, it would be planned while the table is small, and read the whole of it
+-- until the next ANALYZE.
 held AS (
-    SELECT e.id
-    FROM :"schema".executions AS e
-    JOIN change AS c ON c.id = e.id AND c.expected = e.version
-    FOR NO KEY UPDATE OF e SKIP LOCKED
+    SELECT h.id
+    FROM change AS c
+    CROSS JOIN LATERAL (
+        SELECT e.id
+        FROM :"schema".executions AS e
+        WHERE e.id = c.id AND e.version = c.expected
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS h
+    WHERE c.expected > 0
 ),
 slotted AS (
     INSERT INTO :"schema".singletons (graph_name, execution_id)

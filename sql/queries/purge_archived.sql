@@ -9,7 +9,6 @@ WITH gone AS (
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
-DELETE FROM :"schema".executions AS e
-USING gone AS g
-WHERE e.id = g.id
-RETURNING e.id
+DELETE FROM :"schema".executions
+WHERE id = ANY (ARRAY (SELECT id FROM gone))
+RETURNING id
