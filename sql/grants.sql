@@ -3,7 +3,8 @@
 --
 --   psql -v schema=journey -v role=application -f sql/grants.sql
 --
--- Whoever migrates is another role: sql/grants_migrating.sql.
+-- Whoever migrates is another role: sql/grants_migrating.sql. Journey.purge deletes executions, which
+-- this role may not; who purges needs DELETE on executions as well.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 GRANT SELECT ON :"schema".migrations TO :"role";
@@ -12,4 +13,5 @@ GRANT SELECT, INSERT, UPDATE ON :"schema".executions TO :"role";
 GRANT SELECT, INSERT, UPDATE ON :"schema"."values" TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".computations TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"schema".singletons TO :"role";
+GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".tallies TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".workers TO :"role";

@@ -42,6 +42,7 @@ CREATE TABLE :"schema".graphs (
 -- now(); the next process with the graph's code does the rest.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
+-- `waiting` is how many steps are shown as not_set.
 CREATE TABLE :"schema".executions (
     id              text COLLATE "C" PRIMARY KEY,
     graph_name      text COLLATE "C" NOT NULL,
@@ -56,6 +57,7 @@ CREATE TABLE :"schema".executions (
     values_at       timestamptz      NOT NULL,
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
+    waiting         integer          NOT NULL DEFAULT 0,
     CHECK (version > 0 AND revision >= 0),
     CHECK (values_revision BETWEEN 0 AND revision),
     CHECK (inputs_revision BETWEEN 0 AND values_revision),
@@ -166,6 +168,27 @@ CREATE INDEX computations_computing ON :"schema".computations (worker, deadline)
 CREATE TABLE :"schema".singletons (
     graph_name   text COLLATE "C" PRIMARY KEY,
     execution_id text COLLATE "C" NOT NULL UNIQUE REFERENCES :"schema".executions ON DELETE CASCADE
+);
+
+-- What status() tells, so that it need not be counted: a figure of a graph is the sum over its
+-- parts. Every change adds a part, which costs less than to change one and lets nobody wait; workers
+-- make one of many now and then. A part by itself means nothing, and may be negative.
+-- `updated_at` is of executions, `created_at` and `worked_at` are of computations: when one was
+-- created last, and when anything last happened to one. Who deletes executions by hand lets
+-- sql/recount.sql run.
+CREATE TABLE :"schema".tallies (
+    graph_name    text COLLATE "C" NOT NULL,
+    graph_version text COLLATE "C" NOT NULL,
+    active        bigint           NOT NULL,
+    archived      bigint           NOT NULL,
+    waiting       bigint           NOT NULL,
+    success       bigint           NOT NULL,
+    failed        bigint           NOT NULL,
+    computing     bigint           NOT NULL,
+    abandoned     bigint           NOT NULL,
+    updated_at    timestamptz,
+    created_at    timestamptz,
+    worked_at     timestamptz
 );
 
 -- The processes that take work. A worker holds the session lock `lock_key` while it lives, unless

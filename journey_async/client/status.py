@@ -119,7 +119,7 @@ def _graph_status(row: Mapping[str, Any]) -> GraphStatus:
     counts = {state: row.get(state, 0) for state in SIGNS}
     something = any(counts.values())
     # What waits has waited since the execution was created.
-    waiting_since = row["last_created_at"] if row["steps"] else None
+    waiting_since = row["last_created_at"] if row["has_steps"] else None
     created = _latest(row["computation_created_at"], waiting_since)
     updated = _latest(row["computation_updated_at"], waiting_since)
     computations = ComputationCounts(

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from journey_async.core.conditions import Predicate
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State
+from journey_async.core.tally import NOTHING, Tally
 from journey_async.core.values import Computation, ComputationKey
 
 
@@ -53,8 +54,8 @@ class Change:
     It may be written only over the version `expected` (0: the execution does not exist yet).
     `values` and `computations` are what differs; `state` is the whole afterwards. `announces`:
     it has a new time to wake at, which other processes must hear of. `slot`: the execution is
-    to become the live one of this singleton graph. A change that is not `written` leaves
-    everything as it is.
+    to become the live one of this singleton graph. `tally` is what it adds to the figures of the
+    graph. A change that is not `written` leaves everything as it is.
     """
 
     expected: int
@@ -67,6 +68,7 @@ class Change:
     announces: bool = False
     slot: str | None = None
     failures: tuple[tuple[str, Predicate, Exception], ...] = ()
+    tally: Tally = NOTHING
 
     @property
     def written(self) -> bool:
@@ -90,6 +92,7 @@ class Change:
             announces=self.announces or later.announces,
             slot=None if later.state.archived_at else later.slot or self.slot,
             failures=self.failures + later.failures,
+            tally=self.tally.plus(later.tally),
         )
 
 

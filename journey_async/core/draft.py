@@ -12,6 +12,7 @@ from journey_async.core.graph import LAST_UPDATED_AT, SYSTEM_NAMES, Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
 from journey_async.core.state import State, system_value
+from journey_async.core.tally import tally_of, waiting_steps
 from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
 
 
@@ -212,6 +213,10 @@ class Draft:
             newest=self.newest,
             queued=frozenset(self.queued),
         )
+        touched = self._touched_values.union(key.node for key in self._touched)
+        waiting = waiting_steps(self.graph, base, state, touched)
+        if waiting != state.waiting:
+            state = replace(state, waiting=waiting)
         return Change(
             expected=base.version,
             state=state,
@@ -228,5 +233,6 @@ class Draft:
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != base.wake_at,
             slot=self.slot if self.archived_at is None else None,
+            tally=tally_of(base, state, self._touched),
             failures=tuple(self._failures),
         )

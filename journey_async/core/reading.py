@@ -3,10 +3,16 @@
 from journey_async.core.alarm import wants_attention
 from journey_async.core.events import is_exhausted, ran_out
 from journey_async.core.graph import Graph
-from journey_async.core.state import State
-from journey_async.core.values import ACTIVE, UNSUCCESSFUL, Computation, ComputationState
+from journey_async.core.state import NOT_SET_STATE, State, shown_state
+from journey_async.core.values import ACTIVE, UNSUCCESSFUL, Computation
 
-NOT_SET_STATE = "not_set"
+__all__ = [
+    "NOT_SET_STATE",
+    "failed_computation",
+    "failed_upstream",
+    "is_settled",
+    "shown_state",
+]
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
@@ -39,24 +45,3 @@ def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None
         if failed is not None:
             return failed
     return None
-
-
-def shown_state(state: State, node: str) -> str:
-    """The state of a step as every figure and text shows it.
-
-    `not_set` when nothing of it is computing and it has not run since it was last cleared, or at
-    all; what is available is shown as `not_set` too.
-    """
-    newest = state.newest.get(node)
-    value = state.values.get(node)
-    if newest is None or newest.state is ComputationState.AVAILABLE:
-        return NOT_SET_STATE
-    if newest.state is ComputationState.CANCELLED:  # what ran before it may still be seen
-        return ComputationState.SUCCESS if value and value.is_set else NOT_SET_STATE
-    cleared = (
-        value is not None
-        and not value.is_set
-        and newest.revision_at_completion is not None
-        and value.revision > newest.revision_at_completion
-    )
-    return NOT_SET_STATE if cleared else newest.state.value

@@ -8,6 +8,8 @@ from journey_async.core.graph import EXECUTION_ID, SYSTEM_NAMES, Graph
 from journey_async.core.nodes import Node
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
+NOT_SET_STATE = "not_set"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -17,7 +19,8 @@ class State:
     the nodes that were ever set. `newest` holds the newest computation of each node, which is the
     only one that can be available or computing; `queued` names the nodes of which it is available.
     `values_at` and `values_revision` are the newest change of any value (the node
-    `last_updated_at`); `inputs_revision` is the newest set or unset by a caller.
+    `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `waiting` is how
+    many steps are shown as `not_set`.
     """
 
     execution_id: str
@@ -33,6 +36,7 @@ class State:
     values_at: datetime
     values_revision: int = 0
     inputs_revision: int = 0
+    waiting: int = 0
     values: Mapping[str, NodeValue] = field(default_factory=dict)
     newest: Mapping[str, Computation] = field(default_factory=dict)
     queued: frozenset[str] = frozenset()
@@ -75,3 +79,24 @@ def new_state(execution_id: str, graph: Graph, now: datetime) -> State:
         updated_at=now,
         values_at=now,
     )
+
+
+def shown_state(state: State, node: str) -> str:
+    """The state of a step as every figure and text shows it.
+
+    `not_set` when nothing of it is computing and it has not run since it was last cleared, or at
+    all; what is available is shown as `not_set` too.
+    """
+    newest = state.newest.get(node)
+    value = state.values.get(node)
+    if newest is None or newest.state is ComputationState.AVAILABLE:
+        return NOT_SET_STATE
+    if newest.state is ComputationState.CANCELLED:  # what ran before it may still be seen
+        return ComputationState.SUCCESS if value and value.is_set else NOT_SET_STATE
+    cleared = (
+        value is not None
+        and not value.is_set
+        and newest.revision_at_completion is not None
+        and value.revision > newest.revision_at_completion
+    )
+    return NOT_SET_STATE if cleared else newest.state.value

@@ -152,7 +152,12 @@ class Engine:
                 await self._liveness.start()
                 stack.push_async_callback(self._liveness.stop)
                 stack.push_async_callback(self._finish_work)
-                self.scheduler.start(self.committer.submit, self._set_clock, self._evolve_idle)
+                self.scheduler.start(
+                    self.committer.submit,
+                    self._set_clock,
+                    self._evolve_idle,
+                    self.store.fold_tallies,
+                )
                 stack.push_async_callback(self.scheduler.stop)
             self._stack = stack.pop_all()
 

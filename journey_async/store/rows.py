@@ -16,6 +16,7 @@ EXECUTION_COLUMNS = 15
 VALUE_COLUMNS = 7
 COMPUTATION_COLUMNS = 23
 PRUNING_COLUMNS = 4
+TALLY_COLUMNS = 10
 
 Row = tuple[Any, ...]
 
@@ -26,9 +27,11 @@ def write_arguments(changes: Sequence[Change]) -> list[Sequence[Any]]:
     values: list[Row] = []
     computations: list[Row] = []
     prunings: list[Row] = []
+    tallies: list[Row] = []
     for change in changes:
         state = change.state
         executions.append(_execution_row(change))
+        tallies.append((state.waiting, *change.tally))
         values += [_value_row(state, name) for name in sorted(change.values)]
         computations += [_computation_row(c) for _, c in sorted(change.computations.items())]
         prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
@@ -37,6 +40,7 @@ def write_arguments(changes: Sequence[Change]) -> list[Sequence[Any]]:
         *_columns(values, VALUE_COLUMNS),
         *_columns(computations, COMPUTATION_COLUMNS),
         *_columns(prunings, PRUNING_COLUMNS),
+        *_columns(tallies, TALLY_COLUMNS),
     ]
 
 
@@ -57,6 +61,7 @@ def state_of(row: asyncpg.Record) -> State:
         values_at=row["values_at"],
         values_revision=row["values_revision"],
         inputs_revision=row["inputs_revision"],
+        waiting=row["waiting"],
         values={v[0]: _value(v) for v in json.loads(row["values"] or "[]")},
         newest=newest,
         queued=queued_nodes(newest),

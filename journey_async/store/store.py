@@ -17,6 +17,8 @@ from journey_async.store.rows import computation_of, state_of, write_arguments
 from journey_async.store.sql import in_schema, statement
 
 SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
+MANY_PARTS = 100  # of tallies, which are then made fewer
+FOLDED_AT_ONCE = 10_000
 RELEASE_LIMIT = 5.0  # seconds for a cancelled statement to end, else its connection does
 
 
@@ -109,6 +111,13 @@ class Store:
         """Delete executions archived before a moment, with all that belongs to them; their ids."""
         rows = await self._fetch("purge_archived", before, limit)
         return [row["id"] for row in rows]
+
+    async def fold_tallies(self) -> None:
+        """Make one part of many in the tallies, if there are many."""
+        folded = FOLDED_AT_ONCE
+        while folded == FOLDED_AT_ONCE:
+            rows = await self._fetch("fold_tallies", MANY_PARTS, FOLDED_AT_ONCE)
+            folded = rows[0]["folded"]
 
     # --- graphs -------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ CREATE TABLE :"schema".executions (
     values_at       timestamptz      NOT NULL,
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
+    waiting         integer          NOT NULL DEFAULT 0,
     CHECK (version > 0 AND revision >= 0),
     CHECK (values_revision BETWEEN 0 AND revision),
     CHECK (inputs_revision BETWEEN 0 AND values_revision),
@@ -128,6 +129,21 @@ CREATE INDEX computations_computing ON :"schema".computations (worker, deadline)
 CREATE TABLE :"schema".singletons (
     graph_name   text COLLATE "C" PRIMARY KEY,
     execution_id text COLLATE "C" NOT NULL UNIQUE REFERENCES :"schema".executions ON DELETE CASCADE
+);
+
+CREATE TABLE :"schema".tallies (
+    graph_name    text COLLATE "C" NOT NULL,
+    graph_version text COLLATE "C" NOT NULL,
+    active        bigint           NOT NULL,
+    archived      bigint           NOT NULL,
+    waiting       bigint           NOT NULL,
+    success       bigint           NOT NULL,
+    failed        bigint           NOT NULL,
+    computing     bigint           NOT NULL,
+    abandoned     bigint           NOT NULL,
+    updated_at    timestamptz,
+    created_at    timestamptz,
+    worked_at     timestamptz
 );
 
 CREATE TABLE :"schema".workers (

@@ -3,18 +3,23 @@
 -- A change whose execution has another version by now, or whose row somebody holds, is left out
 -- as a whole. $1 - $15: executions (expected version 0: to be created; slot: the singleton graph
 -- of which the execution becomes the live one). $16 - $22: values. $23 - $45: computations.
--- $46 - $49: successful computations to delete. $50, $51: the channels for what changed and for
--- what is due; $52: who sends. JSON comes as text, whatever codecs a caller's pool has.
+-- $46 - $49: successful computations to delete. $50 - $59, for each execution: its waiting steps,
+-- and what it adds to the tally of its graph. $60, $61: the channels for what changed and for what
+-- is due; $62: who sends. JSON comes as text, whatever codecs a caller's pool has.
 WITH change AS (
     SELECT *
     FROM unnest(
         $1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
         $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[],
-        $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::boolean[]
+        $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::boolean[],
+        $50::integer[], $51::integer[], $52::integer[], $53::integer[], $54::integer[],
+        $55::integer[], $56::integer[], $57::integer[], $58::timestamptz[], $59::timestamptz[]
     ) AS c (
         id, expected, graph_name, graph_version, graph_hash, revision,
         created_at, updated_at, archived_at, wake_at,
-        values_at, values_revision, inputs_revision, slot, announced
+        values_at, values_revision, inputs_revision, slot, announced,
+        waiting, more_active, more_archived, more_waiting, more_success,
+        more_failed, more_computing, more_abandoned, computation_created_at, worked_at
     )
 ),
 -- One by one: as a join, it would be planned while the table is small, and read the whole of it
@@ -47,11 +52,11 @@ allowed AS (
 created AS (
     INSERT INTO :"schema".executions (
         id, graph_name, graph_version, graph_hash, version, revision, created_at, updated_at,
-        archived_at, wake_at, values_at, values_revision, inputs_revision
+        archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
     )
     SELECT
         id, graph_name, graph_version, graph_hash, 1, revision, created_at, updated_at,
-        archived_at, wake_at, values_at, values_revision, inputs_revision
+        archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
     FROM allowed
     WHERE expected = 0
     ON CONFLICT (id) DO NOTHING
@@ -67,7 +72,8 @@ updated AS (
         wake_at = a.wake_at,
         values_at = a.values_at,
         values_revision = a.values_revision,
-        inputs_revision = a.inputs_revision
+        inputs_revision = a.inputs_revision,
+        waiting = a.waiting
     FROM allowed AS a
     WHERE e.id = a.id AND a.expected > 0
     RETURNING e.id
@@ -156,12 +162,26 @@ pruned AS (
       AND k.successes > p.above
       AND k.successes < p.below
       AND p.execution_id IN (SELECT id FROM applied)
+    RETURNING k.execution_id
+),
+counted AS (
+    INSERT INTO :"schema".tallies (
+        graph_name, graph_version, active, archived, waiting, success, failed, computing,
+        abandoned, updated_at, created_at, worked_at
+    )
+    SELECT
+        c.graph_name, c.graph_version, c.more_active, c.more_archived, c.more_waiting,
+        c.more_success - (SELECT count(*) FROM pruned AS p WHERE p.execution_id = c.id),
+        c.more_failed, c.more_computing, c.more_abandoned,
+        c.updated_at, c.computation_created_at, c.worked_at
+    FROM change AS c
+    WHERE c.id IN (SELECT id FROM applied)
 )
 SELECT id, NULL AS notified
 FROM applied
 UNION ALL
 -- One notification for many executions; its payload may have 8,000 bytes.
-SELECT NULL, pg_notify($50, $52 || E'\n' || string_agg(m.line, E'\n'))::text
+SELECT NULL, pg_notify($60, $62 || E'\n' || string_agg(m.line, E'\n'))::text
 FROM (
     SELECT c.id || ' ' || (c.expected + 1) AS line, row_number() OVER () / 100 AS part
     FROM change AS c
@@ -169,7 +189,7 @@ FROM (
 ) AS m
 GROUP BY m.part
 UNION ALL
-SELECT NULL, pg_notify($51, $52 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
+SELECT NULL, pg_notify($61, $62 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
 FROM change AS c
 WHERE c.announced AND c.id IN (SELECT id FROM applied)
 HAVING min(c.wake_at) IS NOT NULL

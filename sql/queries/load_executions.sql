@@ -4,7 +4,7 @@
 SELECT
     e.id, e.graph_name, e.graph_version, e.graph_hash, e.version, e.revision,
     e.created_at, e.updated_at, e.archived_at, e.wake_at,
-    e.values_at, e.values_revision, e.inputs_revision,
+    e.values_at, e.values_revision, e.inputs_revision, e.waiting,
     (
         SELECT json_agg(json_build_array(
             v.node, v.kind, v.value, v.metadata, v.revision, v.set_time AT TIME ZONE 'UTC'

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from tests.chaos.load import BEAT, LOST, ROUNDS
+from tests.support.tallies import drifted
 
 UNFINISHED = """
     SELECT count(*) FROM journey.executions AS e
@@ -110,6 +111,7 @@ async def check(dsn: str, *, limit: float) -> Findings:
         await _check_effects(connection, found)
         await _check_waits(connection, found)
         await _check_metronome(connection, found)
+        found.wrong += [f"the tally: {line}" for line in await drifted(connection)]
     finally:
         await connection.close()
     return found

@@ -91,6 +91,10 @@ async def test_executions_are_archived_one_by_one_or_by_a_condition(
     assert (await journey("count", "--graph", "shop")).out.strip() == "2"
     assert (await journey("count", "--archived", "--json")).data == {"count": 4}
     await journey("archive", code=2)
+    assert (await journey("purge", "--older-than", "1d", "--json")).data == {"purged": 0}
+    assert (await journey("purge", "--older-than", "0s")).out.strip() == "2 executions are gone"
+    assert (await journey("count", "--archived", "--json")).data == {"count": 2}
+    await journey("purge", code=2)
 
 
 async def test_executions_are_searched_by_their_values(worker: Journey, journey: Run) -> None:

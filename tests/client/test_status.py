@@ -224,7 +224,7 @@ async def test_what_is_counted_as_waiting_is_what_is_shown_so(
 async def test_a_database_without_tables_is_connected_and_unhealthy(
     dsn: str, connection: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await connection.execute('DROP TABLE journey."values"')
+    await connection.execute("DROP TABLE journey.tallies")
     async with reading_engine(dsn) as engine:
         found = await status(engine)
     assert found == SystemStatus(status="unhealthy", database_connected=True, graphs=[])

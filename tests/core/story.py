@@ -26,7 +26,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
 from journey_async.core.settle import Env, settle
-from journey_async.core.state import State, new_state
+from journey_async.core.state import NOT_SET_STATE, State, new_state, shown_state
 from journey_async.core.values import ACTIVE, Computation, ComputationState, NodeValue
 
 NOON = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
@@ -73,6 +73,7 @@ class Story:
         self.changes.append(change)
         self.state = change.state
         check_change(before, command, change)
+        _check_waiting(self.graph, change)
         if not self.graph.is_opaque:
             again = settle(self.graph, self.state, Wake(), self.env())
             assert not again.written, f"deciding again after {command} gave {again}"
@@ -243,6 +244,14 @@ def check_change(before: State, command: Command, change: Change) -> None:
     for value in after.values.values():
         assert value.revision <= after.revision
         assert value.is_set or value.value is None
+
+
+def _check_waiting(graph: Graph, change: Change) -> None:
+    """What is counted step by step is what a look at all of them finds."""
+    after = change.state
+    if change.written and after.graph_hash == graph.hash:
+        shown = [shown_state(after, name) for name in graph.steps]
+        assert after.waiting == shown.count(NOT_SET_STATE)
 
 
 def _check_rows(before: State, change: Change) -> None:

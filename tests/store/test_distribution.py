@@ -18,9 +18,9 @@ from journey_async.store.sql import folder, in_schema
 SQL = Path(str(folder()))
 QUERIES = {path.stem: path for path in sorted((SQL / "queries").glob("*.sql"))}
 # Tables of which one row does not belong to one execution: small, they would be on every node.
-SHARED = {"migrations", "graphs", "singletons", "workers"}
+SHARED = {"migrations", "graphs", "singletons", "tallies", "workers"}
 # What locks rows of several executions at once, which is possible only where a schema is whole.
-LOCKS_SEVERAL = {"apply_changes", "purge_archived"}
+LOCKS_SEVERAL = {"apply_changes", "fold_tallies", "purge_archived"}
 REFUSED = (ast.MergeStmt, ast.CreateTrigStmt, ast.CreateFunctionStmt, ast.RuleStmt, ast.DoStmt)
 VOLATILITY = """
     SELECT proname AS name, max(provolatile::text) AS volatility

@@ -4,7 +4,7 @@ from typing import Any
 
 from journey_async import Graph, compute, input_node, value
 
-TABLES = ("graphs", "executions", "values", "computations", "singletons")
+TABLES = ("graphs", "executions", "values", "computations", "singletons", "tallies")
 
 
 def add(x: int, y: int) -> int:

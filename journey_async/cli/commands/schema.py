@@ -35,7 +35,12 @@ async def migrate(terminal: Terminal, check: bool) -> int:
     return int(check and bool(found))
 
 
-SQL_FILES = {"schema": "schema", "grants": "grants", "grants-migrating": "grants_migrating"}
+SQL_FILES = {
+    "schema": "schema",
+    "grants": "grants",
+    "grants-migrating": "grants_migrating",
+    "recount": "recount",
+}
 
 
 @command("sql")
@@ -46,7 +51,8 @@ async def sql(terminal: Terminal, what: str, role: str) -> None:
 
     migrations: everything as one script, with the records that `migrate` would leave;
     schema: the tables, to read; grants: what an application's role needs;
-    grants-migrating: what a role needs that migrates.
+    grants-migrating: what a role needs that migrates; recount: counts anew what status tells,
+    after rows were changed by hand.
     """
     schema = checked_schema(terminal.schema)
     if what == "migrations":

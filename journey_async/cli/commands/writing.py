@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 from rich.progress import track
 
-from journey_async.cli.parsing import parse_value, parse_values
+from journey_async.cli.parsing import parse_duration, parse_value, parse_values
 from journey_async.cli.shapes import computation_data, execution_data
 from journey_async.cli.terminal import FAILED, Terminal, command
 from journey_async.client.execution import Execution
@@ -118,6 +118,16 @@ async def unarchive(terminal: Terminal, executions: tuple[str, ...]) -> None:
             _tell(terminal, await journey.unarchive(execution))
 
 
+@command("purge")
+@click.option("--older-than", required=True, help="Archived longer ago than this: 90d, 12h.")
+async def purge(terminal: Terminal, older_than: str) -> None:
+    """Delete for good what was archived long ago, with all that belongs to it."""
+    age = parse_duration(older_than)
+    async with terminal.journey() as journey:
+        purged = await journey.purge(older_than=age)
+    terminal.say({"purged": purged}, f"{purged} executions are gone")
+
+
 @command("retry")
 @click.argument("execution")
 @click.argument("node")
@@ -158,4 +168,4 @@ def _progress(terminal: Terminal, ids: Sequence[str], what: str) -> Sequence[str
     return track(ids, what, console=terminal.errors, transient=True)  # type: ignore[return-value]
 
 
-COMMANDS = (start, set_values, unset, archive, unarchive, retry, abandon)
+COMMANDS = (start, set_values, unset, archive, unarchive, purge, retry, abandon)

@@ -1,0 +1,110 @@
+"""What a change does to the figures of its graph: so that they need not be counted."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from journey_async.core.graph import Graph
+from journey_async.core.state import NOT_SET_STATE, State, shown_state
+from journey_async.core.values import Computation, ComputationKey, ComputationState
+
+
+class Tally(NamedTuple):
+    """How many more there are: executions, waiting steps (`not_set`), computations by state.
+
+    `created_at` and `worked_at` are when a computation was created last, and when anything last
+    happened to one.
+    """
+
+    active: int = 0
+    archived: int = 0
+    waiting: int = 0
+    success: int = 0
+    failed: int = 0
+    computing: int = 0
+    abandoned: int = 0
+    created_at: datetime | None = None
+    worked_at: datetime | None = None
+
+    def plus(self, later: "Tally") -> "Tally":
+        """Both together."""
+        if self is NOTHING:
+            return later
+        return Tally(
+            self.active + later.active,
+            self.archived + later.archived,
+            self.waiting + later.waiting,
+            self.success + later.success,
+            self.failed + later.failed,
+            self.computing + later.computing,
+            self.abandoned + later.abandoned,
+            _latest((self.created_at, later.created_at)),
+            _latest((self.worked_at, later.worked_at)),
+        )
+
+
+NOTHING = Tally()
+_COUNTED = (
+    ComputationState.SUCCESS,
+    ComputationState.FAILED,
+    ComputationState.COMPUTING,
+    ComputationState.ABANDONED,
+)
+
+
+def waiting_steps(graph: Graph, before: State, after: State, touched: Collection[str]) -> int:
+    """How many steps of the state `after` wait, if only `touched` nodes differ from `before`."""
+    if before.version == 0:
+        ran = sum(shown_state(after, n) != NOT_SET_STATE for n in touched if n in graph.steps)
+        return len(graph.steps) - ran
+    if before.graph_hash != after.graph_hash:
+        return sum(shown_state(after, name) == NOT_SET_STATE for name in graph.steps)
+    more = sum(
+        (shown_state(after, name) == NOT_SET_STATE) - (shown_state(before, name) == NOT_SET_STATE)
+        for name in touched
+        if name in graph.steps
+    )
+    return before.waiting + more
+
+
+def tally_of(
+    before: State, after: State, computations: Mapping[ComputationKey, Computation]
+) -> Tally:
+    """What has become of the figures; `computations` are those that differ."""
+    existed = before.version > 0
+    was, is_now = before.archived_at is not None, after.archived_at is not None
+    if not computations:
+        counts, created_at, worked_at = (0, 0, 0, 0), None, None
+    else:
+        counts = _counts(before, computations)
+        created_at = _latest(c.created_at for c in computations.values())
+        worked_at = _latest(
+            time
+            for c in computations.values()
+            for time in (c.created_at, c.started_at, c.completed_at)
+        )
+    return Tally(
+        (not is_now) - (existed and not was),
+        is_now - (existed and was),
+        after.waiting - (before.waiting if existed else 0),
+        *counts,
+        created_at=created_at,
+        worked_at=worked_at,
+    )
+
+
+def _counts(
+    before: State, computations: Mapping[ComputationKey, Computation]
+) -> tuple[int, int, int, int]:
+    more = dict.fromkeys(ComputationState, 0)
+    for key, computation in computations.items():
+        more[computation.state] += 1
+        old = before.newest.get(key.node)
+        if old is not None and old.number == key.number:
+            more[old.state] -= 1
+    success, failed, computing, abandoned = (more[state] for state in _COUNTED)
+    return success, failed, computing, abandoned
+
+
+def _latest(times: Iterable[datetime | None]) -> datetime | None:
+    return max((time for time in times if time is not None), default=None)

@@ -1,0 +1,21 @@
+-- Makes one part of many, for each graph, where there are $1 parts or more. $2: how many parts at the
+-- most. Those that somebody else folds just then are left to him.
+WITH folded AS (
+    DELETE FROM :"schema".tallies
+    WHERE (SELECT count(*) FROM (SELECT FROM :"schema".tallies LIMIT $1) AS parts) = $1
+      AND ctid = ANY (ARRAY (SELECT ctid FROM :"schema".tallies LIMIT $2 FOR UPDATE SKIP LOCKED))
+    RETURNING *
+),
+written AS (
+    INSERT INTO :"schema".tallies (
+        graph_name, graph_version, active, archived, waiting, success, failed, computing,
+        abandoned, updated_at, created_at, worked_at
+    )
+    SELECT
+        graph_name, graph_version, sum(active), sum(archived), sum(waiting), sum(success),
+        sum(failed), sum(computing), sum(abandoned), max(updated_at), max(created_at),
+        max(worked_at)
+    FROM folded
+    GROUP BY graph_name, graph_version
+)
+SELECT count(*) AS folded FROM folded

@@ -1,0 +1,36 @@
+"""Compares what status() tells with what is in the tables."""
+
+import asyncpg
+
+from journey_async.store.sql import folder, in_schema
+
+SUMS = """
+    SELECT graph_name, graph_version, sum(active), sum(archived), sum(waiting), sum(success),
+           sum(failed), sum(computing), sum(abandoned)
+    FROM :"schema".tallies
+    GROUP BY graph_name, graph_version
+    HAVING sum(active) + sum(archived) > 0
+"""
+WAITING = 'SELECT id, waiting FROM :"schema".executions'
+
+
+async def drifted(connection: asyncpg.Connection, schema: str = "journey") -> list[str]:
+    """What counting anew would change; it is not changed. Nobody may write meanwhile."""
+    recount = (folder() / "recount.sql").read_text(encoding="utf-8")
+    texts = [in_schema(text, schema) for text in (SUMS, WAITING)]
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        before = [set(map(tuple, await connection.fetch(text))) for text in texts]
+        await connection.execute(
+            in_schema(recount.replace("BEGIN;", "").replace("COMMIT;", ""), schema)
+        )
+        after = [set(map(tuple, await connection.fetch(text))) for text in texts]
+    finally:
+        await transaction.rollback()
+    return [
+        f"{said} {row}"
+        for was, is_now in zip(before, after, strict=True)
+        for said, rows in (("told:", was - is_now), ("found:", is_now - was))
+        for row in sorted(map(str, rows))
+    ]
