@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test exhaustive check audit format chaos bench growth soak clean FORCE
+.PHONY: help demo test exhaustive check docs audit format chaos bench growth soak clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,10 @@ check: $(VENV)/.ready-dev ## lint, formatting, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.ready-docs ## build the docs site; warnings are errors
+	@$(BIN)/sphinx-build -c docs --fresh-env --fail-on-warning --keep-going --quiet -d build/doctrees . build/docs
+	@echo "build/docs/index.html; to serve it: $(BIN)/python -m http.server --directory build/docs"
 
 audit: $(VENV)/.ready-dev ## compare the pinned versions with published vulnerabilities (needs the network)
 	@test -x $(VENV)-audit/bin/pip-audit || { $(BIN)/python -m venv --clear $(VENV)-audit && \
@@ -78,6 +82,9 @@ $(VENV)/.ready-demo: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
 
 $(VENV)/.ready-bench: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
 	@sh -c "$$SETUP" setup bench bench
+
+$(VENV)/.ready-docs: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
+	@sh -c "$$SETUP" setup docs docs
 
 $(VENV)/.ready-dev: pyproject.toml constraints.txt $(if $(WHOLE),,FORCE)
 	@sh -c "$$SETUP" setup dev dev

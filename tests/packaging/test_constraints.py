@@ -41,6 +41,6 @@ def needed(name: str, extras: frozenset[str], seen: dict[str, frozenset[str]]) -
 
 def test_everything_is_pinned_to_what_is_installed() -> None:
     pinned = pins()
-    wanted = needed("journey-async", frozenset({"dev"}), {}) - {"journey-async"}
+    wanted = needed("journey-async", frozenset({"dev", "docs"}), {}) - {"journey-async"}
     assert {name for name in wanted if name not in pinned} == set()
     assert {n: pinned[n] for n in wanted if pinned[n] != version(n)} == {}
