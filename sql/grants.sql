@@ -15,3 +15,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".computations TO :"role";
 GRANT SELECT, INSERT, DELETE ON :"schema".singletons TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".tallies TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".workers TO :"role";
+GRANT USAGE ON TYPE :"schema".execution_change, :"schema".value_change, :"schema".computation_change,
+    :"schema".pruning TO :"role";

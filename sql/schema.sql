@@ -202,3 +202,80 @@ CREATE TABLE :"schema".workers (
     started_at  timestamptz      NOT NULL,
     lease_until timestamptz      NOT NULL
 );
+
+-- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and
+-- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has.
+-- `expected` is the version that a change was decided on, 0 for an execution to be created; `slot`
+-- the singleton graph of which it becomes the live execution; `announces`: others must hear of
+-- `wake_at`; `more_…`, `computation_created_at` and `worked_at` are what it adds to the tallies.
+CREATE TYPE :"schema".execution_change AS (
+    id                     text COLLATE "C",
+    expected               bigint,
+    graph_name             text COLLATE "C",
+    graph_version          text COLLATE "C",
+    graph_hash             text COLLATE "C",
+    revision               bigint,
+    created_at             timestamptz,
+    updated_at             timestamptz,
+    archived_at            timestamptz,
+    wake_at                timestamptz,
+    values_at              timestamptz,
+    values_revision        bigint,
+    inputs_revision        bigint,
+    waiting                integer,
+    slot                   text COLLATE "C",
+    announces              boolean,
+    more_active            integer,
+    more_archived          integer,
+    more_waiting           integer,
+    more_success           integer,
+    more_failed            integer,
+    more_computing         integer,
+    more_abandoned         integer,
+    computation_created_at timestamptz,
+    worked_at              timestamptz
+);
+
+CREATE TYPE :"schema".value_change AS (
+    execution_id text COLLATE "C",
+    node         text COLLATE "C",
+    kind         text COLLATE "C",
+    value        text,
+    metadata     text,
+    revision     bigint,
+    set_time     timestamptz
+);
+
+CREATE TYPE :"schema".computation_change AS (
+    execution_id           text COLLATE "C",
+    node                   text COLLATE "C",
+    number                 integer,
+    kind                   text COLLATE "C",
+    state                  text COLLATE "C",
+    attempt                integer,
+    iteration              integer,
+    computed_with          text,
+    created_at             timestamptz,
+    due_at                 timestamptz,
+    started_at             timestamptz,
+    deadline               timestamptz,
+    completed_at           timestamptz,
+    revision_at_start      bigint,
+    revision_at_completion bigint,
+    worker                 text COLLATE "C",
+    token                  bigint,
+    deaths                 integer,
+    successes              integer,
+    permanent              boolean,
+    error                  text,
+    carried                text,
+    disposition            text COLLATE "C"
+);
+
+-- Successful computations of a node to delete: those whose number of success is in between.
+CREATE TYPE :"schema".pruning AS (
+    execution_id text COLLATE "C",
+    node         text COLLATE "C",
+    above        integer,
+    below        integer
+);

@@ -1,7 +1,7 @@
-"""Turns changes into the columns of a statement, and rows into states."""
+"""Turns changes into the arguments of a statement, and rows into states."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,36 +12,22 @@ from journey_async.core.change import Change
 from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
-EXECUTION_COLUMNS = 15
-VALUE_COLUMNS = 7
-COMPUTATION_COLUMNS = 23
-PRUNING_COLUMNS = 4
-TALLY_COLUMNS = 10
-
 Row = tuple[Any, ...]
 
 
-def write_arguments(changes: Sequence[Change]) -> list[Sequence[Any]]:
-    """The arrays that apply_changes.sql takes."""
+def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
+    """The arrays that apply_changes.sql takes, of the types at the end of sql/schema.sql."""
     executions: list[Row] = []
     values: list[Row] = []
     computations: list[Row] = []
     prunings: list[Row] = []
-    tallies: list[Row] = []
     for change in changes:
         state = change.state
         executions.append(_execution_row(change))
-        tallies.append((state.waiting, *change.tally))
         values += [_value_row(state, name) for name in sorted(change.values)]
         computations += [_computation_row(c) for _, c in sorted(change.computations.items())]
         prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
-    return [
-        *_columns(executions, EXECUTION_COLUMNS),
-        *_columns(values, VALUE_COLUMNS),
-        *_columns(computations, COMPUTATION_COLUMNS),
-        *_columns(prunings, PRUNING_COLUMNS),
-        *_columns(tallies, TALLY_COLUMNS),
-    ]
+    return executions, values, computations, prunings
 
 
 def state_of(row: asyncpg.Record) -> State:
@@ -78,10 +64,6 @@ def computation_of(execution_id: str, row: asyncpg.Record) -> Computation:
     return Computation(execution_id=execution_id, **fields)
 
 
-def _columns(rows: Sequence[Row], width: int) -> Iterable[Sequence[Any]]:
-    return zip(*rows, strict=True) if rows else [()] * width
-
-
 def _execution_row(change: Change) -> Row:
     state = change.state
     return (
@@ -98,8 +80,10 @@ def _execution_row(change: Change) -> Row:
         state.values_at,
         state.values_revision,
         state.inputs_revision,
+        state.waiting,
         change.slot,
         change.announces,
+        *change.tally,
     )
 
 

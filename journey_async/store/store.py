@@ -232,6 +232,12 @@ class Store:
         """The answer; a connection that gives none is ended, and its siblings are not trusted."""
         try:
             return await connection.fetch(text, *arguments, timeout=limit)
+        except asyncpg.InternalServerError:
+            # Types that the statement was prepared with are gone, if the schema was made anew.
+            if connection.is_in_transaction():
+                raise
+            await connection.reload_schema_state()
+            return await connection.fetch(text, *arguments, timeout=limit)
         except TimeoutError:
             connection.terminate()
             await self._pool.expire_connections()

@@ -1,26 +1,12 @@
 -- Writes many changes at once, each over the version that it was decided on, and tells which.
 --
 -- A change whose execution has another version by now, or whose row somebody holds, is left out
--- as a whole. $1 - $15: executions (expected version 0: to be created; slot: the singleton graph
--- of which the execution becomes the live one). $16 - $22: values. $23 - $45: computations.
--- $46 - $49: successful computations to delete. $50 - $59, for each execution: its waiting steps,
--- and what it adds to the tally of its graph. $60, $61: the channels for what changed and for what
--- is due; $62: who sends. JSON comes as text, whatever codecs a caller's pool has.
+-- as a whole. $1: executions; $2: values; $3: computations; $4: successful computations to delete;
+-- their types are at the end of sql/schema.sql. $5, $6: the channels for what changed and for what
+-- is due; $7: who sends.
 WITH change AS (
     SELECT *
-    FROM unnest(
-        $1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
-        $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[],
-        $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::boolean[],
-        $50::integer[], $51::integer[], $52::integer[], $53::integer[], $54::integer[],
-        $55::integer[], $56::integer[], $57::integer[], $58::timestamptz[], $59::timestamptz[]
-    ) AS c (
-        id, expected, graph_name, graph_version, graph_hash, revision,
-        created_at, updated_at, archived_at, wake_at,
-        values_at, values_revision, inputs_revision, slot, announced,
-        waiting, more_active, more_archived, more_waiting, more_success,
-        more_failed, more_computing, more_abandoned, computation_created_at, worked_at
-    )
+    FROM unnest($1:::"schema".execution_change[])
 ),
 -- One by one: as a join, it would be planned while the table is small, and read the whole of it
 -- until the next ANALYZE.
@@ -96,10 +82,7 @@ written_values AS (
     )
     SELECT
         n.execution_id, n.node, n.kind, n.value::jsonb, n.metadata::jsonb, n.revision, n.set_time
-    FROM unnest(
-        $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[],
-        $22::timestamptz[]
-    ) AS n (execution_id, node, kind, value, metadata, revision, set_time)
+    FROM unnest($2:::"schema".value_change[]) AS n
     WHERE n.execution_id IN (SELECT id FROM applied)
     ON CONFLICT (execution_id, node) DO UPDATE
     SET kind = excluded.kind,
@@ -119,17 +102,7 @@ written_computations AS (
         n.computed_with::jsonb, n.created_at, n.due_at, n.started_at, n.deadline, n.completed_at,
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
         n.permanent, n.error, n.carried::jsonb, n.disposition
-    FROM unnest(
-        $23::text[], $24::text[], $25::integer[], $26::text[], $27::text[], $28::integer[],
-        $29::integer[], $30::text[], $31::timestamptz[], $32::timestamptz[],
-        $33::timestamptz[], $34::timestamptz[], $35::timestamptz[], $36::bigint[],
-        $37::bigint[], $38::text[], $39::bigint[], $40::integer[], $41::integer[],
-        $42::boolean[], $43::text[], $44::text[], $45::text[]
-    ) AS n (
-        execution_id, node, number, kind, state, attempt, iteration, computed_with, created_at,
-        due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
-        worker, token, deaths, successes, permanent, error, carried, disposition
-    )
+    FROM unnest($3:::"schema".computation_change[]) AS n
     WHERE n.execution_id IN (SELECT id FROM applied)
     ON CONFLICT (execution_id, node, number) DO UPDATE
     SET kind = excluded.kind,
@@ -154,8 +127,7 @@ written_computations AS (
 ),
 pruned AS (
     DELETE FROM :"schema".computations AS k
-    USING unnest($46::text[], $47::text[], $48::integer[], $49::integer[])
-        AS p (execution_id, node, above, below)
+    USING unnest($4:::"schema".pruning[]) AS p
     WHERE k.execution_id = p.execution_id
       AND k.node = p.node
       AND k.state = 'success'
@@ -181,7 +153,7 @@ SELECT id, NULL AS notified
 FROM applied
 UNION ALL
 -- One notification for many executions; its payload may have 8,000 bytes.
-SELECT NULL, pg_notify($60, $62 || E'\n' || string_agg(m.line, E'\n'))::text
+SELECT NULL, pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
 FROM (
     SELECT c.id || ' ' || (c.expected + 1) AS line, row_number() OVER () / 100 AS part
     FROM change AS c
@@ -189,7 +161,7 @@ FROM (
 ) AS m
 GROUP BY m.part
 UNION ALL
-SELECT NULL, pg_notify($61, $62 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
+SELECT NULL, pg_notify($6, $7 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
 FROM change AS c
-WHERE c.announced AND c.id IN (SELECT id FROM applied)
+WHERE c.announces AND c.id IN (SELECT id FROM applied)
 HAVING min(c.wake_at) IS NOT NULL

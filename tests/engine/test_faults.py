@@ -11,6 +11,7 @@ import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node
 from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.store.migrations import migrate
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
@@ -199,7 +200,7 @@ async def test_a_server_that_only_reads_is_not_available_for_writing(
             await journey.set_value(execution, "x", 2)
 
 
-async def test_tables_that_are_gone_are_reported_in_this_packages_words(
+async def test_tables_that_are_gone_are_reported_and_are_used_when_they_are_back(
     dsn: str, connection: Any
 ) -> None:
     async with Journey(dsn, run_computations=False) as journey:
@@ -209,6 +210,9 @@ async def test_tables_that_are_gone_are_reported_in_this_packages_words(
             await journey.set_value(execution, "x", 1)
         with pytest.raises(JourneyError, match="does not exist"):
             await journey.load(execution)
+        await migrate(connection)
+        fresh = await journey.start_execution(one_input())
+        await journey.set_value(fresh, "x", 1)
 
 
 async def test_an_execution_of_an_unreadable_graph_harms_no_other(
