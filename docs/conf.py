@@ -30,7 +30,14 @@ NAVIGATION = {
         "docs/nodes/loop",
         "docs/conditions",
     ],
-    "Guides": ["docs/testing", "docs/poolers", "docs/upkeep"],
+    "Guides": [
+        "docs/testing",
+        "docs/deploying",
+        "docs/upgrading",
+        "docs/kubernetes",
+        "docs/poolers",
+        "docs/upkeep",
+    ],
     "Tools": ["docs/cli", "docs/dashboard"],
     "Reference": [
         "docs/reference/README",

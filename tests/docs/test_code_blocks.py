@@ -1,8 +1,12 @@
 """What the README and the pages of docs/ show is run, and what they say it prints is compared.
 
-The blocks of a page are run in order and share their names; await works at the top level. A block
-marked `text` that follows a `python` block is what that one prints. A block is left out only as
-`python no-run: REASON`.
+The blocks of a page are run in order. Blocks of Python share their names; await works at the top
+level. A block marked `text` that follows a `python` block is what that one prints. A block is left
+out only as `python no-run: REASON`. Besides:
+
+    python file: NAME   a file that the reader makes, for the commands that follow
+    console             commands after `$ `, and what they print; `…` there is anything on a line
+    console server      a command that stays until the end of the page, once it has printed that
 """
 
 import ast
@@ -12,70 +16,46 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
-
-FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence) *$", re.M | re.S)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block, with the line on which its text begins, and what it is said to print."""
-
-    info: str
-    text: str
-    line: int
-    prints: str | None
-
-    @property
-    def language(self) -> str:
-        return self.info.partition(" ")[0]
-
-    @property
-    def is_run(self) -> bool:
-        return self.info == "python"
-
-
-def blocks_of(page: Path) -> Iterator[Block]:
-    content = page.read_text(encoding="utf-8")
-    found = list(FENCE.finditer(content))
-    for match, following in zip_longest(found, found[1:]):
-        said = following is not None and following["info"].strip() == "text"
-        yield Block(
-            info=match["info"].strip(),
-            text=match["text"],
-            line=content.count("\n", 0, match.start("text")),
-            prints=following["text"] if said and following else None,
-        )
-
-
-def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+from tests.docs.pages import PAGES, README, Block, blocks_of, name_of
+from tests.docs.shell import Shell, matches
 
 
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if any(b.is_run for b in blocks_of(p))], ids=name_of
 )
 async def test_the_blocks_of_a_page_run(
-    page: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+    page: Path, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOURNEY_DATABASE_URL", dsn)
     names: dict[str, Any] = {"__name__": page.stem}
-    for block in blocks_of(page):
-        if block.is_run:
-            printed = await run(block, page, names)
-            if block.prints is not None:
-                assert printed == block.prints, f"{name_of(page)}, line {block.line}"
+    async with Shell(tmp_path, dsn) as shell:
+        for block in blocks_of(page):
+            where = f"{name_of(page)}, line {block.line}"
+            if block.file:
+                (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            elif block.language == "console":
+                await run_console(block, shell, where)
+            elif block.is_run:
+                printed = await run(block, page, names)
+                if block.prints is not None:
+                    assert printed == block.prints, where
+
+
+async def run_console(block: Block, shell: Shell, where: str) -> None:
+    """Run the commands of a block, and compare what each prints."""
+    assert block.commands, where
+    for command, output in block.commands:
+        if block.info == "console server":
+            await shell.serve(command, output)
+        else:
+            printed = await shell.run(command)
+            assert matches(output, printed), f"{where}: {command}\n{printed}"
 
 
 async def run(block: Block, page: Path, names: dict[str, Any]) -> str:
@@ -117,7 +97,7 @@ async def test_the_program_of_the_readme_prints_what_the_readme_says(tmp_path: P
 @pytest.mark.parametrize("page", [README, *PAGES], ids=name_of)
 def test_a_block_that_is_not_run_says_why(page: Path) -> None:
     for block in blocks_of(page):
-        if block.language == "python" and not block.is_run:
+        if block.language == "python" and not (block.is_run or block.file):
             assert re.fullmatch(r"python no-run: \S.*", block.info), f"{page}, line {block.line}"
 
 
