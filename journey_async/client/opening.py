@@ -12,10 +12,12 @@ from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect, DirectConnection, Pool
+from journey_async.store.lending import Lending
 from journey_async.store.migrations import ensure_current, migrate
 from journey_async.store.store import Store
 
 EMBEDDED = "embedded:"
+KEPT = 2  # connections at hand: one for each batch that is at the database at once
 CLOSING = 5.0  # seconds for connections to close politely
 VARIABLE = "JOURNEY_DATABASE_URL"
 
@@ -63,11 +65,14 @@ async def open_store(
         connect = _beginning_with(first, connect)
     else:
         first.terminate()
-    if pool is None:
-        assert dsn is not None
-        pool = await connecting.open_pool(dsn, size=pool_size, behind_pooler=server.behind_pooler)
-        stack.push_async_callback(_close, pool)
-    return Opened(Store(pool, schema, Channels.of(schema)), connect)
+    if pool is not None:
+        return Opened(Store(Lending(pool), schema, Channels.of(schema)), connect)
+    assert dsn is not None
+    pool = await connecting.open_pool(dsn, size=pool_size, behind_pooler=server.behind_pooler)
+    stack.push_async_callback(_close, pool)
+    lending = Lending(pool, keep=min(KEPT, pool_size - 1))
+    stack.push_async_callback(lending.close)
+    return Opened(Store(lending, schema, Channels.of(schema)), connect)
 
 
 async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:

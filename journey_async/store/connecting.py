@@ -29,7 +29,8 @@ KEEP_ALIVE = {
 _KEEP_ALIVE = ", ".join(f"set_config('{name}', '{n}', false)" for name, n in KEEP_ALIVE.items())
 
 Pool: TypeAlias = asyncpg.Pool
-Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+PoolConnection: TypeAlias = asyncpg.pool.PoolConnectionProxy
+Connection: TypeAlias = asyncpg.Connection | PoolConnection
 DirectConnection: TypeAlias = asyncpg.Connection
 Connect = Callable[[], Awaitable[DirectConnection]]
 
@@ -90,14 +91,14 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,
-            connection_class=_PoolConnection,
+            connection_class=_Replaceable,
             timeout=CONNECT_LIMIT,
             command_timeout=ANSWER_LIMIT,
             **options,
         )
 
 
-class _PoolConnection(asyncpg.Connection):
+class _Replaceable(asyncpg.Connection):
     """A connection that a pool can replace even when the other side has gone silent."""
 
     async def close(self, *, timeout: float | None = None) -> None:

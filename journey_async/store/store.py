@@ -1,7 +1,7 @@
 """The database: one method for each statement of sql/queries."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,33 +13,31 @@ from journey_async.core.values import Computation
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, look
 from journey_async.store.faults import translated
+from journey_async.store.lending import Lending
 from journey_async.store.rows import computation_of, state_of, write_arguments
 from journey_async.store.sql import in_schema, statement
 
 SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
 MANY_PARTS = 100  # of tallies, which are then made fewer
 FOLDED_AT_ONCE = 10_000
-RELEASE_LIMIT = 5.0  # seconds for a cancelled statement to end, else its connection does
 
 
 class Store:
-    """Speaks SQL on a pool, in one schema.
+    """Speaks SQL in one schema.
 
     Every method raises DatabaseUnavailable when the connection fails or does not answer, and
     DataRefused when PostgreSQL refuses what it was given; nothing of asyncpg comes through.
     """
 
-    def __init__(self, pool: asyncpg.Pool, schema: str, channels: Channels) -> None:
-        self._pool = pool
+    def __init__(self, lending: Lending, schema: str, channels: Channels) -> None:
+        self._lending = lending
         self._schema = schema
         self._channels = channels
         self._texts: dict[str, str] = {}
-        self._is_cut = False
 
     def cut(self) -> None:
         """Cut all connections: from now on every method raises DatabaseUnavailable."""
-        self._is_cut = True
-        self._pool.terminate()
+        self._lending.cut()
 
     # --- executions ---------------------------------------------------------------------------
 
@@ -80,7 +78,7 @@ class Store:
     async def locked(self, execution_id: str) -> AsyncIterator[Connection]:
         """A transaction that holds the execution's row; for `load` and `apply` within it."""
         with translated():
-            async with self._acquired() as connection, connection.transaction():
+            async with self._lending.one() as connection, connection.transaction():
                 await self._ask(connection, self._text("lock_execution"), execution_id)
                 yield connection
 
@@ -169,7 +167,7 @@ class Store:
     async def look(self) -> Server:
         """Ask for the time."""
         with translated():
-            async with self._acquired() as connection:
+            async with self._lending.one() as connection:
                 return await look(connection)
 
     # --- figures ------------------------------------------------------------------------------
@@ -192,7 +190,7 @@ class Store:
     async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement that was put together (see `search`)."""
         with translated():
-            async with self._acquired() as connection:
+            async with self._lending.one() as connection:
                 return await self._ask(
                     connection, in_schema(text, self._schema), *arguments, limit=SEARCH_LIMIT
                 )
@@ -213,18 +211,8 @@ class Store:
         with translated():
             if connection is not None:
                 return await self._ask(connection, self._text(name), *arguments, limit=limit)
-            async with self._acquired() as acquired:
+            async with self._lending.one() as acquired:
                 return await self._ask(acquired, self._text(name), *arguments, limit=limit)
-
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Connection]:
-        connection = await self._pool.acquire()
-        try:
-            yield connection
-        finally:
-            if not self._is_cut:  # else a cancelled statement would be waited for in vain
-                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await self._pool.release(connection, timeout=RELEASE_LIMIT)
 
     async def _ask(
         self, connection: Connection, text: str, *arguments: Any, limit: float = ANSWER_LIMIT
@@ -240,5 +228,5 @@ class Store:
             return await connection.fetch(text, *arguments, timeout=limit)
         except TimeoutError:
             connection.terminate()
-            await self._pool.expire_connections()
+            await self._lending.distrust()
             raise

@@ -29,10 +29,10 @@ async def cancelled_after(steps: int, work: Awaitable[Any]) -> Any:
 async def at_rest(journey: Journey) -> None:
     """What was under way has ended, and every connection is back in the pool."""
     engine = journey._engine
-    pool = engine.store._pool
+    lending = engine.store._lending
     async with asyncio.timeout(10):
         await engine.committer._idle.wait()
-    await eventually(lambda: pool.get_idle_size() == pool.get_size())
+    await eventually(lambda: lending.lent == 0)
     assert len(engine.waiters) == 0
     assert not engine.committer._waiting
     assert not engine.committer._in_flight

@@ -18,6 +18,7 @@ from journey_async.core.state import State, new_state
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.store.channels import Channels
 from journey_async.store.faults import DataRefused
+from journey_async.store.lending import Lending
 from journey_async.store.store import Store
 from tests.support.eventually import eventually
 
@@ -46,7 +47,7 @@ def decide(state: State, command: Any) -> Change:
 async def store(dsn: str) -> AsyncIterator[Store]:
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=4)
     try:
-        yield Store(pool, "journey", Channels.of("journey"))
+        yield Store(Lending(pool), "journey", Channels.of("journey"))
     finally:
         await pool.close()
 

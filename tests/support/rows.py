@@ -17,6 +17,7 @@ from journey_async.core.values import Computation, ComputationState, NodeKind, N
 from journey_async.engine.clock import Timer
 from journey_async.engine.engine import Engine, Settings
 from journey_async.store.channels import Channels
+from journey_async.store.lending import Lending
 from journey_async.store.sql import folder, in_schema
 from journey_async.store.store import Store
 
@@ -53,7 +54,7 @@ async def reading_engine(
             grace_period=1,
             patience=patience,
         )
-        store = Store(pool, SCHEMA, Channels.of(SCHEMA))
+        store = Store(Lending(pool), SCHEMA, Channels.of(SCHEMA))
         yield Engine(store, _unconnected, StoppedClock(now), settings, None)
 
 

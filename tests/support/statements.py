@@ -23,6 +23,8 @@ BACKGROUND = (
     "register_worker",
     "renew_lease",
 )
+# What the driver asks once on each connection, when it first meets a type of the schema's own.
+DRIVERS = ("typeinfo_tree", "set_config")
 
 
 class Statements:
@@ -42,7 +44,7 @@ class Statements:
         found = {
             _first_line(row["query"]): row["calls"]
             for row in rows
-            if "pg_stat_statements" not in row["query"]
+            if not any(word in row["query"] for word in ("pg_stat_statements", *DRIVERS))
         }
         return {line: calls for line, calls in found.items() if line not in self._left_out}
 
