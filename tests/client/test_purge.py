@@ -18,6 +18,8 @@ ARCHIVED_BEFORE = """
 """
 HOLD = "SELECT id FROM journey.executions WHERE id = $1 FOR NO KEY UPDATE"
 
+pytestmark = pytest.mark.direct("deletes executions, which the role of an application may not")
+
 
 async def archived(journey: Journey, connection: Any, age: timedelta) -> str:
     """An execution with values and computations, archived so long ago; its id."""

@@ -57,6 +57,7 @@ def everything(name: str = "everything", *more: Any) -> Graph:
     )
 
 
+@pytest.mark.direct("purges, which the role of an application may not")
 async def test_after_everything_that_can_happen(dsn: str, connection: Any) -> None:
     graph = everything()
     async with Journey(dsn, graphs=[graph]) as one, Journey(dsn, graphs=[graph]) as two:
