@@ -50,6 +50,13 @@ NAVIGATION = {
         "docs/glossary",
     ],
     "What to expect": ["docs/reliability", "docs/security", "docs/performance"],
+    "Coming from …": [
+        "docs/coming-from/README",
+        "docs/coming-from/journey",
+        "docs/coming-from/dbos",
+        "docs/coming-from/temporal",
+        "docs/coming-from/celery",
+    ],
     "Behind it": ["docs/design", "docs/defects-of-the-original", "CONTRIBUTING", "CHANGELOG"],
 }
 
