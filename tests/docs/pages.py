@@ -11,6 +11,7 @@ README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence) *$", re.M | re.S)
+RUN = {"python", "console", "console eventually", "console server"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return self.info in ("python", "console", "console server")
+        return self.info in RUN
 
     @property
     def file(self) -> str | None:

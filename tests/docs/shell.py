@@ -3,20 +3,28 @@
 import asyncio
 import os
 import re
-import signal
+import shlex
 import socket
+import string
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-DONE = "--- done ---"
+from click.testing import CliRunner
+
+from journey_async.cli.main import build
+from tests.support.eventually import eventually
+
 PORT = r"(?<=localhost:|127\.0\.0\.1:)80[0-9]0"  # as pages say it; tests take one that is free
 
 
 class Shell:
-    """Runs commands one after the other in one bash, and servers beside it until the end."""
+    """Runs commands one after the other, and one server at a time beside them.
+
+    Commands of `journey` that don't stay run in this process, which saves each of them its start.
+    """
 
     def __init__(self, folder: Path, dsn: str) -> None:
         self._folder = folder
@@ -31,68 +39,80 @@ class Shell:
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
         }
-        self._bash: Process | None = None
-        self._ended = AsyncExitStack()
+        self._server = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._ended.aclose()
+        await self._server.aclose()
 
     async def run(self, command: str) -> str:
-        """What the command prints, on whichever output."""
-        if self._bash is None:
-            self._bash = await self._started("bash", "--noprofile", "--norc", stdin=PIPE)
-        assert self._bash.stdin is not None
-        assert self._bash.stdout is not None
-        command = re.sub(PORT, self._port, command)
-        self._bash.stdin.write(f"{{\n{command}\n}} </dev/null; echo '{DONE}'\n".encode())
-        printed = await self._bash.stdout.readuntil(f"{DONE}\n".encode())
-        return self._as_on_the_page(printed.decode().removesuffix(f"{DONE}\n"))
+        """What the command prints, on whichever output; `name=$(…)` keeps it for `$name`."""
+        if kept := re.fullmatch(r"(\w+)=\$\((.*)\)", command):
+            self._environment[kept[1]] = (await self.run(kept[2])).strip()
+            return ""
+        if command.startswith("journey "):
+            return await asyncio.to_thread(self._journey, command)
+        process = await self._started(re.sub(PORT, self._port, command))
+        printed, _ = await process.communicate()
+        return self._as_on_the_page(printed)
+
+    async def run_until(self, command: str, said: str) -> None:
+        """Run the command again and again, until it prints that."""
+
+        async def does() -> bool:
+            return matches(said, await self.run(command))
+
+        await eventually(does)
 
     async def serve(self, command: str, until: str) -> None:
         """Start a command that stays, and wait until it has printed something."""
-        server = await self._started("bash", "-c", f"exec {command}", stdin=DEVNULL)
+        await self._server.aclose()
+        server = await self._started(f"exec {command}")
+        self._server.push_async_callback(_end, server)
         assert server.stdout is not None
         printed = ""
         while not matches(until, printed, whole=False):
             line = await server.stdout.readline()
             assert line, f"{command} has ended: {printed}"
-            printed += self._as_on_the_page(line.decode())
+            printed += self._as_on_the_page(line)
         rest = asyncio.create_task(server.stdout.read())  # lest it wait for somebody to read
-        self._ended.callback(rest.cancel)
+        self._server.callback(rest.cancel)
 
-    async def _started(self, *arguments: str, stdin: int) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            *arguments,
+    def _journey(self, command: str) -> str:
+        arguments = shlex.split(string.Template(command).substitute(self._environment))
+        runner = CliRunner(env={**self._environment, "JOURNEY_SCHEMA": None})
+        return runner.invoke(build(), arguments[1:]).output
+
+    async def _started(self, command: str) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *("bash", "-c", command),
             cwd=self._folder,
             env=self._environment,
-            stdin=stdin,
+            stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
         )
-        self._ended.push_async_callback(_end, process)
-        return process
 
-    def _as_on_the_page(self, printed: str) -> str:
-        return re.sub(rf"(?<=localhost:|127\.0\.0\.1:){self._port}", "8000", printed)
+    def _as_on_the_page(self, printed: bytes) -> str:
+        return re.sub(rf"(?<=localhost:|127\.0\.0\.1:){self._port}", "8000", printed.decode())
 
 
 def matches(said: str, printed: str, *, whole: bool = True) -> bool:
-    """Whether this was printed; `…` stands for anything on a line, blanks at its end for none."""
-    pattern = r"[^\n]*".join(map(re.escape, _trimmed(said).split("…")))
+    """Whether this was printed, but for the width of gaps; `…` is anything on a line."""
+    pattern = r"[^\n]*".join(map(re.escape, _narrow(said).split("…")))
     found = re.fullmatch if whole else re.search
-    return found(pattern, _trimmed(printed)) is not None
+    return found(pattern, _narrow(printed)) is not None
 
 
-def _trimmed(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+def _narrow(text: str) -> str:
+    return "\n".join(re.sub(r" +", " ", line.rstrip()) for line in text.rstrip().splitlines())
 
 
 async def _end(process: Process) -> None:
     if process.returncode is None:
-        process.send_signal(signal.SIGTERM if process.stdin is None else signal.SIGKILL)
+        process.terminate()
     await process.wait()
 
 

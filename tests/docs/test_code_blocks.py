@@ -6,7 +6,8 @@ out only as `python no-run: REASON`. Besides:
 
     python file: NAME   a file that the reader makes, for the commands that follow
     console             commands after `$ `, and what they print; `…` there is anything on a line
-    console server      a command that stays until the end of the page, once it has printed that
+    console eventually  the same, run again and again until they print that
+    console server      a command that stays once it has printed that, until the next one or the end
 """
 
 import ast
@@ -51,11 +52,14 @@ async def run_console(block: Block, shell: Shell, where: str) -> None:
     """Run the commands of a block, and compare what each prints."""
     assert block.commands, where
     for command, output in block.commands:
-        if block.info == "console server":
-            await shell.serve(command, output)
-        else:
-            printed = await shell.run(command)
-            assert matches(output, printed), f"{where}: {command}\n{printed}"
+        match block.info:
+            case "console server":
+                await shell.serve(command, output)
+            case "console eventually":
+                await shell.run_until(command, output)
+            case _:
+                printed = await shell.run(command)
+                assert matches(output, printed), f"{where}: {command}\n{printed}"
 
 
 async def run(block: Block, page: Path, names: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from journey_async.cli.main import build
 from tests.docs.pages import PAGES, README, ROOT, blocks_of, name_of
 
-SHELLS = {"sh", "console", "ini", "yaml", "dockerfile"}
+SHELLS = {"sh", "ini", "yaml", "dockerfile"}  # blocks that are not run
 CALL = re.compile(r"(?:^|[\s/(\[])journey (?!_)([^\n|;&)]*)")
 
 
