@@ -31,6 +31,7 @@ NAVIGATION = {
         "docs/conditions",
     ],
     "Guides": [
+        "docs/searching",
         "docs/testing",
         "docs/deploying",
         "docs/upgrading",
@@ -73,6 +74,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 myst_heading_anchors = 4
 default_role = "py:obj"  # `name` in a docstring: a link, if there is something of that name
 
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

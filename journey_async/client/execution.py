@@ -16,8 +16,8 @@ from journey_async.core.values import Computation, ComputationState, NodeValue
 class Execution:
     """One run of a graph as of one moment; it has no behaviour and does not change.
 
-    `revision` counts the events that anybody can see. Times are in UTC; `archived_at` is None
-    while the execution is live.
+    `revision` counts the events that anybody can see; `graph_hash` names the definition that the
+    execution is on. Times are in UTC; `archived_at` is None while the execution is live.
     """
 
     id: str

@@ -51,8 +51,10 @@ class Journey(Looking):
 
     `dsn` falls back to the environment's JOURNEY_DATABASE_URL; "embedded:" or "embedded:PATH" runs
     a private PostgreSQL. `pool` is an asyncpg pool to use instead. `listen_dsn` connects directly
-    where `dsn` leads through a pooler. `run_computations=False` makes a client that only reads and
-    writes. At most `max_concurrency` functions run at once; `migrate` brings the schema up to date.
+    where `dsn` leads through a pooler. `schema` is where the tables are. `graphs` are those whose
+    code is here; `run_computations=False` makes a client that only reads and writes. At most
+    `max_concurrency` functions run at once, and `pool_size` connections are in the pool; `migrate`
+    brings the schema up to date.
 
     Seconds: on closing, functions get `grace_period` to end; a machine that vanished is noticed
     after `lease`; a call waits up to `patience` for a database that cannot be reached.
@@ -163,7 +165,10 @@ class Journey(Looking):
         return self._graphs
 
     async def register(self, *graphs: Graph) -> None:
-        """Make the code of graphs known, so that this process can compute their executions."""
+        """Make the code of graphs known, so that this process can compute their executions.
+
+        Raises GraphConflictError if live executions cannot take on a definition.
+        """
         for graph in graphs:
             await self._engine.register(options.checked_graph(graph))
 
@@ -211,11 +216,17 @@ class Journey(Looking):
         return snapshot(state, await self._engine.registry.graph_of(state))
 
     async def archive(self, execution: Execution | str) -> Execution:
-        """Archive an execution: it can be read, and nothing of it runs. Twice changes nothing."""
+        """Archive an execution: it can be read, and nothing of it runs. Twice changes nothing.
+
+        Raises ExecutionNotFound.
+        """
         return await self._submit(execution, Archive())
 
     async def unarchive(self, execution: Execution | str) -> Execution:
-        """Carry on with an archived execution; a live one stays as it is."""
+        """Carry on with an archived execution; a live one stays as it is.
+
+        Raises ExecutionNotFound, SingletonGraphError if another execution has taken its place.
+        """
         return await self._submit(execution, Unarchive())
 
     async def purge(self, *, older_than: float | timedelta, batch_size: int = purging.BATCH) -> int:

@@ -33,7 +33,7 @@ class Looking:
         return {value.name: value.value for value in set_values(state, graph)}
 
     async def values_all(self, execution: Execution | str) -> dict[str, Any]:
-        """The values of all nodes by name, NOT_SET where there is none."""
+        """The values of all nodes by name, NOT_SET where there is none; raises as `values`."""
         state, graph = await self._read(execution)
         unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
         return unset | {value.name: value.value for value in set_values(state, graph)}
@@ -41,7 +41,10 @@ class Looking:
     async def computations(
         self, execution: Execution | str, node: str | None = None
     ) -> list[Computation]:
-        """All computations of an execution, or of one node of it, oldest first."""
+        """All computations of an execution, or of one node of it, oldest first.
+
+        Raises ExecutionNotFound, UnknownNodeError.
+        """
         state, graph = await self._read(execution)
         if node is not None:
             graph.node_named(node)
@@ -50,7 +53,10 @@ class Looking:
         )
 
     async def history(self, execution: Execution | str) -> list[HistoryEntry]:
-        """Successful computations and present values, in the order of their revisions."""
+        """Successful computations and present values, in the order of their revisions.
+
+        Raises ExecutionNotFound.
+        """
         state, graph = await self._read(execution)
         return history_of(state, graph, await self.computations(execution))
 
@@ -106,7 +112,10 @@ class Looking:
         return watch(self._engine, execution, nodes=nodes, since_revision=since_revision)
 
     async def introspect(self, execution: Execution | str) -> str:
-        """A text that tells everything about an execution, archived or not."""
+        """A text that tells everything about an execution, archived or not.
+
+        Raises ExecutionNotFound.
+        """
         return await introspection.introspect(self._engine, execution)
 
     async def summary(self, execution: Execution | str) -> introspection.Summary:
@@ -123,7 +132,10 @@ class Looking:
         return explaining.waiting_text(step, self._reading(state, graph)) if step else ""
 
     async def blockers(self, execution: Execution | str, node: str) -> list[explaining.Blocker]:
-        """The conditions of a node's gate that do not hold; none for an input."""
+        """The conditions of a node's gate that do not hold; none for an input.
+
+        Raises UnknownNodeError.
+        """
         state, graph = await self._read(execution)
         step = graph.steps.get(graph.node_named(node).name)
         return explaining.blockers(step, self._reading(state, graph)) if step else []
@@ -164,8 +176,10 @@ class Looking:
     ) -> list[Execution]:
         """Executions whose values satisfy conditions.
 
-        `where=value("sum") > 2` or `filter_by=[("sum", "gt", 2)]`; `order_by` takes names of
-        columns and nodes, or pairs of a name and "asc" or "desc". Raises InvalidOptionError.
+        `where=value("sum") > 2` or `filter_by=[("sum", "gt", 2)]`, all of which must hold;
+        `order_by` takes names of columns and nodes, or pairs of a name and "asc" or "desc".
+        `limit` and `offset` count executions. Raises InvalidOptionError, also for a node that the
+        graph, given by name and version, does not have.
         """
         return await search.list_executions(
             self._engine,
@@ -199,7 +213,10 @@ class Looking:
         )
 
     async def status(self) -> status.SystemStatus:
-        """How many executions and computations there are, by graph."""
+        """How many executions and computations there are, by graph.
+
+        Raises nothing: a database that does not answer within 5 seconds is "unhealthy".
+        """
         return await status.status(self._engine)
 
     async def flow_analytics(
@@ -210,7 +227,11 @@ class Looking:
         include_executions: Literal["active", "archived", "all"] = "active",
         flow_ends_here_after: float = 86400,
     ) -> flow.FlowAnalytics:
-        """How far executions of a graph get; `flow_ends_here_after` is in seconds."""
+        """How far executions of a graph get; of a graph that nobody knows there are none.
+
+        An execution has ended at the node that was set last, once nothing was set for
+        `flow_ends_here_after` seconds. Raises InvalidOptionError.
+        """
         return await flow.flow_analytics(
             self._engine,
             graph_name,

@@ -12,7 +12,10 @@ from journey_async.core.values import Computation, ComputationState, NodeKind, N
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A successful computation, or the present value of a node, at its revision."""
+    """A successful computation, or the present value of a node, at its revision.
+
+    `value` is None for a computation.
+    """
 
     kind: Literal["computation", "value"]
     node: str

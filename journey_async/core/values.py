@@ -45,7 +45,8 @@ class NodeValue:
     """A node of an execution, set or not.
 
     `revision` is that of the newest event that set, changed or cleared it (0: never set);
-    `set_time` is when, in UTC, and None exactly when the node is not set.
+    `set_time` is when, in UTC, and None exactly when the node is not set. `metadata` is what the
+    caller gave with the value.
     """
 
     name: str
@@ -73,7 +74,9 @@ class Computation:
     """One attempt at computing a node, or one attempt at one iteration of a loop.
 
     `attempt` counts from 1 since the newest upstream change; `computed_with` maps each upstream
-    node whose condition held to the revision of its value. Times are in UTC.
+    node whose condition held to the revision of its value. Times are in UTC: it may begin at
+    `due_at`, and is given up at its `deadline`. `worker` is who runs it, or ran it last; `deaths`
+    counts the workers that died of it in a row; `error` is what a failed one raised.
     """
 
     execution_id: str
