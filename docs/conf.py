@@ -48,7 +48,6 @@ NAVIGATION = {
         "docs/reference/errors",
         "docs/reference/testing",
         "docs/reference/dashboard",
-        "docs/glossary",
     ],
     "What to expect": ["docs/reliability", "docs/security", "docs/performance"],
     "Coming from …": [
@@ -58,7 +57,13 @@ NAVIGATION = {
         "docs/coming-from/temporal",
         "docs/coming-from/celery",
     ],
-    "Behind it": ["docs/design", "docs/defects-of-the-original", "CONTRIBUTING", "CHANGELOG"],
+    "Behind it": [
+        "docs/design",
+        "docs/defects-of-the-original",
+        "docs/glossary",
+        "CONTRIBUTING",
+        "CHANGELOG",
+    ],
 }
 
 ERRORS = "|".join(name for name, found in vars(errors).items() if isinstance(found, type))

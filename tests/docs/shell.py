@@ -30,9 +30,10 @@ class Shell:
         self._folder = folder
         self._port = _free_port()
         self._environment = {
-            **os.environ,
+            **{name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "JOURNEY_DATABASE_URL": dsn,
+            "JOURNEY_TEST_DATABASE_URL": dsn,
             "PORT": self._port,
             "UVICORN_PORT": self._port,
             "PYTHONDONTWRITEBYTECODE": "1",
