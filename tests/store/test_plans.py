@@ -23,6 +23,9 @@ IDS = [history.id_of(number) for number in (11, 1_111)]
 LARGE = {"executions", "values", "computations"}
 # What is read of each statement, in pages of 8 kB, for two executions of ten values.
 BLOCKS = 150
+NUMBERS = """
+    SELECT FROM :"schema"."values" WHERE node = $1 AND jsonb_typeof(value) = 'number'
+"""
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "attention": (["growth"], ["v1"], ["older"], ["E1"], 100),
     "computations": (IDS[0], None),
@@ -106,3 +109,6 @@ async def test_what_is_read_is_bounded(dsn: str, plans: Plans) -> None:
     plan = await plans.of_text(page.text, page.arguments)
     assert not plan.scanned & LARGE
     assert plan.blocks <= BLOCKS, plan.blocks
+    # else it would be searched from the wrong end, once there are many
+    numbers = await plans.of_text(NUMBERS, ["y"])
+    assert EXECUTIONS / 5 < numbers.expected < EXECUTIONS * 5

@@ -41,7 +41,7 @@ def main() -> None:
 async def _run(
     server: ChaosServer, sizes: list[int], rounds: int
 ) -> tuple[dict[int, dict[str, float]], dict[str, dict[str, float]]]:
-    dsns = {size: await _database(server, f"growth_{size}") for size in sizes}
+    dsns = {size: await database(server, f"growth_{size}") for size in sizes}
     for size, dsn in dsns.items():
         _say(f"fills a database with {size:,} executions")
         await history.build(dsn, size)
@@ -83,7 +83,7 @@ def _number(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
-async def _database(server: ChaosServer, name: str) -> str:
+async def database(server: ChaosServer, name: str) -> str:
     connection: Any = await asyncpg.connect(server.dsn)
     await connection.execute(f'CREATE DATABASE "{name}"')
     await connection.close()
