@@ -42,7 +42,8 @@ FLIGHTS = 2  # batches at the database at once
 MAX_BATCH = 64  # executions in a batch: deciding them takes some 4 ms of the event loop
 SHARED_FROM = 16  # waiting executions of which idle flights take equal shares
 LOCKING = 2  # executions whose row lock is waited for at once, each with a connection
-MAX_CONFLICTS = 3  # lost swaps in a row before the row is locked
+MAX_CONFLICTS = 2  # lost swaps in a row before the row is locked
+MAX_CONTENDED = 1_000  # executions known to have several writers
 LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what waits
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
 
@@ -75,6 +76,7 @@ class Committer:
         self._in_flight: set[str] = set()
         self._flying = 0  # batches at the database
         self._uncertain: set[str] = set()
+        self._contended: set[str] = set()  # somebody else writes these as often as we do
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -241,16 +243,16 @@ class Committer:
         return batch
 
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
+        for execution_id in self._contended.intersection(batch) - self._uncertain:
+            requests = batch.pop(execution_id)  # in flight still, but not with these
+            work = self._commit_apart(execution_id, requests)
+            self._tasks.spawn(work, f"locks {execution_id}")
         states = await self._states(batch)
         decisions: list[Decision] = []
-        for execution_id, requests in list(batch.items()):
+        for execution_id, requests in batch.items():
             state = states.get(execution_id)
             if state is None:
                 refuse_all(requests, ExecutionNotFound(execution_id))
-            elif max(request.conflicts for request in requests) >= MAX_CONFLICTS:
-                del batch[execution_id]  # in flight still, but not with these
-                work = self._commit_apart(execution_id, requests)
-                self._tasks.spawn(work, f"locks {execution_id}")
             elif (decision := self._decider.decide(state, requests)) is not None:
                 decisions.append(decision)
         await self._write(decisions)
@@ -374,6 +376,7 @@ class Committer:
                 if state is None:
                     refuse_all(requests, ExecutionNotFound(execution_id))
                     return
+                self._see_whether_contended(state)
                 await self._registry.learn(state)
                 if self._runner.misses(state):
                     self._runner.adopt(state, await self._registry.graph_of(state))
@@ -444,9 +447,19 @@ class Committer:
         requests = [request for request in decision.requests if not request.answer.done()]
         for request in requests:
             request.conflicts += 1
+            if request.conflicts >= MAX_CONFLICTS:
+                self._contended.add(execution_id)
             if isinstance(request.command, Start) and decision.change.slot is not None:
                 request.refuse(_slot_taken(decision))
         self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+
+    def _see_whether_contended(self, state: State) -> None:
+        """With the row held: whether anybody else has written it since we did."""
+        known = self._cache.get(state.execution_id)
+        if known is not None and known.version == state.version:
+            self._contended.discard(state.execution_id)
+        elif len(self._contended) > MAX_CONTENDED:
+            self._contended.clear()  # at worst some more races are lost
 
     async def _confirm(self, decisions: list[Decision]) -> None:
         """Give answers that write nothing, if the state that they are based on is current."""

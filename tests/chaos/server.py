@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +28,14 @@ SETTINGS = {
 class ChaosServer:
     """A server behind a Unix socket; what it has acknowledged is on the disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         data = folder / "data"
         self._server = Server(
             bindir=find_bindir(),
             data=data,
             log=folder / "server.log",
             account=account_for(data),
-            settings=SETTINGS,
+            settings={**SETTINGS, **settings},
         )
         self.socket = data / SOCKET_NAME
         self.dsn = (
@@ -74,8 +74,8 @@ class ChaosServer:
 
 
 @contextmanager
-def chaos_server() -> Iterator[ChaosServer]:
-    """The server in a folder of its own; both are gone afterwards.
+def chaos_server(**settings: str) -> Iterator[ChaosServer]:
+    """The server, with more settings, in a folder of its own; both are gone afterwards.
 
     A server dies with the thread that started it, and so with this process; its folder, should
     the process be killed, is removed by the next run.
@@ -86,7 +86,7 @@ def chaos_server() -> Iterator[ChaosServer]:
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
     try:
-        server = ChaosServer(folder)
+        server = ChaosServer(folder, settings)
         try:
             server.create()
             yield server

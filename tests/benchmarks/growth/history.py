@@ -27,6 +27,10 @@ SECONDARY = """
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     WHERE x.indrelid = ANY ($1::regclass[]) AND NOT x.indisprimary
 """
+WARM_UP = """
+    SELECT pg_prewarm(oid) FROM pg_class
+    WHERE relnamespace = 'journey'::regnamespace AND relkind IN ('r', 'i')
+"""
 
 
 def total(x: int, y: int) -> int:
@@ -103,6 +107,16 @@ async def build(dsn: str, executions: int, *, schema: str = "journey") -> None:
         for table in tables:
             await connection.execute(f"VACUUM (ANALYZE) {table}")
         await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+async def warm_up(dsn: str) -> None:
+    """Have the server read everything into its memory."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
+        await connection.fetch(WARM_UP)
     finally:
         await connection.close()
 
