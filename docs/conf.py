@@ -49,7 +49,7 @@ NAVIGATION = {
         "docs/reference/testing",
         "docs/reference/dashboard",
     ],
-    "What to expect": ["docs/reliability", "docs/security", "docs/performance"],
+    "What to expect": ["docs/reliability", "docs/security", "docs/performance", "docs/scaling"],
     "Coming from …": [
         "docs/coming-from/README",
         "docs/coming-from/journey",
