@@ -32,6 +32,7 @@ NAVIGATION = {
     ],
     "Guides": [
         "docs/searching",
+        "docs/fastapi",
         "docs/testing",
         "docs/deploying",
         "docs/upgrading",
@@ -48,6 +49,7 @@ NAVIGATION = {
         "docs/reference/errors",
         "docs/reference/testing",
         "docs/reference/dashboard",
+        "docs/reference/contrib",
     ],
     "What to expect": ["docs/reliability", "docs/security", "docs/performance", "docs/scaling"],
     "Coming from …": [

@@ -196,11 +196,17 @@ class NotAnInputError(JourneyError):
 
 
 class InvalidValueError(JourneyError, ValueError):
-    """A value or metadata that cannot be stored: not JSON, too large, too deep, of another type."""
+    """A value or metadata that cannot be stored: not JSON, too large, too deep, of another type.
 
-    def __init__(self, message: str, *, node: str | None = None) -> None:
+    `reasons` is what speaks against the type, without the name of the type.
+    """
+
+    def __init__(
+        self, message: str, *, node: str | None = None, reasons: str | None = None
+    ) -> None:
         super().__init__(f"the value for node {node!r} {message}" if node else message)
         self.node = node
+        self.reasons = reasons
 
 
 class InvalidOptionError(JourneyError, ValueError):

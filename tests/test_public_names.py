@@ -51,6 +51,7 @@ PUBLIC = [
 SUBPACKAGES = {
     "cli",
     "client",
+    "contrib",
     "core",
     "dashboard",
     "embedded",

@@ -63,7 +63,7 @@ def storable_values(graph: Graph, values: Mapping[str, object], max_bytes: int) 
         try:
             checked[name] = stored(value, max_bytes, node)
         except InvalidValueError as error:
-            raise InvalidValueError(str(error), node=name) from None
+            raise InvalidValueError(str(error), node=name, reasons=error.reasons) from None
     return checked
 
 

@@ -8,7 +8,7 @@ the latest of each node.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -45,6 +45,9 @@ class Event:
     `node` is None where it concerns the whole execution. `value` and `metadata` are those that were
     set; `error` is that of an attempt that failed or was abandoned. `time` is in UTC, None where
     it was not recorded.
+
+    `resume_from` is what `since_revision` has to be for whoever stops after this event and wants
+    to go on: events that came about together are told again until the last of them was told.
     """
 
     execution_id: str
@@ -55,6 +58,7 @@ class Event:
     metadata: Any = None
     error: str | None = None
     time: datetime | None = None
+    resume_from: int = 0
 
 
 async def watch(
@@ -91,9 +95,11 @@ async def watch(
                 if seen is not None and state.version <= seen.version:
                     continue  # read before the last one was written
                 graph = await engine.registry.graph_of(state)
-                for event in news(graph, seen, since, state, nodes):
-                    yield event
-                seen, since = state, max(since, state.revision)
+                told = news(graph, seen, since, state, nodes)
+                before, since = since, max(since, state.revision)
+                for place, event in enumerate(told, 1):
+                    yield replace(event, resume_from=since if place == len(told) else before)
+                seen = state
             if wait.future.done():
                 await wait.future
 

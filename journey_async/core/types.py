@@ -52,9 +52,12 @@ class NodeType:
             raise
         except PydanticError as error:
             reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
-            raise InvalidValueError(f"is not of the type {self.name}: {reasons}") from None
+            raise self._misfit(reasons) from None
         except (ValueError, TypeError) as error:  # what cannot be brought into JSON
-            raise InvalidValueError(f"is not of the type {self.name}: {error}") from None
+            raise self._misfit(str(error)) from None
+
+    def _misfit(self, reasons: str) -> InvalidValueError:
+        return InvalidValueError(f"is not of the type {self.name}: {reasons}", reasons=reasons)
 
     def _to_json(self, adapter: TypeAdapter[Any], value: object) -> JSON:
         try:
@@ -82,6 +85,16 @@ class NodeType:
                 f"is stored as {jsonvalue.encode(value):.100} and is not of the type "
                 f"{self.name}: {reasons}"
             ) from None
+
+    def dump(self, value: Any) -> JSON:
+        """The stored JSON of a value that `parse` gave."""
+        if self._adapter is None:
+            stored: JSON = value
+            return stored
+        dumped = self._adapter.dump_python(
+            value, mode="json", by_alias=True, round_trip=True, warnings=False
+        )
+        return jsonvalue.normalise(dumped)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NodeType) and self.name == other.name

@@ -108,6 +108,23 @@ async def test_who_was_away_is_told_the_latest_of_each_node(dsn: str) -> None:
             assert await some(events, 1) == [(6, "cleared", "y", None)]
 
 
+async def test_an_event_says_from_where_to_go_on(dsn: str) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1})
+        await journey.set_values(execution, {"x": 2, "y": 2})  # two events of one revision
+        await journey.set_value(execution, "x", 3)
+        async with aclosing(journey.watch(execution.id, since_revision=1)) as events:
+            gap = [await anext(events) for _ in range(2)]
+            await journey.set_value(execution, "y", 4)
+            last = await anext(events)
+        assert [told(event) for event in gap] == [(2, "set", "y", 2), (3, "set", "x", 3)]
+        assert [event.resume_from for event in [*gap, last]] == [1, 3, 4]
+        for event, number in [(gap[0], 2), (gap[1], 1)]:
+            again = journey.watch(execution.id, since_revision=event.resume_from)
+            async with aclosing(again) as events:
+                assert len(await some(events, number)) == number
+
+
 async def test_who_asks_late_costs_no_memory_and_misses_no_node(dsn: str) -> None:
     async with Journey(dsn, run_computations=False) as journey:
         execution = await journey.start_execution(basic_graph())

@@ -141,6 +141,24 @@ def test_a_model_with_aliases_comes_back() -> None:
     assert kind.parse(kind.to_json({"firstName": "Ann"})) == Aliased(firstName="Ann")
 
 
+@pytest.mark.parametrize(
+    "annotation, stored",
+    [
+        (Aliased, {"firstName": "Mario"}),
+        (Derived, {"side": 2}),
+        (Annotated[int, AfterValidator(checked)], 1),
+        (datetime, "2024-01-01T00:00:00Z"),
+        (Decimal, "1.50"),
+        (set[int], [1]),
+        (Any, {"a": [1]}),
+    ],
+)
+def test_what_was_parsed_can_be_dumped_as_it_is_stored(annotation: Any, stored: Any) -> None:
+    node_type = NodeType.of(annotation) if annotation is not Any else ANY
+    assert node_type.dump(node_type.parse(stored)) == stored
+    assert node_type.dump(stored) == stored  # read where the type is not known
+
+
 def test_a_model_with_a_computed_field_comes_back() -> None:
     kind = NodeType.of(Derived)
     assert kind.parse(kind.to_json(Derived(side=2))) == Derived(side=2)

@@ -1,15 +1,11 @@
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from journey_async import Graph, Journey, Retry, compute, input_node, value
 from journey_async.dashboard import basic_auth, dashboard
-from tests.support.eventually import eventually
+from tests.support.serving import served
 
 
 def fails(x: int) -> None:
@@ -27,20 +23,6 @@ GRAPH = Graph(
         compute("broken", ["customer"], lambda customer: fails(1), retry=Retry(max_attempts=1)),
     ],
 )
-
-
-@asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """The application behind a real socket."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    try:
-        await eventually(lambda: server.started or serving.done())
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @pytest.fixture

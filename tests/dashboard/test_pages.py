@@ -11,8 +11,9 @@ from starlette.routing import Mount
 
 from journey_async import Journey
 from journey_async.dashboard import basic_auth, dashboard, token_auth
-from tests.dashboard.conftest import GRAPH, served
+from tests.dashboard.conftest import GRAPH
 from tests.support.eventually import eventually
+from tests.support.serving import served
 
 
 async def started(journey: Journey, **values: Any) -> str:

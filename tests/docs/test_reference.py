@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import journey_async
+import journey_async.contrib.fastapi
 import journey_async.dashboard
 import journey_async.testing
 from journey_async import Journey, errors
@@ -21,7 +22,12 @@ def test_every_public_name_is_in_the_reference() -> None:
     of_errors = set(vars(errors)) if "journey_async.errors" in SHOWN else set()
     missing = {
         f"{package.__name__}.{name}"
-        for package in (journey_async, journey_async.dashboard, journey_async.testing)
+        for package in (
+            journey_async,
+            journey_async.contrib.fastapi,
+            journey_async.dashboard,
+            journey_async.testing,
+        )
         for name in package.__all__
         if name not in of_errors
     }

@@ -19,6 +19,8 @@ from journey_async import (
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+APPLICATIONS = {"fastapi_app"}  # served, by tests of their own
+
 # What each example tells, in this order; whatever else it tells stands between.
 STORIES = {
     "archive": [
@@ -171,7 +173,7 @@ STORIES = {
 
 def test_every_example_has_its_story_here() -> None:
     scripts = {script.stem for script in EXAMPLES.glob("*.py")}
-    assert scripts == {"basic", *STORIES}  # basic has a test of its own
+    assert scripts == {"basic", *STORIES, *APPLICATIONS}  # basic has a test of its own
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -1,0 +1,1 @@
+"""What joins journey_async to other libraries: each module wants an extra, and its own import."""

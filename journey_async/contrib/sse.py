@@ -1,0 +1,49 @@
+"""Events of an execution as server-sent events; shared by all frameworks, knows none of them.
+
+An event's id is the revision from which to go on, so that a browser that was cut off asks by its
+`Last-Event-ID` for what it has missed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from journey_async.client.watching import Event
+from journey_async.core.graph import Graph
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import InputNode
+
+HELLO = "retry: 2000\n\n"  # milliseconds until a browser that was cut off comes back
+KEEP_ALIVE = ": still here\n\n"
+SILENCE = 15.0  # seconds after which proxies may cut a connection that says nothing
+
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy is not to collect them
+}
+
+
+def message_of(event: Event, graph: Graph) -> str:
+    """An event in the form in which it is sent."""
+    return f"id: {event.resume_from}\ndata: {json.dumps(event_data(event, graph))}\n\n"
+
+
+def event_data(event: Event, graph: Graph) -> dict[str, Any]:
+    """What is told of an event: not why an attempt failed, which is nobody's business outside."""
+    return {
+        "kind": event.kind.value,
+        "revision": event.revision,
+        "node": event.node,
+        "value": stored(graph, event.node, event.value),
+        "metadata": event.metadata,
+        "time": None if event.time is None else event.time.isoformat(),
+    }
+
+
+def stored(graph: Graph, node: str | None, value: Any) -> JSON:
+    """The JSON that is stored for the value of a node."""
+    defined = graph.by_name.get(node or "")
+    if isinstance(defined, InputNode):
+        return defined.type.dump(value)
+    json_value: JSON = value
+    return json_value
