@@ -5,13 +5,13 @@ call's context; a single parameter that names nothing else gets all set values.
 """
 
 import inspect
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
+from journey_async.core.annotations import signature_of
 from journey_async.core.conditions import surely_set
-from journey_async.core.nodes import InputNode, Node, Step, function_of
+from journey_async.core.nodes import Node, Step, function_of
 from journey_async.core.values import NodeKind
 from journey_async.errors import ParameterError
 
@@ -65,7 +65,7 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
         return None
     call = function.call
     try:
-        signature = inspect.signature(call)
+        signature = signature_of(call)
     except (TypeError, ValueError):
         raise ParameterError(
             step.name,
@@ -99,7 +99,6 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
                 f"the function of node {step.name!r} has the parameter {name!r}, which names no "
                 f"node; name one, take `values` or `context`, or give it a default",
             )
-    _check_types(step, call, bound, nodes)
     return Binding(
         nodes=bound,
         values=special.get(VALUES),
@@ -125,44 +124,6 @@ def _check_set(step: Step, parameter: inspect.Parameter) -> None:
         raise ParameterError(
             step.name, name, f"the function of node {step.name!r} wants {wants}; {advice}"
         )
-
-
-def _check_types(
-    step: Step, call: Callable[..., Any], bound: Mapping[str, str], nodes: Mapping[str, Node]
-) -> None:
-    try:
-        hints = get_type_hints(call)
-    except Exception:  # a hint that cannot be evaluated is none
-        return
-    for parameter, node_name in bound.items():
-        node = nodes[node_name]
-        if parameter not in hints or not isinstance(node, InputNode) or node.type.is_any:
-            continue
-        if not _accepts(hints[parameter], node.type.annotation):
-            raise ParameterError(
-                step.name,
-                parameter,
-                f"the function of node {step.name!r} takes {parameter!r} as "
-                f"{hints[parameter]!r}, but the node {node_name!r} is of the type {node.type.name}",
-            )
-
-
-def _accepts(wanted: Any, given: Any) -> bool:
-    """Whether a parameter annotated `wanted` can take a `given`; True where nobody can tell."""
-    if wanted is Any or wanted is object or wanted == given:
-        return True
-    if get_origin(given) in (Union, types.UnionType):
-        return all(_accepts(wanted, option) for option in get_args(given))
-    if get_origin(wanted) in (Union, types.UnionType):
-        return any(_accepts(option, given) for option in get_args(wanted))
-    if not (isinstance(wanted, type) and isinstance(given, type)):
-        return True
-    if get_origin(wanted) or get_origin(given):
-        return True
-    try:
-        return issubclass(given, wanted) or (wanted is float and given is int)
-    except TypeError:  # a TypedDict, a Protocol: not for asking
-        return True
 
 
 def is_built_in(node: Node) -> bool:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from journey_async.core import mermaid
 from journey_async.core.binding import Binding, bind, is_built_in
 from journey_async.core.conditions import leaves
+from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField
 from journey_async.core.model import Model, explained
 from journey_async.core.nodes import (
@@ -116,7 +117,7 @@ class Graph(Model):
         self._refuse_unknown_upstream()
         self._refuse_bad_targets()
         self._refuse_cycles()
-        _ = self.bindings
+        Edges(self.by_name, self.bindings).check()
         return self
 
     # --- what is derived, once -----------------------------------------------------------------

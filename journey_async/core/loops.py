@@ -1,22 +1,26 @@
 """What an iteration of a loop returns."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+T = TypeVar("T", default=Any)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Done(Generic[T]):
     """The loop ends with this value."""
 
-    value: Any
+    value: T
 
 
 @dataclass(frozen=True, slots=True, kw_only=False)
-class Continue:
+class Continue(Generic[T]):
     """The loop goes on; the value is carried into the next iteration.
 
     `fallback`: should the iterations be used up, the value becomes the node's.
     """
 
-    value: Any
+    value: T
     fallback: bool = False

@@ -35,7 +35,7 @@ class NodeType:
     @classmethod
     def of(cls, annotation: Any) -> "NodeType":
         """The type under the name that is stored for it."""
-        return cls(_name_of(annotation), annotation)
+        return cls(name_of_type(annotation), annotation)
 
     @property
     def is_any(self) -> bool:
@@ -117,7 +117,8 @@ def as_type(given: Any) -> NodeType:
     return ANY if given is Any else NodeType.of(given)
 
 
-def _name_of(annotation: Any) -> str:
+def name_of_type(annotation: Any) -> str:
+    """The type as descriptions and messages name it, the same in every process."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         module = annotation.__module__
         return (

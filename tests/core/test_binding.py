@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypedDict
+from typing import Any
 
 import pytest
 
@@ -156,75 +156,6 @@ def test_system_nodes_can_always_be_taken() -> None:
 def test_signatures_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(ParameterError, match="wrap it"):
         bound(iter, ["x"])
-
-
-# --- types ------------------------------------------------------------------------------------
-
-
-class Shape(TypedDict):
-    sides: int
-
-
-class Sized(Protocol):
-    size: int
-
-
-def takes_int(x: int) -> int:
-    return x
-
-
-def takes_float(x: float) -> float:
-    return x
-
-
-def takes_union(x: int | str | None = None) -> Any:
-    return x
-
-
-def takes_shape(x: Shape) -> Any:
-    return x
-
-
-def takes_sized(x: Sized) -> Any:
-    return x
-
-
-def takes_nothing_known(x: "Unknown") -> Any:  # type: ignore[name-defined]  # noqa: F821
-    return x
-
-
-@pytest.mark.parametrize(
-    "f, kind",
-    [
-        (takes_int, int),
-        (takes_int, bool),
-        (takes_int, Any),
-        (takes_float, int),
-        (takes_union, int),
-        (takes_union, str),
-        (takes_nothing_known, int),
-    ],
-)
-def test_a_fitting_type_is_taken(f: Any, kind: Any) -> None:
-    assert bound(f, ["x"], x=kind).nodes == {"x": "x"}
-
-
-def test_a_union_fits_into_a_wider_one() -> None:
-    assert bound(takes_union, ["x"], x=int | None).nodes == {"x": "x"}
-
-
-@pytest.mark.parametrize(
-    "f, kind", [(takes_int, str), (takes_int, int | str), (takes_union, float), (takes_float, dict)]
-)
-def test_another_type_is_refused(f: Any, kind: Any) -> None:
-    with pytest.raises(ParameterError, match="is of the type") as caught:
-        bound(f, ["x"], x=kind)
-    assert caught.value.parameter == "x"
-
-
-@pytest.mark.parametrize("f, kind", [(takes_shape, dict), (takes_sized, int)])
-def test_what_nobody_can_tell_is_taken(f: Any, kind: Any) -> None:
-    bound(f, ["x"], x=kind)
 
 
 def test_values_may_be_any_mapping() -> None:
