@@ -18,7 +18,7 @@ from journey_async import errors
 
 # In the order of a learner: a caption, and its pages.
 NAVIGATION = {
-    "Begin": ["docs/quickstart", "docs/concepts"],
+    "Begin": ["docs/tutorial", "docs/quickstart", "docs/concepts"],
     "Graphs": [
         "docs/nodes/README",
         "docs/nodes/input",

@@ -34,7 +34,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name of the file that the reader is to make of it."""
-        return self.info.removeprefix("python file: ") if "file: " in self.info else None
+        return self.info.partition(" file: ")[2] or None
 
     @property
     def commands(self) -> list[tuple[str, str]]:

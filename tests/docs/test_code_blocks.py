@@ -4,7 +4,7 @@ The blocks of a page are run in order. Blocks of Python share their names; await
 level. A block marked `text` that follows a `python` block is what that one prints. A block is left
 out only as `python no-run: REASON`. Besides:
 
-    python file: NAME   a file that the reader makes, for the commands that follow
+    python file: NAME   a file that the reader makes, for the commands that follow (or `ini file:`)
     console             commands after `$ `, and what they print; `…` there is anything on a line
     console eventually  the same, run again and again until they print that
     console server      a command that stays once it has printed that, until the next one or the end
