@@ -115,7 +115,8 @@ CREATE STATISTICS :"schema".values_type ON (jsonb_typeof(value)) FROM :"schema".
 -- is unblocked. `attempt` counts since the newest upstream change, `computed_with` maps upstream
 -- nodes to the revisions seen. `token` fences: a result must show the token of the attempt that is
 -- computing now. `carried` is what a loop takes into its next iteration, and what a historian
--- remembers. `successes` counts the successes of the node so far.
+-- remembers. `successes` counts the successes of the node so far. `trace_context` leads to the call
+-- that unblocked it (W3C traceparent, and a tracestate after a blank), where calls are traced.
 CREATE TABLE :"schema".computations (
     execution_id           text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
     node                   text COLLATE "C" NOT NULL,
@@ -140,6 +141,7 @@ CREATE TABLE :"schema".computations (
     error                  text,
     carried                jsonb,
     disposition            text COLLATE "C",
+    trace_context          text COLLATE "C",
     PRIMARY KEY (execution_id, node, number),
     CHECK (kind IN ('compute', 'mutate', 'historian', 'archive', 'tick_once', 'tick_recurring',
                     'loop')),
@@ -271,7 +273,8 @@ CREATE TYPE :"schema".computation_change AS (
     permanent              boolean,
     error                  text,
     carried                text,
-    disposition            text COLLATE "C"
+    disposition            text COLLATE "C",
+    trace_context          text COLLATE "C"
 );
 
 -- Successful computations of a node to delete: those whose number of success is in between.

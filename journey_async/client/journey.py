@@ -26,6 +26,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.engine import Engine, Settings
+from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.points import Points
 from journey_async.errors import (
     ComputationNotFound,
@@ -59,6 +60,7 @@ class Journey(Looking):
     Seconds: on closing, functions get `grace_period` to end; a machine that vanished is noticed
     after `lease`; a call waits up to `patience` for a database that cannot be reached.
     `max_value_bytes` limits a value's JSON, `cache_size` the executions kept in memory.
+    `instrumentation` is told what happens: journey_async.contrib.opentelemetry has one.
 
     Raises InvalidOptionError; opening it: DatabaseUnavailable, MigrationError,
     EmbeddedPostgresError.
@@ -82,6 +84,7 @@ class Journey(Looking):
         grace_period: float = 10.0,
         patience: float = 30.0,
         clock: Clock | None = None,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         super().__init__()
         if dsn is not None and pool is not None:
@@ -95,6 +98,7 @@ class Journey(Looking):
         self._migrate = migrate
         self._pool_size = options.positive("pool_size", pool_size)
         self._clock = clock or SystemClock()
+        self._instrumentation = instrumentation
         self._settings = Settings(
             schema=checked_schema(schema),
             run_computations=run_computations,
@@ -131,12 +135,15 @@ class Journey(Looking):
                 self._settings,
                 self,
                 points=self._points,
+                instrumentation=self._instrumentation,
             )
             for graph in self._graphs:
                 await engine.registry.register(graph)
             await engine.start()
             stack.push_async_callback(engine.stop)
             self._opened = engine
+            engine.instruments.opened(self)
+            stack.callback(engine.instruments.closed, self)
             self._stack = stack.pop_all()
         return self
 

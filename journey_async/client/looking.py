@@ -11,6 +11,7 @@ from journey_async.client.execution import Execution
 from journey_async.client.previewing import Preview, previewed
 from journey_async.client.records import HistoryEntry, history_of, set_values
 from journey_async.client.trees import Reading, reading_of
+from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import Graph, described_graph
@@ -218,6 +219,10 @@ class Looking:
         Raises nothing: a database that does not answer within 5 seconds is "unhealthy".
         """
         return await status.status(self._engine)
+
+    def vitals(self) -> Vitals:
+        """What this process is doing at the moment; from any thread, and without a query."""
+        return vitals(self._engine)
 
     async def flow_analytics(
         self,

@@ -51,7 +51,10 @@ async def get_node(
         settled=settled,
         known_revision=state.value_of(defined).revision,
     )
-    found = await _found(engine, execution_id, graph, target, limit)
+    with engine.instruments.read(execution_id, node) as watched:
+        watched.of(state)
+        found = await _found(engine, execution_id, graph, target, limit)
+        watched.gives(found.value)
     return own_copy(defined, found)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from journey_async.core.conditions import Predicate
@@ -32,10 +33,14 @@ Outcome: TypeAlias = Saved | SaveFailed
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A computation that this process has to run, with the state that it was begun on."""
+    """A computation that this process has to run, with the state that it was begun on.
+
+    `due_at` is since when it could have been begun.
+    """
 
     computation: Computation
     state: State
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

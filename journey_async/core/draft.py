@@ -21,7 +21,8 @@ class Env:
     """What the core may not find out by itself.
 
     `capacity` is how many computations may be begun here, `can_run` tells for which nodes the
-    code is here; `chance` draws from [0, 1), `fresh_token` gives fencing tokens.
+    code is here; `chance` draws from [0, 1), `fresh_token` gives fencing tokens. `trace_context`
+    leads to the call that wants the command, where calls are traced; it is kept, and means nothing.
     """
 
     now: datetime
@@ -30,6 +31,7 @@ class Env:
     can_run: Callable[[Node], bool]
     chance: Callable[[], float]
     fresh_token: Callable[[], int]
+    trace_context: str | None = None
 
 
 class Draft:
@@ -50,6 +52,8 @@ class Draft:
         self.values_revision = state.values_revision
         self.inputs_revision = state.inputs_revision
         self.slot: str | None = None
+        # Which call led to all this.
+        self.trace_context = env.trace_context
         # What must be looked at: nodes whose value changed, steps that ended, or everything.
         self.changed: set[str] = set()
         self.ended: set[str] = set()
@@ -62,7 +66,7 @@ class Draft:
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
         self._values_are_shared = False
-        self._to_run: list[tuple[str, Mapping[str, NodeValue]]] = []
+        self._to_run: list[tuple[str, Mapping[str, NodeValue], datetime | None]] = []
         self._outcomes: list[tuple[str, Outcome]] = []
         self._prunings: list[Pruning] = []
         self._failures: list[tuple[str, Predicate, Exception]] = []
@@ -145,13 +149,13 @@ class Draft:
         self._touched[computation.key] = computation
         return computation
 
-    def run(self, computation: Computation) -> None:
-        """This process has to run the computation once the change is written.
+    def run(self, computation: Computation, due_at: datetime | None) -> None:
+        """This process has to run the computation, which was due, once the change is written.
 
         It sees the values as they are by now, whatever the change goes on to do.
         """
         self.put(computation)
-        self._to_run.append((computation.node, self.values))
+        self._to_run.append((computation.node, self.values, due_at))
         self._values_are_shared = True
         self.capacity -= 1
 
@@ -226,8 +230,9 @@ class Draft:
                 Begun(
                     self.newest[node],
                     state if values is self.values else replace(state, values=values),
+                    due_at,
                 )
-                for node, values in self._to_run
+                for node, values, due_at in self._to_run
             ),
             outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),

@@ -72,6 +72,7 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
     if step is None:  # the node left the graph: nobody wants the result
         _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
         return
+    draft.trace_context = computation.trace_context
     revision = draft.bump()
     finished = replace(
         _ended(draft, computation, ComputationState.SUCCESS), successes=computation.successes + 1
@@ -178,6 +179,7 @@ def retry(draft: Draft, command: c.RetryNode) -> None:
                 created_at=draft.now,
                 due_at=draft.now,
                 successes=newest.successes,
+                trace_context=draft.trace_context or newest.trace_context,
             )
         )
     draft.ended.add(command.node)

@@ -66,7 +66,7 @@ def begin(draft: Draft) -> None:
             return
         step = draft.graph.steps[computation.node]
         if step.name not in draft.graph.built_in and draft.env.can_run(step):
-            draft.run(begun(draft, step, computation))
+            draft.run(begun(draft, step, computation), computation.due_at)
 
 
 def queued(draft: Draft) -> list[Computation]:
@@ -151,7 +151,14 @@ def _fresh(
         due_at=due_at or draft.now,
         successes=newest.successes if newest else 0,
         carried=newest.carried if newest and remembers else None,
+        trace_context=draft.trace_context or _inherited(draft, met),
     )
+
+
+def _inherited(draft: Draft, met: Mapping[str, int]) -> str | None:
+    """What led to the step upstream that changed last: to a tick that has come, for one."""
+    cause = draft.newest.get(max(met, key=met.__getitem__)) if met else None
+    return cause.trace_context if cause is not None else None
 
 
 def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computation:

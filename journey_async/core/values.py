@@ -77,6 +77,7 @@ class Computation:
     node whose condition held to the revision of its value. Times are in UTC: it may begin at
     `due_at`, and is given up at its `deadline`. `worker` is who runs it, or ran it last; `deaths`
     counts the workers that died of it in a row; `error` is what a failed one raised.
+    `trace_context` leads to the call that unblocked it, where calls are traced.
     """
 
     execution_id: str
@@ -102,6 +103,7 @@ class Computation:
     error: str | None = None
     carried: JSON = None
     disposition: str | None = None
+    trace_context: str | None = None
 
     @property
     def id(self) -> str:

@@ -125,18 +125,23 @@ class Committer:
         *,
         initial: State | None = None,
         patience: float | None = None,
+        trace_context: str | None = None,
     ) -> Settled:
         """Let a command happen to an execution; what became of it.
 
         `initial` is the state of an execution that is to be created. For `patience` seconds
-        (None: for ever) it waits for a database that cannot be reached. Raises what the core
-        refuses with, ExecutionNotFound, InvalidValueError, DatabaseUnavailable.
+        (None: for ever) it waits for a database that cannot be reached. `trace_context` leads to
+        the call that wants it. Raises what the core refuses with, ExecutionNotFound,
+        InvalidValueError, DatabaseUnavailable.
         """
         if self._ended is not None:
             raise DatabaseUnavailable(self._ended)
         loop = asyncio.get_running_loop()
         give_up_at = None if patience is None else loop.time() + patience
-        request = Request(execution_id, command, loop.create_future(), give_up_at, initial)
+        answer: asyncio.Future[Settled] = loop.create_future()
+        request = Request(
+            execution_id, command, answer, give_up_at, initial, trace_context=trace_context
+        )
         self._enqueue([request])
         try:
             return await request.answer

@@ -41,7 +41,8 @@ class Decider:
             if request.answer.done():
                 continue
             try:
-                one = settle(graph, decision.change.state, request.command, self._env(graph))
+                env = self._env(graph, request.trace_context)
+                one = settle(graph, decision.change.state, request.command, env)
             except Exception as error:  # of this command alone, be it refused or a defect
                 decision.answers.append((request, error))
                 continue
@@ -51,7 +52,7 @@ class Decider:
             decision.change = decision.change.then(one)
         return decision
 
-    def _env(self, graph: Graph) -> Env:
+    def _env(self, graph: Graph, trace_context: str | None = None) -> Env:
         return Env(
             now=self._clock.now(),
             worker=self._runner.worker,
@@ -59,6 +60,7 @@ class Decider:
             can_run=lambda step: graph.bindings[step.name] is not None,
             chance=random.random,
             fresh_token=_fresh_token,
+            trace_context=trace_context,
         )
 
     def give_back(self, decisions: Iterable[Decision]) -> None:

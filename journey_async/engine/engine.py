@@ -18,6 +18,8 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.committer import Committer
+from journey_async.engine.instrumentation import Instrumentation
+from journey_async.engine.instruments import Instruments
 from journey_async.engine.listener import Listener
 from journey_async.engine.liveness import LOOK_INTERVAL, Liveness, new_worker_id
 from journey_async.engine.points import Point, Points
@@ -69,6 +71,7 @@ class Engine:
         journey: Any,
         *,
         points: Points | None = None,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         self._points = points = points or Points()
         self.store = store
@@ -77,11 +80,18 @@ class Engine:
         worker = new_worker_id()
         channels = Channels.of(settings.schema)
         capacity = settings.max_concurrency if settings.run_computations else 0
+        self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
         self.registry = Registry(store, clock)
         self.runner = Runner(
-            worker, capacity, clock, settings.max_value_bytes, journey, points=points
+            worker,
+            capacity,
+            clock,
+            settings.max_value_bytes,
+            journey,
+            points=points,
+            instruments=self.instruments,
         )
         self.scheduler = Scheduler(store, self.registry, self.runner, clock, points)
         self.committer = Committer(
@@ -212,6 +222,13 @@ class Engine:
         await self._callbacks.finish(0)
         await self._tasks.cancel()
 
+    @property
+    def is_listening(self) -> bool | None:
+        """Whether notifications are heard; None where they cannot be, and polls stand in."""
+        if self._listener.is_polling.is_set():
+            return None
+        return self._listener.is_listening.is_set()
+
     # --- rest ---------------------------------------------------------------------------------
 
     async def hear_all(self) -> None:
@@ -283,9 +300,16 @@ class Engine:
         self, execution_id: str, command: Command, *, initial: State | None = None
     ) -> Settled:
         """Let a command happen, with the patience of a caller."""
-        return await self.committer.submit(
-            execution_id, command, initial=initial, patience=self.settings.patience
-        )
+        with self.instruments.write(execution_id, command) as watched:
+            settled = await self.committer.submit(
+                execution_id,
+                command,
+                initial=initial,
+                patience=self.settings.patience,
+                trace_context=watched.trace_context,
+            )
+            watched.of(settled.state)
+            return settled
 
     async def known(self, execution_id: str) -> State:
         """A state of the execution, current or not; raises ExecutionNotFound."""
@@ -317,6 +341,7 @@ class Engine:
         state = change.state
         self._points.reach(Point.BEFORE_NOTIFY)
         self.waiters.offer(state)
+        self.instruments.committed(change)
         if change.announces:
             self.scheduler.expect(state.wake_at)
         for key, computation in change.computations.items():

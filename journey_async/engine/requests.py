@@ -29,6 +29,7 @@ class Request:
     give_up_at: float | None
     initial: State | None = None
     conflicts: int = 0
+    trace_context: str | None = None
 
     def resolve(self, settled: Settled) -> None:
         """Answer, if anybody still waits."""

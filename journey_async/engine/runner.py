@@ -18,13 +18,14 @@ import anyio.to_thread
 from journey_async.core import jsonvalue
 from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
-from journey_async.core.commands import Abandon, Command, Fail, Release
+from journey_async.core.commands import Abandon, Command, Fail, Release, Succeed
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key
+from journey_async.engine.instruments import Instruments
 from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
 from journey_async.engine.tasks import Tasks
@@ -55,6 +56,7 @@ class Attempt:
     on_the_loop: bool = False
     given_up: bool = False
     interrupted: bool = False
+    raised: str | None = None
 
     @property
     def execution_id(self) -> str:
@@ -80,9 +82,11 @@ class Runner:
         journey: Any,
         *,
         points: Points,
+        instruments: Instruments,
     ) -> None:
         self.worker = worker
         self._points = points
+        self._instruments = instruments
         self._capacity = capacity
         self._taken = 0
         self._clock = clock
@@ -177,7 +181,7 @@ class Runner:
         nodes = (attempt.step.name,)
         try:
             self._points.reach(Point.BEFORE_FUNCTION, nodes)
-            command = await self._outcome(attempt)
+            command = await self._watched_outcome(attempt)
             if command is not None:
                 self._points.reach(Point.AFTER_FUNCTION, nodes)
         finally:
@@ -203,6 +207,19 @@ class Runner:
         except ExecutionNotFound:  # archived and purged while the function ran
             log.info("%s has no execution any more", attempt.begun.computation.id)
 
+    async def _watched_outcome(self, attempt: Attempt) -> Command | None:
+        with self._instruments.run(attempt.begun, attempt.graph, self._clock.now()) as watched:
+            command = await self._outcome(attempt)
+            if attempt.given_up:
+                watched.ends("abandoned")
+            elif command is None:
+                watched.ends("released")
+            elif isinstance(command, Fail):
+                watched.ends("failed", attempt.raised, command.error)
+            elif isinstance(command, Succeed):
+                watched.gives(command.value)
+            return command
+
     async def _outcome(self, attempt: Attempt) -> Command | None:
         """Call the function; the command in which the attempt ends, None if it was interrupted."""
         computation = attempt.begun.computation
@@ -217,6 +234,7 @@ class Runner:
             raise
         except BaseException as error:  # whatever it is derived from, it ends the attempt
             log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
+            attempt.raised = type(error).__qualname__
             final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
             return Fail(computation.key, token, _described(error), permanent=final)
         try:

@@ -80,7 +80,7 @@ class Waiters:
         self._waits: dict[str, set[Wait]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._waits.values()))
+        return sum(map(len, list(self._waits.values())))  # from any thread
 
     @property
     def executions(self) -> Collection[str]:

@@ -42,6 +42,11 @@ class Lending:
         """How many are out now."""
         return self._pool.get_size() - self._pool.get_idle_size() - len(self._kept)
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self._pool.get_size()
+
     async def distrust(self) -> None:
         """Replace all connections, those that are out when they come back."""
         self._trust += 1

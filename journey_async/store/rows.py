@@ -127,6 +127,7 @@ def _computation_row(computation: Computation) -> Row:
         computation.error,
         None if carried is None else jsonvalue.encode(carried),
         computation.disposition,
+        computation.trace_context,
     )
 
 
@@ -160,6 +161,7 @@ def _computation(execution_id: str, fields: Sequence[Any]) -> Computation:
         error=fields[19],
         carried=fields[20],
         disposition=fields[21],
+        trace_context=fields[22],
     )
 
 

@@ -39,6 +39,11 @@ class Store:
         """Cut all connections: from now on every method raises DatabaseUnavailable."""
         self._lending.cut()
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections the pool has, and how many of them are in use."""
+        return self._lending.size, self._lending.lent
+
     # --- executions ---------------------------------------------------------------------------
 
     async def apply(

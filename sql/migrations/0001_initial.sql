@@ -102,6 +102,7 @@ CREATE TABLE :"schema".computations (
     error                  text,
     carried                jsonb,
     disposition            text COLLATE "C",
+    trace_context          text COLLATE "C",
     PRIMARY KEY (execution_id, node, number),
     CHECK (kind IN ('compute', 'mutate', 'historian', 'archive', 'tick_once', 'tick_recurring',
                     'loop')),
@@ -219,7 +220,8 @@ CREATE TYPE :"schema".computation_change AS (
     permanent              boolean,
     error                  text,
     carried                text,
-    disposition            text COLLATE "C"
+    disposition            text COLLATE "C",
+    trace_context          text COLLATE "C"
 );
 
 CREATE TYPE :"schema".pruning AS (

@@ -95,13 +95,14 @@ written_computations AS (
     INSERT INTO :"schema".computations AS k (
         execution_id, node, number, kind, state, attempt, iteration, computed_with, created_at,
         due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
-        worker, token, deaths, successes, permanent, error, carried, disposition
+        worker, token, deaths, successes, permanent, error, carried, disposition,
+        trace_context
     )
     SELECT
         n.execution_id, n.node, n.number, n.kind, n.state, n.attempt, n.iteration,
         n.computed_with::jsonb, n.created_at, n.due_at, n.started_at, n.deadline, n.completed_at,
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
-        n.permanent, n.error, n.carried::jsonb, n.disposition
+        n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context
     FROM unnest($3:::"schema".computation_change[]) AS n
     WHERE n.execution_id IN (SELECT id FROM applied)
     ON CONFLICT (execution_id, node, number) DO UPDATE
@@ -123,7 +124,8 @@ written_computations AS (
         permanent = excluded.permanent,
         error = excluded.error,
         carried = excluded.carried,
-        disposition = excluded.disposition
+        disposition = excluded.disposition,
+        trace_context = excluded.trace_context
 ),
 pruned AS (
     DELETE FROM :"schema".computations AS k

@@ -38,7 +38,7 @@ SELECT
             k.started_at AT TIME ZONE 'UTC', k.deadline AT TIME ZONE 'UTC',
             k.completed_at AT TIME ZONE 'UTC', k.revision_at_start, k.revision_at_completion,
             k.worker, k.token, k.deaths, k.successes, k.permanent, k.error, k.carried,
-            k.disposition
+            k.disposition, k.trace_context
         ))
         FROM nodes
         CROSS JOIN LATERAL (
