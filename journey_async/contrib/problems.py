@@ -100,7 +100,8 @@ def problem_of(error: JourneyError) -> Problem:
         log.error("a request could not be answered", exc_info=error)
     if status == 500:
         return Problem(status, "ServerError", OURS)
-    node = None if isinstance(error, UnknownNodeError) else getattr(error, "node", None)
+    is_sent = isinstance(error, UnknownNodeError | NotAnInputError)  # may be anything
+    node = None if is_sent else getattr(error, "node", None)
     problem = Problem(status, type(error).__name__, _detail(error), node)
     if status == 503:
         problem.headers["Retry-After"] = "1"
@@ -128,7 +129,7 @@ def _detail(error: JourneyError) -> str:
             tries = "attempt" if attempts == 1 else "attempts"
             return f"node {node!r} could not be computed in {attempts} {tries}"
         case NotAnInputError(node=node):
-            return f"node {node!r} is not an input and cannot be set or unset"
+            return f"node {node!r:.220} is not an input and cannot be set or unset"
         case InvalidValueError(node=None):
             return "what was sent is not JSON that can be stored"
         case InvalidValueError(node=node, reasons=str(reasons)):

@@ -107,16 +107,24 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 class EventStream(Response):
     """A response of server-sent events; it ends with its messages, or as soon as the client goes.
 
-    `keep_alive`: seconds between comments that keep the connection from being cut.
+    In seconds: `keep_alive` between comments that keep the connection from being cut; after
+    `max_stream` it ends all the same, and browsers come back.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, messages: AsyncGenerator[str, None], *, keep_alive: float = SILENCE) -> None:
+    def __init__(
+        self,
+        messages: AsyncGenerator[str, None],
+        *,
+        keep_alive: float = SILENCE,
+        max_stream: float | None = None,
+    ) -> None:
         self.status_code = 200
         self.background = None
         self._messages = messages
         self._keep_alive = keep_alive
+        self._max_stream = max_stream
         self.init_headers(HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,8 +155,9 @@ class EventStream(Response):
             group.start_soon(keep_alive)
             group.start_soon(end_when_gone)
             try:
-                async for message in self._messages:
-                    await say(message)
+                with anyio.move_on_after(self._max_stream):
+                    async for message in self._messages:
+                        await say(message)
             except JourneyError as error:
                 log.warning("a stream of events has ended early: %s", error)
             await say("", more=False)

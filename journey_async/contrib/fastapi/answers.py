@@ -56,13 +56,13 @@ def _invalid(error: RequestValidationError) -> Answer:
     return Answer(422, "InvalidRequest", "; ".join(faults))
 
 
-def members_of(body: Any, known: set[str]) -> dict[str, Any]:
-    """The members of a body; raises InvalidOptionError."""
+def members_of(body: Any, known: set[str], *, required: bool = True) -> dict[str, Any]:
+    """The members of a body, of which values may be `required`; raises InvalidOptionError."""
     if not isinstance(body, dict):
         raise InvalidOptionError("the body must be a JSON object, sent as application/json")
     if not body.keys() <= known:
         listed = " and ".join(sorted(known, reverse=True))
         raise InvalidOptionError(f"the body may have {listed}, and nothing else")
-    if not isinstance(body.get("values", {}), dict):
+    if not isinstance(body.get("values", None if required else {}), dict):
         raise InvalidOptionError("values must be an object: a value for each input to set")
     return body

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -31,17 +32,23 @@ Number = Annotated[int, Field(ge=0)]
 Revision = Annotated[Number | SkipJsonSchema[None], Query()]
 
 
-class Executions:
-    """Answers requests about executions of one graph; `max_wait` and `keep_alive` in seconds."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long a wait and a stream of events may last, and how long it may say nothing; seconds."""
 
-    def __init__(
-        self, exposure: Exposure, models: Models, *, max_wait: float, keep_alive: float
-    ) -> None:
+    max_wait: float
+    max_stream: float | None
+    keep_alive: float
+
+
+class Executions:
+    """Answers requests about executions of one graph."""
+
+    def __init__(self, exposure: Exposure, models: Models, times: Times) -> None:
         self._exposure = exposure
         self._graph = exposure.graph
         self._models = models
-        self._max_wait = max_wait
-        self._keep_alive = keep_alive
+        self._times = times
         self._node = {"type": "string", "enum": list(exposure.nodes)}
         self._input = {"type": "string", "enum": list(exposure.inputs)}
 
@@ -79,7 +86,9 @@ class Executions:
             body: Annotated[Any, DocumentedBy(model), Body(title=model.__name__)] = None,
         ) -> Response:
             """Start an execution, with values set at once."""
-            values = {} if body is None else members_of(body, {"values"}).get("values", {})
+            is_empty = body is None and not await request.body()
+            sent = {} if is_empty else members_of(body, {"values"}, required=False)
+            values = sent.get("values", {})
             self._exposure.check_settable(values)
             execution = await journey.start_execution(self._graph, values)
             here = quote(request.scope["path"].rstrip("/"))
@@ -114,7 +123,7 @@ class Executions:
         ) -> Response:
             """Set inputs: all or none, at one revision. The same again changes nothing."""
             sent = members_of(body, {"values", "metadata"})
-            values, metadata = sent.get("values", {}), sent.get("metadata")
+            values, metadata = sent["values"], sent.get("metadata")
             self._exposure.check_settable(values)
             execution = await self._load(journey, execution_id)
             return self._execution(await journey.set_values(execution, values, metadata=metadata))
@@ -136,7 +145,7 @@ class Executions:
             return self._execution(await journey.unset_value(execution, *node))
 
     def _add_value(self, router: APIRouter) -> None:
-        longest = self._max_wait
+        longest = self._times.max_wait
         no_value: Documented = {
             204: {"description": "The time ran out before there was such a value"}
         }
@@ -202,7 +211,8 @@ class Executions:
             execution = await self._load(journey, execution_id)
             since = since_revision if last_event_id is None else last_event_id
             messages = self._messages(journey, execution, node or None, since)
-            return EventStream(messages, keep_alive=self._keep_alive)
+            lasts, quiet = self._times.max_stream, self._times.keep_alive
+            return EventStream(messages, max_stream=lasts, keep_alive=quiet)
 
     # --- the way there ------------------------------------------------------------------------
 

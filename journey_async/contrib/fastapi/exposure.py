@@ -35,9 +35,7 @@ class Exposure:
                 raise UnknownNodeError(name, self.graph.name, list(self.nodes))
 
     def check_settable(self, names: Iterable[str]) -> None:
-        """Raises UnknownNodeError, NotAnInputError for what cannot be set."""
-        names = list(names)
-        self.check_shown(names)
+        """Raises NotAnInputError for what cannot be set, whatever the reason."""
         for name in names:
             if name not in self.inputs:
                 raise NotAnInputError(name, self.graph.name, list(self.inputs))

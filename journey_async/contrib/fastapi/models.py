@@ -26,6 +26,7 @@ from journey_async.contrib.fastapi.exposure import Exposure
 from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.nodes import InputNode, Node
 
+CLOSED = ConfigDict(extra="forbid")
 SYSTEM_TYPES = {EXECUTION_ID: str, LAST_UPDATED_AT: int}
 
 
@@ -78,7 +79,6 @@ class Event(BaseModel):
 # How OpenAPI shows a stream of them; `itemSchema` is of its version 3.2.
 EVENTS = {
     "text/event-stream": {
-        "schema": {"type": "string"},
         "itemSchema": {
             "type": "object",
             "properties": {
@@ -113,11 +113,13 @@ def models_of(exposure: Exposure, name: str) -> Models:
     return Models(
         start=create_model(
             f"{name}Start",
+            __config__=CLOSED,
             __doc__="What a new execution begins with.",
             values=(values, Field(default=None, json_schema_extra=_without_default)),
         ),
         set=create_model(
             f"{name}Set",
+            __config__=CLOSED,
             __doc__="Inputs to set: all or none of them, at one revision.",
             values=(values, Field()),
             metadata=metadata,
@@ -151,7 +153,7 @@ def _values(name: str, nodes: Mapping[str, Node], said: str) -> type[BaseModel]:
         for place, node in enumerate(nodes.values())
     }
     return create_model(  # type: ignore[no-any-return, call-overload]
-        name, __config__=ConfigDict(extra="forbid"), __doc__=said, **fields
+        name, __config__=CLOSED, __doc__=said, **fields
     )
 
 

@@ -10,7 +10,7 @@ from fastapi.params import Depends
 from journey_async.client import options
 from journey_async.contrib import sse
 from journey_async.contrib.fastapi.answers import Route, problems
-from journey_async.contrib.fastapi.executions import Executions
+from journey_async.contrib.fastapi.executions import Executions, Times
 from journey_async.contrib.fastapi.exposure import Exposure, checked_names
 from journey_async.contrib.fastapi.models import model_name, models_of
 from journey_async.core.graph import Graph
@@ -28,6 +28,7 @@ def execution_router(
     hidden: Collection[str] = (),
     read_only: Collection[str] = (),
     max_wait: float = 30.0,
+    max_stream: float | None = None,
     keep_alive: float = sse.SILENCE,
 ) -> APIRouter:
     """A router to include, with routes for each graph: `/signup`, `/signup/{execution_id}`, ….
@@ -36,23 +37,26 @@ def execution_router(
     executions of that graph (its name and version) are found there. `dependencies` protect it, as
     for any router: without, whoever reaches it may do everything. Nodes that are `hidden` are
     neither shown nor set there, those that are `read_only` are shown; both by name, in any graph.
-    In seconds: a request waits for a value at most `max_wait`, and `keep_alive` lies between
-    comments in a stream of events.
+    In seconds: a request waits for a value at most `max_wait`; a stream of events ends after
+    `max_stream`, if that is given, and has a comment each `keep_alive`.
 
     Raises InvalidOptionError for graphs that would share a path, and for nodes that none has.
     """
     by_path = _by_path(graphs)
     hidden = checked_names("hidden", hidden, by_path.values())
     read_only = checked_names("read_only", read_only, by_path.values())
-    max_wait = options.seconds("max_wait", max_wait)
-    keep_alive = options.seconds("keep_alive", keep_alive, least=0.001)
+    times = Times(
+        max_wait=options.seconds("max_wait", max_wait),
+        max_stream=None if max_stream is None else options.seconds("max_stream", max_stream),
+        keep_alive=options.seconds("keep_alive", keep_alive, least=0.001),
+    )
     router = APIRouter(
         prefix=prefix, dependencies=list(dependencies), route_class=Route, responses=problems(503)
     )
     for path, graph in by_path.items():
         exposure = Exposure(graph, hidden, read_only)
         models = models_of(exposure, model_name(path))
-        executions = Executions(exposure, models, max_wait=max_wait, keep_alive=keep_alive)
+        executions = Executions(exposure, models, times)
         router.include_router(executions.router(), prefix=f"/{path}", tags=tags or [graph.name])
     return router
 
