@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from journey_async import Journey
@@ -68,6 +69,19 @@ async def test_a_worker_computes_until_it_is_told_to_stop(dsn: str, name: str) -
             assert await client.get_value(execution, "total", wait_any=True) == 6
         worker.send_signal(signal.SIGTERM)
         assert await worker.wait() == 0
+
+
+async def test_the_dashboard_lets_in_who_has_its_address(dsn: str) -> None:
+    async with process(dsn, "dashboard", "--port", "0", "--json") as server:
+        assert server.stdout is not None
+        url = json.loads(await server.stdout.readline())["url"]
+        async with httpx.AsyncClient(follow_redirects=True) as visitor:
+            assert (await visitor.get(url.partition("?")[0])).status_code in (401, 403)
+            page = await visitor.get(url)
+            assert page.status_code == 200
+            assert "<html" in page.text
+        server.send_signal(signal.SIGTERM)
+        assert await server.wait() == 0
 
 
 async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:

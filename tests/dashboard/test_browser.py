@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Page, async_playwright
 
 from journey_async import Journey
 from tests.dashboard.conftest import GRAPH
 
-playwright = pytest.importorskip(
-    "playwright.async_api", reason="no playwright: pip install playwright"
-)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",
@@ -25,16 +23,17 @@ FLAGS = [
 ]
 SHOTS = os.environ.get("JOURNEY_SCREENSHOTS")  # a folder: keep pictures for the docs
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium (Debian: apt-get install chromium)"
-)
+pytestmark = [
+    pytest.mark.exhaustive,  # a browser takes seconds to start
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium (Debian: apt-get install chromium)"),
+]
 
 
 @pytest.fixture
-async def page(site: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+async def page(site: str, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     options = getattr(request, "param", {"viewport": {"width": 1280, "height": 900}})
-    credentials = {"username": "ops", "password": "secret"}
-    async with playwright.async_playwright() as driver:
+    credentials: Any = {"username": "ops", "password": "secret"}
+    async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = await browser.new_context(base_url=site, http_credentials=credentials, **options)
         page = await context.new_page()
@@ -46,12 +45,12 @@ async def page(site: str, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     assert complaints == []
 
 
-async def shot(page: Any, name: str) -> None:
+async def shot(page: Page, name: str) -> None:
     if SHOTS:
         await page.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
-async def opened(journey: Journey, page: Any) -> str:
+async def opened(journey: Journey, page: Page) -> str:
     execution = await journey.start_execution(GRAPH, {"price": 10, "customer": "Mario"})
     await journey.get_value(execution, "total", wait_any=True)
     await page.goto(f"/executions/{execution.id}")
@@ -59,7 +58,7 @@ async def opened(journey: Journey, page: Any) -> str:
     return execution.id
 
 
-async def test_a_page_follows_what_happens(journey: Journey, page: Any) -> None:
+async def test_a_page_follows_what_happens(journey: Journey, page: Page) -> None:
     execution_id = await opened(journey, page)
     state = page.locator("#node-warning .state")
     assert await state.inner_text() == "blocked"
@@ -71,7 +70,7 @@ async def test_a_page_follows_what_happens(journey: Journey, page: Any) -> None:
     await shot(page, "execution")
 
 
-async def test_it_is_used_by_keyboard(journey: Journey, page: Any) -> None:
+async def test_it_is_used_by_keyboard(journey: Journey, page: Page) -> None:
     await opened(journey, page)
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.className") == "skip"
@@ -83,7 +82,7 @@ async def test_it_is_used_by_keyboard(journey: Journey, page: Any) -> None:
     assert page.url.endswith("#node-warning")
 
 
-async def test_a_button_asks_and_then_does(journey: Journey, page: Any) -> None:
+async def test_a_button_asks_and_then_does(journey: Journey, page: Page) -> None:
     execution_id = await opened(journey, page)
     page.once("dialog", lambda dialog: dialog.dismiss())
     await page.get_by_role("button", name="Archive").click()
@@ -99,7 +98,7 @@ async def test_a_button_asks_and_then_does(journey: Journey, page: Any) -> None:
     [{"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}],
     indirect=True,
 )
-async def test_it_is_readable_on_a_phone_in_the_dark(journey: Journey, page: Any) -> None:
+async def test_it_is_readable_on_a_phone_in_the_dark(journey: Journey, page: Page) -> None:
     await opened(journey, page)
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     assert not await page.evaluate(wide)
@@ -111,7 +110,7 @@ async def test_it_is_readable_on_a_phone_in_the_dark(journey: Journey, page: Any
         assert not await page.evaluate(wide), path
 
 
-async def test_the_overview_and_the_funnel(journey: Journey, page: Any) -> None:
+async def test_the_overview_and_the_funnel(journey: Journey, page: Page) -> None:
     for price in (1, 30, 60, 80):
         execution = await journey.start_execution(GRAPH, {"price": price})
         await journey.get_value(execution, "total", wait_any=True)

@@ -1,6 +1,9 @@
 """The command that serves the dashboard."""
 
+import asyncio
 import secrets
+import signal
+from contextlib import nullcontext
 
 import click
 
@@ -16,7 +19,10 @@ from journey_async.errors import InvalidOptionError
 async def dashboard(
     terminal: Terminal, host: str, port: int, writable: bool, token: str | None
 ) -> None:
-    """Serve the dashboard, until Ctrl-C; prints the address that lets you in."""
+    """Serve the dashboard, until SIGTERM or Ctrl-C; prints the address that lets you in.
+
+    With --port 0 a free port is taken.
+    """
     try:
         import uvicorn
 
@@ -30,9 +36,18 @@ async def dashboard(
     async with terminal.journey() as journey:
         app = application(journey, auth=token_auth(token), read_only=not writable)
         config = uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off")
-        url = f"http://{host}:{port}/?token={token}"
-        terminal.say({"url": url}, f"the dashboard is at {url}")
-        await uvicorn.Server(config).serve()
+        server = uvicorn.Server(config)
+        # uvicorn's own handling would end the process before the Journey is closed
+        server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(
+                number, setattr, server, "should_exit", True
+            )
+        with config.bind_socket() as listening:
+            listening.listen()
+            url = f"http://{host}:{listening.getsockname()[1]}/?token={token}"
+            terminal.say({"url": url}, f"the dashboard is at {url}")
+            await server.serve(sockets=[listening])
 
 
 COMMANDS = (dashboard,)
