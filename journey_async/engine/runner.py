@@ -99,6 +99,7 @@ class Runner:
         self._threads: anyio.CapacityLimiter | None = None
         self._draining = False
         self._finished = False
+        self._moved = asyncio.Event()  # a place was given back, or what it was kept for has begun
         self._submit: Submit | None = None
         self._has_room: Callable[[], None] = lambda: None
 
@@ -123,6 +124,7 @@ class Runner:
         """Free places that were reserved, or that an attempt held."""
         if places:
             self._taken -= places
+            self._moved.set()
             self._has_room()
 
     # --- attempts -----------------------------------------------------------------------------
@@ -142,6 +144,7 @@ class Runner:
         assert computation.token is not None
         attempt = Attempt(begun, graph, step, binding)
         self._attempts[computation.token] = attempt
+        self._moved.set()
         attempt.task = self._tasks.start(self._run(attempt), f"computes {computation.id}")
         if computation.deadline is not None:
             attempt.timer = self._clock.call_at(
@@ -381,6 +384,7 @@ class Runner:
     async def finish(self, grace: float) -> None:
         """Let what runs end within `grace` seconds, then release the rest for other workers."""
         self.drain()
+        await self._all_begun()
         running = [attempt.task for attempt in self._attempts.values() if attempt.task]
         if running and grace > 0:
             await asyncio.wait(running, timeout=grace)
@@ -395,6 +399,14 @@ class Runner:
         await self._release(left, self.worker)
         if not await self._tasks.finished(LAST_GRACE):
             log.error("functions of nodes that ignore their cancellation were left behind")
+
+    async def _all_begun(self) -> None:
+        """Return when no beginning is at the database any more: what it is of can end, too."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_GRACE):
+                while self._taken > len(self._attempts):
+                    self._moved.clear()
+                    await self._moved.wait()
 
     async def _release(
         self, left: Mapping[str, Iterable[ComputationKey]], worker: str | None

@@ -47,9 +47,14 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finished(self, timeout: float) -> bool:
-        """Wait until no task is left, for at most `timeout` seconds; whether none is."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+        """Wait until no task is left, for at most `timeout` seconds; whether none is.
+
+        Those that are started meanwhile, as what others end in, are waited for as well.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self._tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
         return not self._tasks
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

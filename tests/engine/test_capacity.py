@@ -184,6 +184,30 @@ async def test_a_closing_journey_begins_nothing_new(dsn: str, connection: Any) -
         assert await other.get_value(execution.id, "z", wait_any=True) == 1
 
 
+async def test_what_was_being_begun_when_a_journey_closes_may_end_as_well(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_of(lambda x: x)
+    async with Journey(dsn, graphs=[graph], grace_period=30) as journey:
+        apply, written, go_on = journey._engine.store.apply, asyncio.Event(), asyncio.Event()
+
+        async def applied(*changes: Any, **options: Any) -> set[str]:
+            result = await apply(*changes, **options)
+            written.set()
+            await go_on.wait()  # begun in the database, and nobody here knows it yet
+            return result
+
+        monkeypatch.setattr(type(journey._engine.store), "apply", staticmethod(applied))
+        starting = asyncio.create_task(journey.start_execution(graph, {"x": 1}))
+        await written.wait()
+        runner = journey._engine.runner
+        closing = asyncio.create_task(journey.close())
+        await eventually(lambda: runner.free == 0)
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        await asyncio.gather(starting, closing)
+    assert await connection.fetchval("SELECT state FROM journey.computations") == "success"
+
+
 @pytest.mark.direct("counts connections of its own")
 async def test_closing_leaves_nothing_behind(dsn: str, connection: Any) -> None:
     before = asyncio.all_tasks()
