@@ -87,7 +87,7 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
     with reading_dsn():
         return await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=0,  # else the driver complains again and again while the server is away
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,

@@ -109,7 +109,7 @@ async def parked(dsn: str) -> Figures:
             number = first + 100
             await eventually(lambda n=number: len(journey._engine.waiters) == n)  # type: ignore[misc]
             await journey._engine.rest()  # they have had their first look
-        await observer.execute("VACUUM ANALYZE")  # lest autovacuum does, and is counted
+        await _let_autovacuum(observer, "off")  # its transactions are counted like others
         await asyncio.sleep(12)  # idle backends report their statistics after ten seconds
         waiting = _resident()
         before, cpu = await observer.fetchval(COMMITS), time.process_time()
@@ -120,6 +120,7 @@ async def parked(dsn: str) -> Figures:
             wait.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*waits, return_exceptions=True)
+        await _let_autovacuum(observer, "on")
         await observer.close()
     return {
         "parked_commits": [max(after - before - 1, 0) / IDLE],  # the observer's own
@@ -127,6 +128,11 @@ async def parked(dsn: str) -> Figures:
         "parked_bytes": [(waiting - cached) / PARKED],
         "cached_mb": [cached / 1e6],
     }
+
+
+async def _let_autovacuum(observer: "asyncpg.Connection[asyncpg.Record]", be: str) -> None:
+    await observer.execute(f"ALTER SYSTEM SET autovacuum = {be}")
+    await observer.execute("SELECT pg_reload_conf()")
 
 
 def _resident() -> int:
