@@ -43,6 +43,7 @@ from journey_async.errors import (
     NotSetError,
     PermanentError,
     SingletonGraphError,
+    StoredTypeError,
     WaitTimeout,
 )
 
@@ -70,6 +71,7 @@ __all__ = [
     "SaveFailed",
     "Saved",
     "SingletonGraphError",
+    "StoredTypeError",
     "SystemStatus",
     "WaitTimeout",
     "all_of",

@@ -18,6 +18,7 @@
     ├─ UnknownNodeError
     ├─ NotAnInputError
     ├─ InvalidValueError              not JSON, too large, too deep, or not of the node's type
+    ├─ StoredTypeError                what is stored is not of the type that is declared
     ├─ InvalidOptionError             an argument of a verb
     ├─ NotSetError
     │  └─ WaitTimeout                 (also a TimeoutError)
@@ -207,6 +208,28 @@ class InvalidValueError(JourneyError, ValueError):
         super().__init__(f"the value for node {node!r} {message}" if node else message)
         self.node = node
         self.reasons = reasons
+
+
+class StoredTypeError(JourneyError, ValueError):
+    """What is stored for a node is not of its type: that was changed, or others set the value.
+
+    `stored` is what JSON calls the value (the value itself may be secret), `declared` the name of
+    the type, `reasons` what pydantic calls that which does not fit.
+    """
+
+    def __init__(
+        self, node: str, execution_id: str, *, stored: str, declared: str, reasons: Sequence[str]
+    ) -> None:
+        super().__init__(
+            f"node {node!r} of execution {execution_id!r} holds a JSON {stored} that does not fit "
+            f"the type {declared} ({', '.join(reasons)}); set another value, or declare a type "
+            f"that takes what is stored"
+        )
+        self.node = node
+        self.execution_id = execution_id
+        self.stored = stored
+        self.declared = declared
+        self.reasons = tuple(reasons)
 
 
 class InvalidOptionError(JourneyError, ValueError):

@@ -26,6 +26,7 @@ PUBLIC = [
     "SaveFailed",
     "Saved",
     "SingletonGraphError",
+    "StoredTypeError",
     "SystemStatus",
     "WaitTimeout",
     "all_of",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, stored_values
 from journey_async.core.values import Computation, NodeValue
 
 
@@ -16,7 +16,7 @@ def execution_data(execution: Execution) -> dict[str, Any]:
         "created_at": execution.created_at,
         "updated_at": execution.updated_at,
         "archived_at": execution.archived_at,
-        "values": {name: node.value for name, node in execution.values.items() if node.is_set},
+        "values": {node.name: node.value for node in stored_values(execution) if node.is_set},
     }
 
 

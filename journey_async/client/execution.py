@@ -1,6 +1,6 @@
 """An execution as a frozen snapshot."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
+from journey_async.errors import StoredTypeError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,25 @@ class Execution:
 
     @cached_property
     def values(self) -> Mapping[str, NodeValue]:
-        """What every node of the graph holds, by name, in the order of the graph."""
-        return MappingProxyType(
-            {n.name: own_copy(n, self._state.value_of(n)) for n in self._graph.nodes}
-        )
+        """What every node of the graph holds, by name, in the order of the graph.
+
+        Asking for one that is not of its type raises StoredTypeError; the others can be read.
+        """
+        return Values(self._state, self._graph)
+
+    @cached_property
+    def unreadable(self) -> Mapping[str, StoredTypeError]:
+        """The nodes that hold what is not of their type, with the error that asking for it raises.
+
+        There are some if the type of an input was changed, or somebody set it who did not know it.
+        """
+        found = {}
+        for name in self._graph.types:
+            try:
+                _ = self.values[name]
+            except StoredTypeError as error:
+                found[name] = error
+        return MappingProxyType(found)
 
     @cached_property
     def computations(self) -> tuple[Computation, ...]:
@@ -47,6 +63,42 @@ class Execution:
         ]
         found.sort(key=lambda c: (order.get(c.node, len(order)), c.node))
         return tuple(found)
+
+
+class Values(Mapping[str, NodeValue]):
+    """What the nodes of a graph hold; each is parsed when it is first asked for."""
+
+    def __init__(self, state: State, graph: Graph) -> None:
+        self._state = state
+        self._graph = graph
+        self._parsed: dict[str, NodeValue] = {}
+
+    def __getitem__(self, name: str) -> NodeValue:
+        if name not in self._parsed:
+            node = self._graph.by_name[name]
+            value = self._state.value_of(node)
+            self._parsed[name] = own_copy(node, value, self._state.execution_id)
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._graph.by_name)
+
+    def __len__(self) -> int:
+        return len(self._graph.by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._graph.by_name
+
+    def __repr__(self) -> str:
+        return f"<values of {self._state.execution_id}: {', '.join(self)}>"
+
+
+def stored_values(execution: Execution) -> list[NodeValue]:
+    """What every node holds as the JSON that is stored, whatever its type: to be shown."""
+    return [
+        own_copy(None, execution._state.value_of(node), execution.id)
+        for node in execution._graph.nodes
+    ]
 
 
 def snapshot(state: State, graph: Graph) -> Execution:

@@ -331,7 +331,8 @@ class Journey(Looking):
         `default` is given instead of raising NotSetError or WaitTimeout.
 
         Raises NotSetError, WaitTimeout (which is one), ComputationFailed as soon as the attempts
-        are used up, UnknownNodeError, ExecutionNotFound, InvalidOptionError, DatabaseUnavailable.
+        are used up, StoredTypeError for a value that is not of the node's type, UnknownNodeError,
+        ExecutionNotFound, InvalidOptionError, DatabaseUnavailable.
         """
         try:
             found = await waits.get_node(

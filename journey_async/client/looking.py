@@ -29,7 +29,10 @@ class Looking:
         self._opened: Engine | None = None
 
     async def values(self, execution: Execution | str) -> dict[str, Any]:
-        """The values of all nodes that are set, by name; raises ExecutionNotFound."""
+        """The values of all nodes that are set, by name.
+
+        Raises ExecutionNotFound, and StoredTypeError if one of them is not of its type.
+        """
         state, graph = await self._read(execution)
         return {value.name: value.value for value in set_values(state, graph)}
 
@@ -56,7 +59,7 @@ class Looking:
     async def history(self, execution: Execution | str) -> list[HistoryEntry]:
         """Successful computations and present values, in the order of their revisions.
 
-        Raises ExecutionNotFound.
+        Raises as `values`.
         """
         state, graph = await self._read(execution)
         return history_of(state, graph, await self.computations(execution))

@@ -53,5 +53,5 @@ def set_values(state: State, graph: Graph) -> list[NodeValue]:
         node = graph.by_name.get(name)
         value = state.values[name] if node is None else state.value_of(node)
         if value.is_set:
-            found.append(own_copy(node, value))
+            found.append(own_copy(node, value, state.execution_id))
     return found

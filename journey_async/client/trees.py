@@ -46,7 +46,7 @@ def reading_of(state: State, graph: Graph, now: datetime) -> Reading:
     def view(name: str) -> NodeValue:
         return state.value_of(graph.by_name[name])
 
-    return Reading(Evaluation(view, now, graph.types), view)
+    return Reading(Evaluation(view, now, graph.types, state.execution_id), view)
 
 
 def tree_text(condition: Condition, reading: Reading, indent: str = "") -> str:

@@ -55,7 +55,7 @@ async def get_node(
         watched.of(state)
         found = await _found(engine, execution_id, graph, target, limit)
         watched.gives(found.value)
-    return own_copy(defined, found)
+    return own_copy(defined, found, execution_id)
 
 
 async def _found(

@@ -21,7 +21,7 @@ from journey_async.core.state import State
 from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
 from journey_async.engine.engine import Engine
 from journey_async.engine.waiters import NOT_YET
-from journey_async.errors import InvalidOptionError
+from journey_async.errors import InvalidOptionError, StoredTypeError
 
 MAX_BEHIND = 16  # states that are kept for a watcher that does not ask
 
@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     """What has happened."""
 
     SET = "set"
+    UNREADABLE = "unreadable"  # set to what is not of the node's type
     CLEARED = "cleared"
     COMPUTING = "computing"
     FAILED = "failed"
@@ -43,7 +44,8 @@ class Event:
     """Something that happened in an execution, at one of its revisions.
 
     `node` is None where it concerns the whole execution. `value` and `metadata` are those that were
-    set; `error` is that of an attempt that failed or was abandoned. `time` is in UTC, None where
+    set; `error` is that of an attempt that failed or was abandoned, or says why what was set cannot
+    be read. `time` is in UTC, None where
     it was not recorded.
 
     `resume_from` is what `since_revision` has to be for whoever stops after this event and wants
@@ -137,14 +139,21 @@ def _of_values(
         # A mutation may change a value at the revision that it had.
         is_other = before is not None and before.set_time != value.set_time
         if value.revision > since or is_other:
-            own = own_copy(graph.by_name.get(name), value)
+            kind = EventKind.SET if value.is_set else EventKind.CLEARED
+            error = None
+            try:
+                own = own_copy(graph.by_name.get(name), value, state.execution_id)
+            except StoredTypeError as misfit:  # which does not end the watch of all others
+                kind, error = EventKind.UNREADABLE, str(misfit)
+                own = own_copy(None, replace(value, value=None), state.execution_id)
             yield Event(
                 execution_id=state.execution_id,
-                kind=EventKind.SET if value.is_set else EventKind.CLEARED,
+                kind=kind,
                 revision=value.revision,
                 node=name,
                 value=own.value,
                 metadata=own.metadata,
+                error=error,
                 time=value.set_time,
             )
 

@@ -32,6 +32,7 @@ from journey_async.errors import (
     ParameterError,
     PermanentError,
     SingletonGraphError,
+    StoredTypeError,
     UnknownNodeError,
     UnknownUpstreamError,
     WaitTimeout,
@@ -51,6 +52,7 @@ STATUS: dict[type[JourneyError], int] = {
     ExecutionArchivedError: 409,
     SingletonGraphError: 409,
     ComputationFailed: 409,
+    StoredTypeError: 409,
     # what was sent means nothing
     InvalidValueError: 422,
     InvalidOptionError: 422,
@@ -128,6 +130,8 @@ def _detail(error: JourneyError) -> str:
         case ComputationFailed(node=node, attempts=attempts):
             tries = "attempt" if attempts == 1 else "attempts"
             return f"node {node!r} could not be computed in {attempts} {tries}"
+        case StoredTypeError(node=node):
+            return f"node {node!r} holds what is not of the type that it should be"
         case NotAnInputError(node=node):
             return f"node {node!r:.220} is not an input and cannot be set or unset"
         case InvalidValueError(node=None):

@@ -97,7 +97,7 @@ class Draft:
 
     def evaluation(self) -> Evaluation:
         """Reads conditions against the values as they are by now."""
-        return Evaluation(self.gate_value_of, self.now, self.graph.types)
+        return Evaluation(self.gate_value_of, self.now, self.graph.types, self.execution_id)
 
     @property
     def _newest_change(self) -> tuple[int, datetime]:

@@ -24,14 +24,8 @@ from journey_async.core.conditions import (
     leaves,
     text,
 )
-from journey_async.core.jsontypes import (
-    BOOLEAN,
-    STRING,
-    as_stored,
-    kind_of,
-    kinds_of,
-    readable,
-)
+from journey_async.core.jsontypes import as_stored, kinds_of, readable
+from journey_async.core.jsonvalue import BOOLEAN, STRING, kind_of
 from journey_async.core.loops import Continue, Done
 from journey_async.core.nodes import (
     ArchiveNode,

@@ -50,21 +50,23 @@ class Evaluation:
     """Reads conditions against the values of one execution at one time.
 
     `view` gives the NodeValue of any node of the graph; predicates get the value of an input that
-    is in `types` parsed. `failures` collects predicates that
-    raised: they count as not met, and somebody should say so.
+    is in `types` parsed. `failures` collects predicates that raised, or whose value is not of its
+    type: they count as not met, and somebody should say so.
     """
 
-    __slots__ = ("_now", "_types", "_view", "failures")
+    __slots__ = ("_execution_id", "_now", "_types", "_view", "failures")
 
     def __init__(
         self,
         view: Callable[[str], NodeValue],
         now: datetime,
         types: Mapping[str, NodeType] = MappingProxyType({}),
+        execution_id: str = "",
     ) -> None:
         self._view = view
         self._now = now
         self._types = types
+        self._execution_id = execution_id
         self.failures: list[tuple[Predicate, Exception]] = []
 
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
@@ -131,7 +133,11 @@ class Evaluation:
     def _asked(self, condition: Predicate, node: NodeValue) -> bool:
         try:
             if node.is_set and node.name in self._types:
-                node = replace(node, value=self._types[node.name].parse(node.value))
+                node_type = self._types[node.name]
+                parsed = node_type.parse(
+                    node.value, node=node.name, execution_id=self._execution_id
+                )
+                node = replace(node, value=parsed)
             return bool(condition.function(node))
         except Exception as error:
             if all(condition is not known for known, _ in self.failures):

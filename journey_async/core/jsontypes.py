@@ -11,10 +11,15 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from journey_async.core.assignable import assignable, is_opaque, is_union, members_of, plain
-from journey_async.core.jsonvalue import JSON
-
-NULL, BOOLEAN, NUMBER, STRING = "null", "boolean", "number", "string"
-ARRAY, OBJECT = "array", "object"
+from journey_async.core.jsonvalue import (
+    ARRAY,
+    BOOLEAN,
+    NULL,
+    NUMBER,
+    OBJECT,
+    STRING,
+    kind_of,
+)
 
 _EXACT = {types.NoneType: NULL, bool: BOOLEAN}
 _OF_SUBCLASSES: dict[type, set[str]] = {
@@ -26,22 +31,6 @@ _OF_SUBCLASSES: dict[type, set[str]] = {
     Mapping: {OBJECT},
     Collection: {ARRAY},
 }
-
-
-def kind_of(value: JSON) -> str:
-    """What JSON calls the value: null, boolean, number, string, array or object."""
-    match value:
-        case None:
-            return NULL
-        case bool():
-            return BOOLEAN
-        case int() | float():
-            return NUMBER
-        case str():
-            return STRING
-        case list():
-            return ARRAY
-    return OBJECT
 
 
 def kinds_of(annotation: Any) -> frozenset[str] | None:

@@ -16,6 +16,9 @@ from journey_async.errors import InvalidValueError
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
+NULL, BOOLEAN, NUMBER, STRING = "null", "boolean", "number", "string"
+ARRAY, OBJECT = "array", "object"
+
 MAX_DEPTH = 100
 MAX_DIGITS = 4300  # CPython converts no longer integers to and from text
 
@@ -64,6 +67,22 @@ def equal(one: JSON, other: JSON) -> bool:
 def is_number(value: JSON) -> bool:
     """Whether the value is a JSON number (a bool is not)."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def kind_of(value: JSON) -> str:
+    """What JSON calls the value: null, boolean, number, string, array or object."""
+    match value:
+        case None:
+            return NULL
+        case bool():
+            return BOOLEAN
+        case int() | float():
+            return NUMBER
+        case str():
+            return STRING
+        case list():
+            return ARRAY
+    return OBJECT
 
 
 def _normalise(value: object, depth: int) -> JSON:

@@ -192,15 +192,15 @@ def function_of(node: Node) -> Function | None:
     return function
 
 
-def own_copy(node: Node | None, value: NodeValue) -> NodeValue:
+def own_copy(node: Node | None, value: NodeValue, execution_id: str) -> NodeValue:
     """A value for its receiver to keep: copied, and parsed if the node has a type.
 
-    Raises InvalidValueError if what is stored no longer fits the type.
+    Raises StoredTypeError if what is stored does not fit the type.
     """
     if not value.is_set:
         return value
     if isinstance(node, InputNode):
-        parsed = node.type.parse(value.value)
+        parsed = node.type.parse(value.value, node=node.name, execution_id=execution_id)
     else:
         parsed = jsonvalue.copied(value.value)
     return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))

@@ -9,7 +9,7 @@ from pydantic import ValidationError as PydanticError
 from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import StoredByName
-from journey_async.errors import InvalidNodeError, InvalidValueError
+from journey_async.errors import InvalidNodeError, InvalidValueError, StoredTypeError
 
 
 class NodeType:
@@ -73,17 +73,23 @@ class NodeType:
         dumped = adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
         return jsonvalue.normalise(dumped)
 
-    def parse(self, value: JSON) -> Any:
-        """The Python value of stored JSON; raises InvalidValueError if it no longer fits."""
+    def parse(self, value: JSON, *, node: str, execution_id: str) -> Any:
+        """The Python value of the JSON that is stored for a node.
+
+        Raises StoredTypeError if it does not fit, which tells nothing of the value but its kind.
+        """
         if self._adapter is None:
             return jsonvalue.copied(value)
         try:
             return self._adapter.validate_json(jsonvalue.encode(value), strict=True)
         except PydanticError as error:
-            reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
-            raise InvalidValueError(
-                f"is stored as {jsonvalue.encode(value):.100} and is not of the type "
-                f"{self.name}: {reasons}"
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            raise StoredTypeError(
+                node,
+                execution_id,
+                stored=jsonvalue.kind_of(value),
+                declared=self.name,
+                reasons=list(dict.fromkeys(fault["type"] for fault in faults)),
             ) from None
 
     def dump(self, value: Any) -> JSON:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from journey_async.client.diagram import sign
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, stored_values
 from journey_async.client.explaining import waiting_text
 from journey_async.client.flow import FlowAnalytics
 from journey_async.client.introspection import Summary
@@ -113,7 +111,7 @@ class ExecutionView:
 
 def execution_row(execution: Execution, redact: Redact | None) -> ExecutionRow:
     """What a list shows of an execution."""
-    nodes = [n for n in execution.values.values() if n.is_set and n.name not in SYSTEM_NAMES]
+    nodes = [n for n in stored_values(execution) if n.is_set and n.name not in SYSTEM_NAMES]
     return ExecutionRow(
         id=execution.id,
         graph_name=execution.graph_name,
@@ -177,7 +175,7 @@ def shown_value(node: str, value: Any, redact: Redact | None) -> str:
 
 
 def _glance(node: str, value: Any, redact: Redact | None) -> str:
-    text = " ".join(shown_value(node, to_jsonable_python(value), redact).split())
+    text = " ".join(shown_value(node, value, redact).split())
     return text if len(text) <= GLANCE else f"{text[: GLANCE - 1]}…"
 
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from journey_async.core import jsonvalue
 from journey_async.core.change import Change, Outcome, Saved
 from journey_async.core.functions import Function
 from journey_async.core.graph import Graph
-from journey_async.core.types import NodeType
+from journey_async.core.types import ANY, NodeType
 from journey_async.engine.tasks import Tasks, log
 
 
@@ -28,8 +27,8 @@ class Callbacks:
             functions = [f for f in candidates if f is not None and f.call is not None]
             if functions:
                 execution_id = change.state.execution_id
-                told = _parsed(outcome, graph.types.get(node))
-                self._tasks.spawn(_call(functions, execution_id, node, told), f"for {node}")
+                called = _call(functions, execution_id, node, outcome, graph.types.get(node, ANY))
+                self._tasks.spawn(called, f"for {node}")
 
     def kill(self) -> None:
         """Stop dead."""
@@ -45,18 +44,15 @@ class Callbacks:
             await self._tasks.cancel()
 
 
-def _parsed(outcome: Outcome, node_type: NodeType | None) -> Outcome:
-    if node_type is None or not isinstance(outcome, Saved):
-        return outcome
-    return replace(outcome, value=node_type.parse(outcome.value))
-
-
-async def _call(functions: list[Function], execution_id: str, node: str, outcome: Outcome) -> None:
+async def _call(
+    functions: list[Function], execution_id: str, node: str, outcome: Outcome, node_type: NodeType
+) -> None:
     for function in functions:
-        result = outcome
-        if isinstance(outcome, Saved):  # a copy, for whoever gets it may change it
-            result = replace(outcome, value=jsonvalue.copied(outcome.value))
         try:
+            result = outcome
+            if isinstance(outcome, Saved):  # one for each: whoever gets it may change it
+                value = node_type.parse(outcome.value, node=node, execution_id=execution_id)
+                result = replace(outcome, value=value)
             if inspect.iscoroutinefunction(function.call):
                 await function(execution_id, node, result)
             else:

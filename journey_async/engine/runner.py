@@ -34,6 +34,7 @@ from journey_async.errors import (
     InvalidValueError,
     JourneyError,
     PermanentError,
+    StoredTypeError,
 )
 
 log = logging.getLogger("journey_async")
@@ -228,7 +229,13 @@ class Runner:
         computation = attempt.begun.computation
         token = computation.token or 0
         try:
-            returned = await self._call(attempt)
+            call = self._prepared(attempt)
+        except Exception as error:
+            attempt.raised = type(error).__qualname__
+            final = isinstance(error, StoredTypeError)  # the next attempt would find the same
+            return Fail(computation.key, token, _described(error), permanent=final)
+        try:
+            returned = await self._call(attempt, call)
         except asyncio.CancelledError:
             if attempt.interrupted or attempt.given_up:
                 return None
@@ -252,15 +259,17 @@ class Runner:
         except InvalidValueError as error:
             return Fail(computation.key, token, f"the result {error}")
 
-    async def _call(self, attempt: Attempt) -> Any:
+    def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
+        """The function with its arguments; raises StoredTypeError for a value of another type."""
         function = attempt.step.function  # type: ignore[attr-defined]
         inputs = _Inputs(attempt.graph, attempt.step, attempt.begun)
         args, kwargs = attempt.binding.arguments(
             inputs.value_of, inputs.is_set, inputs.all_values, self._context(attempt)
         )
-        if attempt.binding.is_async:
-            return await function.call(*args, **kwargs)
-        return await self._in_thread(attempt, functools.partial(function.call, *args, **kwargs))
+        return functools.partial(function.call, *args, **kwargs)
+
+    async def _call(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
+        return await (call() if attempt.binding.is_async else self._in_thread(attempt, call))
 
     async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
@@ -290,7 +299,8 @@ class Runner:
             idempotency_key=idempotency_key(computation),
             deadline=computation.deadline,
             upstream={
-                n: own_copy(nodes[n], state.value_of(nodes[n])) for n in computation.computed_with
+                n: own_copy(nodes[n], state.value_of(nodes[n]), state.execution_id)
+                for n in computation.computed_with
             },
             journey=self._journey,
         )
@@ -444,7 +454,9 @@ class _Inputs:
             return jsonvalue.copied(self._carried)
         node = self._graph.by_name[name]
         value = self._state.value_of(node).value
-        return node.type.parse(value) if isinstance(node, InputNode) else jsonvalue.copied(value)
+        if isinstance(node, InputNode):
+            return node.type.parse(value, node=name, execution_id=self._state.execution_id)
+        return jsonvalue.copied(value)
 
     def all_values(self) -> dict[str, Any]:
         return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, NewType, TypedDict
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, Json, PlainSerializer, PositiveInt
 
-from journey_async.core.jsontypes import as_stored, kind_of, kinds_of, readable
+from journey_async.core.jsontypes import as_stored, kinds_of, readable
+from journey_async.core.jsonvalue import kind_of
 
 UserId = NewType("UserId", int)
 

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from journey_async.cli.parsing import parse_values
 from journey_async.cli.shapes import computation_data, execution_data, node_data
 from journey_async.cli.terminal import Terminal, command
+from journey_async.client.execution import stored_values
 from journey_async.client.texts import stamp, value_text
 
 GLANCE = 200  # characters of a value in a table
@@ -58,7 +59,7 @@ async def values(terminal: Terminal, execution: str, unset_too: bool) -> None:
     """Print the values of EXECUTION."""
     async with terminal.journey() as journey:
         loaded = await journey.load(execution, include_archived=True)
-    nodes = [node for node in loaded.values.values() if node.is_set or unset_too]
+    nodes = [node for node in stored_values(loaded) if node.is_set or unset_too]
     if terminal.as_json:
         terminal.data({node.name: node_data(node) for node in nodes})
         return
@@ -82,7 +83,7 @@ async def show(terminal: Terminal, execution: str, mermaid: bool) -> None:
             computations = await journey.computations(execution)
             terminal.data(
                 execution_data(loaded)
-                | {"nodes": [node_data(node) for node in loaded.values.values()]}
+                | {"nodes": [node_data(node) for node in stored_values(loaded)]}
                 | {"computations": [computation_data(c) for c in computations]}
             )
         else:

@@ -13,7 +13,7 @@ from journey_async.cli.commands.reading import glance
 from journey_async.cli.parsing import parse_duration, parse_order
 from journey_async.cli.shapes import execution_data
 from journey_async.cli.terminal import FAILED, Terminal, command
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, stored_values
 from journey_async.client.texts import stamp
 from journey_async.core.condition_parser import parse_condition
 
@@ -97,7 +97,8 @@ def _updated(execution: Execution) -> str:
 
 
 def _cells(execution: Execution, nodes: tuple[str, ...]) -> list[str]:
-    found = [execution.values.get(node) for node in nodes]
+    held = {node.name: node for node in stored_values(execution)}
+    found = [held.get(node) for node in nodes]
     return [glance(node.value) if node is not None and node.is_set else "" for node in found]
 
 

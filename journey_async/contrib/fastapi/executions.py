@@ -245,9 +245,11 @@ class Executions:
             "updated_at": _text(execution.updated_at),
             "archived_at": _text(execution.archived_at),
             "values": {
-                name: sse.stored(self._graph, name, node.value)
-                for name, node in execution.values.items()
-                if node.is_set and name in self._exposure.nodes
+                name: sse.stored(self._graph, name, execution.values[name].value)
+                for name in execution.values
+                if name in self._exposure.nodes
+                and name not in execution.unreadable
+                and execution.values[name].is_set
             },
         }
         return JSONResponse(data, status, headers)

@@ -68,7 +68,16 @@ class Value(BaseModel):
 class Event(BaseModel):
     """The data of one of the server-sent events."""
 
-    kind: Literal["set", "cleared", "computing", "failed", "abandoned", "archived", "unarchived"]
+    kind: Literal[
+        "set",
+        "unreadable",
+        "cleared",
+        "computing",
+        "failed",
+        "abandoned",
+        "archived",
+        "unarchived",
+    ]
     revision: int
     node: str | None = Field(description="null: it is about the whole execution")
     value: Any = Field(description="what was set")
