@@ -37,6 +37,7 @@ NAVIGATION = {
         "docs/deploying",
         "docs/upgrading",
         "docs/kubernetes",
+        "docs/monitoring",
         "docs/poolers",
         "docs/upkeep",
     ],

@@ -171,6 +171,11 @@ class Journey(Looking):
         """The graphs whose code this Journey was made with."""
         return self._graphs
 
+    @property
+    def instrumentation(self) -> Instrumentation | None:
+        """What is told of what happens, as this Journey was made with it."""
+        return self._instrumentation
+
     async def register(self, *graphs: Graph) -> None:
         """Make the code of graphs known, so that this process can compute their executions.
 

@@ -10,6 +10,7 @@ from journey_async.core.change import Change, Outcome, Saved
 from journey_async.core.functions import Function
 from journey_async.core.graph import Graph
 from journey_async.core.types import ANY, NodeType
+from journey_async.engine.logs import ABOUT, about
 from journey_async.engine.tasks import Tasks, log
 
 
@@ -47,6 +48,8 @@ class Callbacks:
 async def _call(
     functions: list[Function], execution_id: str, node: str, outcome: Outcome, node_type: NodeType
 ) -> None:
+    fields = about(execution_id, node)
+    ABOUT.set(fields)  # for this task, and the threads that it starts
     for function in functions:
         try:
             result = outcome
@@ -60,4 +63,4 @@ async def _call(
                 if inspect.isawaitable(returned):
                     await returned
         except Exception:
-            log.exception("on_save of node %r of %s failed", node, execution_id)
+            log.exception("on_save of node %r of %s failed", node, execution_id, extra=fields)

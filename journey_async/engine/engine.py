@@ -22,6 +22,7 @@ from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.listener import Listener
 from journey_async.engine.liveness import LOOK_INTERVAL, Liveness, new_worker_id
+from journey_async.engine.logs import about
 from journey_async.engine.points import Point, Points
 from journey_async.engine.poller import Poller
 from journey_async.engine.reader import Reader
@@ -350,18 +351,22 @@ class Engine:
         if change.outcomes:
             self._callbacks.fire(change, graph)
         for step, predicate, error in change.failures:
-            self._log_once(graph, step, predicate.function.name, error)
+            self._log_once(state.execution_id, graph, step, predicate.function.name, error)
         self._points.reach(Point.AFTER_NOTIFY)
 
-    def _log_once(self, graph: Graph, step: str, predicate: str, error: Exception) -> None:
+    def _log_once(
+        self, execution_id: str, graph: Graph, step: str, predicate: str, error: Exception
+    ) -> None:
         if (graph.hash, step, predicate) not in self._logged:
             self._logged.add((graph.hash, step, predicate))
+            fields = about(execution_id, step, graph_name=graph.name, graph_version=graph.version)
             log.warning(
                 "predicate %s on which node %r of graph %r waits raised, and counts as not met",
                 predicate,
                 step,
                 graph.name,
                 exc_info=error,
+                extra=fields,
             )
 
     def _changed(self, versions: dict[str, int]) -> None:
@@ -444,5 +449,10 @@ class Engine:
             if isinstance(answer, DatabaseUnavailable):
                 raise answer
             if isinstance(answer, BaseException):
-                log.error("work in %s could not be released", execution_id, exc_info=answer)
+                log.error(
+                    "work in %s could not be released",
+                    execution_id,
+                    exc_info=answer,
+                    extra=about(execution_id),
+                )
         self._points.reach(Point.AFTER_RELEASE)

@@ -26,6 +26,7 @@ from journey_async.core.values import Computation, ComputationKey, ComputationSt
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.instruments import Instruments
+from journey_async.engine.logs import ABOUT, about_computation
 from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
 from journey_async.engine.tasks import Tasks
@@ -63,6 +64,11 @@ class Attempt:
     def execution_id(self) -> str:
         """The execution that it belongs to."""
         return self.begun.computation.execution_id
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The fields of log records about it."""
+        return about_computation(self.begun.computation, self.graph)
 
     def stop(self) -> None:
         """Nobody wants the result any more: cancel the function, if it can be."""
@@ -183,6 +189,7 @@ class Runner:
     async def _run(self, attempt: Attempt) -> None:
         token = attempt.begun.computation.token or 0
         nodes = (attempt.step.name,)
+        ABOUT.set(attempt.about)  # for this task, and the threads that it starts
         try:
             self._points.reach(Point.BEFORE_FUNCTION, nodes)
             command = await self._watched_outcome(attempt)
@@ -209,7 +216,11 @@ class Runner:
             failed = Fail(computation.key, computation.token or 0, str(error))
             await self._submit(attempt.execution_id, failed)
         except ExecutionNotFound:  # archived and purged while the function ran
-            log.info("%s has no execution any more", attempt.begun.computation.id)
+            log.info(
+                "%s has no execution any more",
+                attempt.begun.computation.id,
+                extra=attempt.about,
+            )
 
     async def _watched_outcome(self, attempt: Attempt) -> Command | None:
         with self._instruments.run(attempt.begun, attempt.graph, self._clock.now()) as watched:
@@ -243,7 +254,13 @@ class Runner:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever it is derived from, it ends the attempt
-            log.info("node %r of %s failed", computation.node, computation.id, exc_info=error)
+            log.info(
+                "node %r of %s failed",
+                computation.node,
+                computation.id,
+                exc_info=error,
+                extra=attempt.about,
+            )
             attempt.raised = type(error).__qualname__
             final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
             return Fail(computation.key, token, _described(error), permanent=final)
@@ -312,7 +329,7 @@ class Runner:
         if attempt.given_up or self._submit is None:
             return
         computation = attempt.begun.computation
-        log.warning("%s was given up at its deadline", computation.id)
+        log.warning("%s was given up at its deadline", computation.id, extra=attempt.about)
         abandon = Abandon(computation.key, computation.token)
         self._tasks.spawn(self._abandon(attempt.execution_id, abandon), "abandons")
         attempt.stop()

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
+from journey_async.engine.logs import about
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Settled
@@ -164,7 +165,9 @@ class Scheduler:
         except DatabaseUnavailable:
             return  # closed
         except Exception:
-            log.exception("execution %s could not be woken", execution_id)
+            log.exception(
+                "execution %s could not be woken", execution_id, extra=about(execution_id)
+            )
             pause = DEFECT_PAUSE
         self._aside.add(execution_id)
         asyncio.get_running_loop().call_later(pause, self._take_back, execution_id)
@@ -205,7 +208,9 @@ class Scheduler:
         for row in await self._store.overdue_work(now - LATE, BATCH):
             key = ComputationKey(row["node"], row["number"])
             self.found_by_safety_check += 1
-            log.warning("%s:%s:%s was left behind", row["execution_id"], key.node, key.number)
+            name = f"{row['execution_id']}:{key.node}:{key.number}"
+            fields = about(row["execution_id"], key.node, computation_id=name, worker=row["worker"])
+            log.warning("%s was left behind", name, extra=fields)
             command: Command = (
                 Abandon(key) if row["overdue"] else Release(row["worker"], died=True, keys=(key,))
             )
@@ -215,4 +220,4 @@ class Scheduler:
             except DatabaseUnavailable:
                 raise
             except Exception:
-                log.exception("%s could not be taken care of", row["execution_id"])
+                log.exception("%s could not be taken care of", name, extra=fields)

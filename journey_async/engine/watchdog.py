@@ -36,29 +36,31 @@ class Watchdog:
                 async with asyncio.timeout(BLOCKED_AFTER):
                     await answered.wait()
             except TimeoutError:
+                culprit = self._culprit(home, thread)
                 log.warning(
                     "%s has blocked the event loop for %.1f s (%s); nothing else runs in this "
                     "process meanwhile. A function that is no coroutine function runs in a thread",
-                    self._culprit(home, thread),
+                    _named(culprit),
                     own.time() - asked_at,
                     _place(sys._current_frames().get(thread)),
+                    extra=culprit.about if culprit else None,
                 )
                 await answered.wait()
                 log.warning("the event loop was blocked for %.1f s", own.time() - asked_at)
 
-    def _culprit(self, home: asyncio.AbstractEventLoop, thread: int) -> str:
+    def _culprit(self, home: asyncio.AbstractEventLoop, thread: int) -> Attempt | None:
         """The attempt whose task is being executed, or whose function is on the stack."""
         running = list(self._running())
         task = asyncio.current_task(home)
         stack = _codes(sys._current_frames().get(thread))
         for attempt in running:
             if attempt.task is task:
-                return _named(attempt)
+                return attempt
         for attempt in running:  # a task of its own making
             function = getattr(attempt.step, "function", None)
             if getattr(getattr(function, "call", None), "__code__", None) in stack:
-                return _named(attempt)
-        return "something that is no node's function"
+                return attempt
+        return None
 
 
 def _answer(asker: asyncio.AbstractEventLoop, answered: asyncio.Event) -> None:
@@ -66,7 +68,9 @@ def _answer(asker: asyncio.AbstractEventLoop, answered: asyncio.Event) -> None:
         asker.call_soon_threadsafe(answered.set)
 
 
-def _named(attempt: Attempt) -> str:
+def _named(attempt: Attempt | None) -> str:
+    if attempt is None:
+        return "something that is no node's function"
     return f"node {attempt.step.name!r} of {attempt.execution_id}"
 
 

@@ -1,6 +1,7 @@
 """The code of an application, for `--app`."""
 
 from journey_async import Graph, Journey, compute, input_node, value
+from journey_async.contrib.opentelemetry import OpenTelemetry
 
 
 async def total(price: int, amount: int) -> int:
@@ -29,3 +30,8 @@ graphs = [shop, broken]
 def journey() -> Journey:
     """Opens the database that the environment names."""
     return Journey(graphs=graphs)
+
+
+def measured() -> Journey:
+    """As `journey`, and measures what it does."""
+    return Journey(graphs=graphs, instrumentation=OpenTelemetry())

@@ -126,6 +126,7 @@ async def test_executions_are_searched_by_their_values(worker: Journey, journey:
         (["nothing"], 2),
         (["worker"], 2),
         (["worker", "--app", "nowhere:journey"], 2),
+        (["worker", "--app", f"{APP}:journey", "--metrics-port", "0"], 2),
         (["worker", "--app", f"{APP}:Journey.nothing"], 2),
         (["funnel", "shop", "v1", "--ends-after", "soon"], 2),
     ],

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,9 @@ import pytest
 from journey_async import Journey
 from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import shop
+from tests.support.eventually import eventually
+
+METRICS = ["--metrics-port", "0"]
 
 
 async def test_a_schema_is_made_once_and_checked(empty_dsn: str, journey: Run) -> None:
@@ -59,14 +63,32 @@ async def process(dsn: str, *arguments: str) -> AsyncIterator[asyncio.subprocess
         await process.communicate()
 
 
-@pytest.mark.parametrize("name", ["journey", "graphs"])
-async def test_a_worker_computes_until_it_is_told_to_stop(dsn: str, name: str) -> None:
-    async with process(dsn, "worker", "--app", f"{APP}:{name}") as worker:
+async def is_counted(metrics: str) -> bool:
+    """Whether the metrics show that a total was computed."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(metrics)
+    pattern = r'^journey_computations_total{.*graph="shop",node="total",.*} 1\.0$'
+    return re.search(pattern, answer.text, re.M) is not None
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [("journey", []), ("graphs", METRICS), ("measured", METRICS)],
+    ids=["journey", "graphs", "measured"],
+)
+async def test_a_worker_computes_until_it_is_told_to_stop(
+    dsn: str, name: str, options: list[str]
+) -> None:
+    async with process(dsn, "worker", "--app", f"{APP}:{name}", *options) as worker:
         assert worker.stdout is not None
-        assert b"ready for broken v1, shop v1" in await worker.stdout.readline()
+        ready = (await worker.stdout.readline()).decode()
+        assert "ready for broken v1, shop v1" in ready
         async with Journey(dsn, run_computations=False) as client:
             execution = await client.start_execution(shop, {"price": 2, "amount": 3})
             assert await client.get_value(execution, "total", wait_any=True) == 6
+        if options:
+            address = ready.partition("metrics at ")[2].strip()
+            await eventually(lambda: is_counted(address))  # just after others know the result
         worker.send_signal(signal.SIGTERM)
         assert await worker.wait() == 0
 

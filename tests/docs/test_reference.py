@@ -6,6 +6,9 @@ from pathlib import Path
 
 import journey_async
 import journey_async.contrib.fastapi
+import journey_async.contrib.logging
+import journey_async.contrib.opentelemetry
+import journey_async.contrib.prometheus
 import journey_async.dashboard
 import journey_async.testing
 from journey_async import Journey, errors
@@ -25,6 +28,9 @@ def test_every_public_name_is_in_the_reference() -> None:
         for package in (
             journey_async,
             journey_async.contrib.fastapi,
+            journey_async.contrib.logging,
+            journey_async.contrib.opentelemetry,
+            journey_async.contrib.prometheus,
             journey_async.dashboard,
             journey_async.testing,
         )
