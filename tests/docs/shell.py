@@ -39,6 +39,8 @@ class Shell:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
+            # plugins that a reader has not installed, and that take long to import
+            "PYTEST_ADDOPTS": "-p no:schemathesis -p no:hypothesispytest -p no:randomly",
         }
         self._server = AsyncExitStack()
 
