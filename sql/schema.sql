@@ -108,8 +108,10 @@ CREATE INDEX values_number ON :"schema"."values"
 CREATE INDEX values_text ON :"schema"."values"
     (node, ("left"(value #>> '{}', 64) COLLATE "C"))
     WHERE jsonb_typeof(value) = 'string';
--- Without it a search for numbers or texts is taken to find one value in two hundred.
+-- Without these the planner takes every search to find one value in two hundred, or a third of them.
 CREATE STATISTICS :"schema".values_type ON (jsonb_typeof(value)) FROM :"schema"."values";
+CREATE STATISTICS :"schema".values_as_number
+    ON (CASE WHEN jsonb_typeof(value) = 'number' THEN value::numeric END) FROM :"schema"."values";
 
 -- One row for each attempt at computing a node, or at one iteration of a loop; none before the node
 -- is unblocked. `attempt` counts since the newest upstream change, `computed_with` maps upstream
