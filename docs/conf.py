@@ -29,6 +29,7 @@ NAVIGATION = {
         "docs/nodes/archive",
         "docs/nodes/loop",
         "docs/conditions",
+        "docs/typing",
     ],
     "Guides": [
         "docs/searching",

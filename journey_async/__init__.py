@@ -29,6 +29,7 @@ from journey_async.core.nodes import (
     tick_once,
     tick_recurring,
 )
+from journey_async.core.reference import NodeRef
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import cron, every
 from journey_async.core.sentinels import NOT_SET
@@ -64,6 +65,7 @@ __all__ = [
     "HistoryEntry",
     "Journey",
     "JourneyError",
+    "NodeRef",
     "NodeValue",
     "NotSetError",
     "PermanentError",

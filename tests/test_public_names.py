@@ -19,6 +19,7 @@ PUBLIC = [
     "HistoryEntry",
     "Journey",
     "JourneyError",
+    "NodeRef",
     "NodeValue",
     "NotSetError",
     "PermanentError",

@@ -1,17 +1,17 @@
 """Journey: opening and closing it, and the verbs that write and wait."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from ulid import ULID
 
-from journey_async.client import options, purging, waits
+from journey_async.client import options, purging
 from journey_async.client.execution import Execution, snapshot
-from journey_async.client.looking import Looking
+from journey_async.client.getting import Getting
 from journey_async.client.opening import open_store
 from journey_async.core.commands import (
     Abandon,
@@ -23,7 +23,8 @@ from journey_async.core.commands import (
     UnsetValues,
 )
 from journey_async.core.graph import Graph
-from journey_async.core.values import Computation, NodeKind, NodeValue
+from journey_async.core.reference import NodeName, NodeRef
+from journey_async.core.values import Computation, NodeKind
 from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.engine import Engine, Settings
 from journey_async.engine.instrumentation import Instrumentation
@@ -33,7 +34,6 @@ from journey_async.errors import (
     ExecutionNotFound,
     InvalidOptionError,
     JourneyError,
-    NotSetError,
     SingletonGraphError,
 )
 from journey_async.store.connecting import Pool
@@ -41,10 +41,8 @@ from journey_async.store.sql import checked_schema
 
 T = TypeVar("T")
 
-_RAISE: Any = object()
 
-
-class Journey(Looking):
+class Journey(Getting):
     """Durable executions of graphs in a PostgreSQL database.
 
         async with Journey("postgresql://…", graphs=[graph]) as journey:
@@ -187,7 +185,7 @@ class Journey(Looking):
     # --- executions ---------------------------------------------------------------------------
 
     async def start_execution(
-        self, graph: Graph, values: Mapping[str, object] | None = None
+        self, graph: Graph, values: options.Inputs | None = None
     ) -> Execution:
         """A new execution of a graph, with `values` set in the same commit.
 
@@ -249,16 +247,19 @@ class Journey(Looking):
         """
         return await purging.purge(self._engine, older_than, batch_size=batch_size)
 
-    async def retry_computation(self, execution: Execution | str, node: str) -> Execution:
+    async def retry_computation(self, execution: Execution | str, node: NodeName) -> Execution:
         """One more attempt at a node, whatever has been used up.
 
         What waits for its retry is due at once; what runs, or was never unblocked, stays as it is.
         Raises UnknownNodeError, InvalidOptionError for an input, ExecutionArchivedError.
         """
         graph = await self._graph_of(execution)
-        if graph.node_named(node).kind is NodeKind.INPUT:
-            raise InvalidOptionError(f"node {node!r} is an input; it has no computations to retry")
-        return await self._submit(execution, RetryNode(node))
+        found = graph.node_named(node)
+        if found.kind is NodeKind.INPUT:
+            raise InvalidOptionError(
+                f"node {found.name!r} is an input; it has no computations to retry"
+            )
+        return await self._submit(execution, RetryNode(found.name))
 
     async def abandon_computation(self, computation_id: str) -> Computation:
         """Give up a computation that is running; it is retried if attempts are left.
@@ -279,20 +280,31 @@ class Journey(Looking):
 
     # --- values -------------------------------------------------------------------------------
 
+    @overload
+    async def set_value(
+        self, execution: Execution | str, node: NodeRef[T], value: T, *, metadata: object = None
+    ) -> Execution: ...
+
+    @overload
     async def set_value(
         self, execution: Execution | str, node: str, value: object, *, metadata: object = None
+    ) -> Execution: ...
+
+    async def set_value(
+        self, execution: Execution | str, node: NodeName, value: object, *, metadata: object = None
     ) -> Execution:
         """Set an input; the same value and metadata again changes nothing.
 
         Raises UnknownNodeError, NotAnInputError, InvalidValueError, ExecutionNotFound,
         ExecutionArchivedError, DatabaseUnavailable.
         """
-        return await self.set_values(execution, {node: value}, metadata=metadata)
+        values: options.Inputs = {node: value}
+        return await self.set_values(execution, values, metadata=metadata)
 
     async def set_values(
         self,
         execution: Execution | str,
-        values: Mapping[str, object],
+        values: options.Inputs,
         *,
         metadata: object = None,
     ) -> Execution:
@@ -304,7 +316,7 @@ class Journey(Looking):
             execution, SetValues(checked, options.storable_metadata(metadata, limit))
         )
 
-    async def unset_value(self, execution: Execution | str, *nodes: str) -> Execution:
+    async def unset_value(self, execution: Execution | str, *nodes: NodeName) -> Execution:
         """Unset inputs, and clear what depended on them in the same commit.
 
         Raises as `set_value`; InvalidOptionError without a node.
@@ -312,83 +324,12 @@ class Journey(Looking):
         if not nodes:
             raise InvalidOptionError("unset_value wants the name of at least one input")
         graph = await self._graph_of(execution)
-        for node in nodes:
-            graph.input_named(node)
-        return await self._submit(execution, UnsetValues(nodes))
-
-    async def get_value(
-        self,
-        execution: Execution | str,
-        node: str,
-        *,
-        wait_any: bool = False,
-        wait_new: bool = False,
-        newer_than: int | None = None,
-        settled: bool = False,
-        timeout: float | None = 30.0,
-        default: Any = _RAISE,
-    ) -> Any:
-        """The value of a node.
-
-        At once; or `wait_any`: once it is set; `wait_new`: once its revision is newer than in the
-        snapshot passed in (with an id: than at the call); `newer_than`: than that revision;
-        `settled`: once it reflects everything set so far. `timeout` in seconds, None: no limit.
-        `default` is given instead of raising NotSetError or WaitTimeout.
-
-        Raises NotSetError, WaitTimeout (which is one), ComputationFailed as soon as the attempts
-        are used up, StoredTypeError for a value that is not of the node's type, UnknownNodeError,
-        ExecutionNotFound, InvalidOptionError, DatabaseUnavailable.
-        """
-        try:
-            found = await waits.get_node(
-                self._engine,
-                execution,
-                node,
-                wait_any=wait_any,
-                wait_new=wait_new,
-                newer_than=newer_than,
-                settled=settled,
-                timeout=timeout,
-            )
-        except NotSetError:
-            if default is _RAISE:
-                raise
-            return default
-        return found.value
-
-    async def get_node(
-        self,
-        execution: Execution | str,
-        node: str,
-        *,
-        wait_any: bool = False,
-        wait_new: bool = False,
-        newer_than: int | None = None,
-        settled: bool = False,
-        timeout: float | None = 30.0,
-        default: Any = _RAISE,
-    ) -> NodeValue:
-        """As `get_value`, with the value's revision, metadata and time."""
-        try:
-            return await waits.get_node(
-                self._engine,
-                execution,
-                node,
-                wait_any=wait_any,
-                wait_new=wait_new,
-                newer_than=newer_than,
-                settled=settled,
-                timeout=timeout,
-            )
-        except NotSetError:
-            if default is _RAISE:
-                raise
-        graph = await self._graph_of(execution)
-        return NodeValue(node, graph.node_named(node).kind, default)
+        names = tuple(graph.input_named(node).name for node in nodes)
+        return await self._submit(execution, UnsetValues(names))
 
     # --- the way there ------------------------------------------------------------------------
 
-    async def _start(self, graph: Graph, values: Mapping[str, object] | None) -> Execution:
+    async def _start(self, graph: Graph, values: options.Inputs | None) -> Execution:
         checked = options.storable_values(graph, values or {}, self._settings.max_value_bytes)
         await self._engine.register(graph)
         execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"

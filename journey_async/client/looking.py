@@ -1,7 +1,7 @@
 """The verbs that only look."""
 
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any, Literal
 
 from journey_async.client import explaining, flow, introspection, options, search, status
@@ -15,6 +15,7 @@ from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import Graph, described_graph
+from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State
 from journey_async.core.values import Computation
@@ -43,17 +44,16 @@ class Looking:
         return unset | {value.name: value.value for value in set_values(state, graph)}
 
     async def computations(
-        self, execution: Execution | str, node: str | None = None
+        self, execution: Execution | str, node: NodeName | None = None
     ) -> list[Computation]:
         """All computations of an execution, or of one node of it, oldest first.
 
         Raises ExecutionNotFound, UnknownNodeError.
         """
         state, graph = await self._read(execution)
-        if node is not None:
-            graph.node_named(node)
+        name = None if node is None else graph.node_named(node).name
         return await self._engine.patiently(
-            lambda: self._engine.store.computations(state.execution_id, node)
+            lambda: self._engine.store.computations(state.execution_id, name)
         )
 
     async def history(self, execution: Execution | str) -> list[HistoryEntry]:
@@ -64,22 +64,22 @@ class Looking:
         state, graph = await self._read(execution)
         return history_of(state, graph, await self.computations(execution))
 
-    async def why(self, execution: Execution | str, node: str) -> Cause:
+    async def why(self, execution: Execution | str, node: NodeName) -> Cause:
         """Where the value of a node came from, back to what callers set; `.to_text()` draws it.
 
         Of a node that is not set: which conditions do not hold. Raises UnknownNodeError.
         """
         state, graph = await self._read(execution)
-        graph.node_named(node)
+        name = graph.node_named(node).name
         computations = await self.computations(execution)
-        return cause_of(state, graph, computations, node, self._engine.clock.now())
+        return cause_of(state, graph, computations, name, self._engine.clock.now())
 
     async def preview(
         self,
         execution: Execution | str,
         *,
-        set: Mapping[str, object] | None = None,
-        unset: Collection[str] = (),
+        set: options.Inputs | None = None,
+        unset: Collection[NodeName] = (),
     ) -> Preview:
         """What would be cleared, computed and kept if these inputs were set and unset.
 
@@ -88,19 +88,18 @@ class Looking:
         state, graph = await self._read(execution)
         if isinstance(unset, str):
             raise InvalidOptionError(f"unset must be a list of names, not {unset!r:.80}")
-        for name in unset:
-            graph.input_named(name)
+        names = tuple(graph.input_named(node).name for node in unset)
         if state.archived_at is not None:
             raise ExecutionArchivedError(state.execution_id)
         limit = self._engine.settings.max_value_bytes
         values = options.storable_values(graph, set or {}, limit)
-        return previewed(graph, state, values, tuple(unset), self._engine.clock.now())
+        return previewed(graph, state, values, names, self._engine.clock.now())
 
     def watch(
         self,
         execution: Execution | str,
         *,
-        nodes: Collection[str] | None = None,
+        nodes: Collection[NodeName] | None = None,
         since_revision: int | None = None,
     ) -> AsyncGenerator[Event, None]:
         """What happens in an execution, in order and without end: `async for event in …`.
@@ -126,7 +125,7 @@ class Looking:
         """What `introspect` tells, as data."""
         return await introspection.summary(self._engine, execution)
 
-    async def what_am_i_waiting_for(self, execution: Execution | str, node: str) -> str:
+    async def what_am_i_waiting_for(self, execution: Execution | str, node: NodeName) -> str:
         """The conditions of a node's gate, a line each: what holds first, then what does not.
 
         Empty for an input. Raises UnknownNodeError.
@@ -135,7 +134,9 @@ class Looking:
         step = graph.steps.get(graph.node_named(node).name)
         return explaining.waiting_text(step, self._reading(state, graph)) if step else ""
 
-    async def blockers(self, execution: Execution | str, node: str) -> list[explaining.Blocker]:
+    async def blockers(
+        self, execution: Execution | str, node: NodeName
+    ) -> list[explaining.Blocker]:
         """The conditions of a node's gate that do not hold; none for an input.
 
         Raises UnknownNodeError.
@@ -144,11 +145,11 @@ class Looking:
         step = graph.steps.get(graph.node_named(node).name)
         return explaining.blockers(step, self._reading(state, graph)) if step else []
 
-    async def computation_status(self, execution: Execution | str, node: str) -> str:
+    async def computation_status(self, execution: Execution | str, node: NodeName) -> str:
         """Where the newest computation of a node stands; raises UnknownNodeError."""
         state, graph = await self._read(execution)
-        graph.node_named(node)
-        return explaining.status_text(state, graph, node, self._reading(state, graph))
+        name = graph.node_named(node).name
+        return explaining.status_text(state, graph, name, self._reading(state, graph))
 
     async def mermaid(
         self, execution: Execution | str, *, legend: bool = False, timestamp: bool = False

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
+from journey_async.core.reference import NodeName, NodeRef, type_of
 from journey_async.core.values import ComputationKey
 from journey_async.engine.results import stored
 from journey_async.errors import (
@@ -14,6 +16,8 @@ from journey_async.errors import (
     InvalidOptionError,
     InvalidValueError,
 )
+
+Inputs: TypeAlias = Mapping[str, object] | Mapping[NodeRef[Any], object] | Mapping[NodeName, object]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -48,20 +52,25 @@ def computation_key(computation_id: str) -> tuple[str, ComputationKey]:
     raise ComputationNotFound(computation_id)
 
 
-def storable_values(graph: Graph, values: Mapping[str, object], max_bytes: int) -> dict[str, JSON]:
+def storable_values(graph: Graph, values: Inputs, max_bytes: int) -> dict[str, JSON]:
     """The values as they will be stored; raises InvalidValueError.
 
-    Raises UnknownNodeError, NotAnInputError for what is no input.
+    What a reference says of the type counts where the input says nothing. Raises UnknownNodeError,
+    NotAnInputError for what is no input, InvalidOptionError for one that is named twice.
     """
     if not isinstance(values, Mapping):
         raise InvalidOptionError(
             f"values must map nodes to values, not be a {type(values).__name__}"
         )
-    checked = {}
-    for name, value in values.items():
-        node = graph.input_named(name)
+    checked: dict[str, JSON] = {}
+    for given, value in values.items():
+        node = graph.input_named(given)
+        name = node.name
+        if name in checked:
+            raise InvalidOptionError(f"the node {name!r} is named twice; give it one value")
         try:
-            checked[name] = stored(value, max_bytes, node)
+            node_type = type_of(given) if node.type.is_any else node.type
+            checked[name] = stored(value, max_bytes, node_type)
         except InvalidValueError as error:
             raise InvalidValueError(str(error), node=name, reasons=error.reasons) from None
     return checked

@@ -11,6 +11,7 @@ from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
 from journey_async.core.reading import failed_computation, failed_upstream, is_settled
+from journey_async.core.reference import NodeName, type_of
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
 from journey_async.engine.engine import Engine
@@ -26,7 +27,7 @@ from journey_async.errors import (
 async def get_node(
     engine: Engine,
     execution: Execution | str,
-    node: str,
+    node: NodeName,
     *,
     wait_any: bool,
     wait_new: bool,
@@ -44,18 +45,18 @@ async def get_node(
     if wait_new and known is None:
         state = await engine.current(execution_id)
     target = wanted(
-        node,
+        defined.name,
         wait_any=wait_any,
         wait_new=wait_new,
         newer_than=newer_than,
         settled=settled,
         known_revision=state.value_of(defined).revision,
     )
-    with engine.instruments.read(execution_id, node) as watched:
+    with engine.instruments.read(execution_id, defined.name) as watched:
         watched.of(state)
         found = await _found(engine, execution_id, graph, target, limit)
         watched.gives(found.value)
-    return own_copy(defined, found, execution_id)
+    return own_copy(defined, found, execution_id, type_of(node))
 
 
 async def _found(

@@ -17,6 +17,7 @@ from journey_async.client import options
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
+from journey_async.core.reference import NodeName
 from journey_async.core.state import State
 from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
 from journey_async.engine.engine import Engine
@@ -67,7 +68,7 @@ async def watch(
     engine: Engine,
     execution: Execution | str,
     *,
-    nodes: Collection[str] | None,
+    nodes: Collection[NodeName] | None,
     since_revision: int | None,
 ) -> AsyncGenerator[Event, None]:
     """The events of an execution; for what they are and what is raised see `Journey.watch`."""
@@ -85,8 +86,7 @@ async def watch(
         wait.future.add_done_callback(lambda _: something.set())  # the Journey was closed
         current = await engine.current(execution_id)
         graph = await engine.registry.graph_of(current)
-        for node in nodes or ():
-            graph.node_named(node)
+        names = None if nodes is None else {graph.node_named(node).name for node in nodes}
         seen, since = _beginning(execution, current, since_revision)
         wait.begin(current)
         while True:
@@ -97,7 +97,7 @@ async def watch(
                 if seen is not None and state.version <= seen.version:
                     continue  # read before the last one was written
                 graph = await engine.registry.graph_of(state)
-                told = news(graph, seen, since, state, nodes)
+                told = news(graph, seen, since, state, names)
                 before, since = since, max(since, state.revision)
                 for place, event in enumerate(told, 1):
                     yield replace(event, resume_from=since if place == len(told) else before)
@@ -193,7 +193,7 @@ def _of_the_whole(seen: State | None, since: int, state: State) -> Iterator[Even
         )
 
 
-def _refuse_bad(nodes: Collection[str] | None, since_revision: int | None) -> None:
+def _refuse_bad(nodes: Collection[NodeName] | None, since_revision: int | None) -> None:
     if nodes is not None and (isinstance(nodes, str) or not isinstance(nodes, Collection)):
         raise InvalidOptionError(f"nodes must be a list of names, not {nodes!r:.80}")
     number = isinstance(since_revision, int) and not isinstance(since_revision, bool)

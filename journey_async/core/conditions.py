@@ -14,6 +14,7 @@ from journey_async.core import jsonvalue
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import Model
+from journey_async.core.reference import NodeName, NodeRef
 from journey_async.core.values import NodeValue
 from journey_async.errors import ConditionError, InvalidValueError
 
@@ -175,7 +176,7 @@ class ValueOf:
     __slots__ = ("_node",)
     __hash__ = None  # type: ignore[assignment]  # == builds a condition
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: NodeName) -> None:
         self._node = _node_name(node)
 
     def __eq__(self, operand: object) -> Compare:  # type: ignore[override]
@@ -234,22 +235,22 @@ def _constant(node: object, operand: object) -> JSON:
         raise ConditionError(f"value({node!r}) is compared with what {error}") from None
 
 
-def value(node: str) -> ValueOf:
+def value(node: NodeName) -> ValueOf:
     """The value of `node`, to be compared: `value("sum") > 40`."""
     return ValueOf(node)
 
 
-def provided(node: str) -> Provided:
+def provided(node: NodeName) -> Provided:
     """Holds once `node` has a value; for a tick: once its time has come."""
     return Provided(node=_node_name(node))
 
 
-def is_true(node: str) -> IsTrue:
+def is_true(node: NodeName) -> IsTrue:
     """Holds while the value of `node` is exactly True."""
     return IsTrue(node=_node_name(node))
 
 
-def is_false(node: str) -> IsFalse:
+def is_false(node: NodeName) -> IsFalse:
     """Holds while the value of `node` is exactly False."""
     return IsFalse(node=_node_name(node))
 
@@ -342,6 +343,8 @@ def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["Any
 
 
 def _node_name(node: object) -> str:
+    if isinstance(node, NodeRef):
+        return node.name
     if not isinstance(node, str):
         raise ConditionError(f"a node is named by a text, not by {node!r}")
     return node

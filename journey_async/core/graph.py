@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from journey_async.core.binding import Binding, bind, is_built_in
 from journey_async.core.conditions import leaves
 from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField
+from journey_async.core.jsontypes import readable
 from journey_async.core.model import Model, explained
 from journey_async.core.nodes import (
     MAX_NAME,
@@ -27,18 +28,22 @@ from journey_async.core.nodes import (
     storable_name,
     takes_outcomes,
 )
-from journey_async.core.types import NodeType
+from journey_async.core.reference import NodeName, NodeRef, name_of
+from journey_async.core.types import NodeType, as_type, name_of_type
 from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
     CircularDependencyError,
     DuplicateNodeError,
     GraphError,
     InvalidNodeError,
+    InvalidOptionError,
     MutationTargetError,
     NotAnInputError,
     UnknownNodeError,
     UnknownUpstreamError,
 )
+
+T = TypeVar("T")
 
 EXECUTION_ID = "execution_id"
 LAST_UPDATED_AT = "last_updated_at"
@@ -117,7 +122,7 @@ class Graph(Model):
         self._refuse_unknown_upstream()
         self._refuse_bad_targets()
         self._refuse_cycles()
-        Edges(self.by_name, self.bindings).check()
+        self.edges.check()
         return self
 
     # --- what is derived, once -----------------------------------------------------------------
@@ -185,6 +190,11 @@ class Graph(Model):
         return MappingProxyType({n: bind(step, self.by_name) for n, step in self.steps.items()})
 
     @cached_property
+    def edges(self) -> Edges:
+        """What is known of the types of what nodes give."""
+        return Edges(self.by_name, self.bindings)
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over what decides persisted shape and readiness: names, types, conditions."""
         described = [
@@ -225,16 +235,39 @@ class Graph(Model):
         functions = [function_of(step) for step in self.steps.values()]
         return any(function is not None and function.call is None for function in functions)
 
-    def node_named(self, name: str) -> Node:
-        """The node of that name; raises UnknownNodeError."""
-        node = self.by_name.get(name) if isinstance(name, str) else None
-        if node is None:
-            raise UnknownNodeError(name, self.name, list(self.by_name))
-        return node
+    @overload
+    def node(self, name: str, type: type[T]) -> NodeRef[T]: ...
 
-    def input_named(self, name: str) -> InputNode:
+    @overload
+    def node(self, name: str, type: Any = ...) -> NodeRef[Any]: ...
+
+    def node(self, name: str, type: Any = Any) -> NodeRef[Any]:
+        """A reference to a node whose value is of a type, for the verbs to take.
+
+        Raises UnknownNodeError; InvalidOptionError if what the node gives, as far as that is known,
+        cannot be read as the type.
+        """
+        given = self.edges.given_by(self.node_named(name).name)
+        if isinstance(type, str):
+            raise InvalidOptionError(f"the type of node {name!r} is a text; give the type itself")
+        if type is not Any and not readable(type, given):
+            raise InvalidOptionError(
+                f"node {name!r} of graph {self.name!r} gives {name_of_type(given)}, which cannot "
+                f"be read as {name_of_type(type)}; ask for the type {name_of_type(given)}"
+            )
+        return NodeRef(name, as_type(type))
+
+    def node_named(self, node: NodeName) -> Node:
+        """The node of that name; raises UnknownNodeError."""
+        name = name_of(node)
+        found = self.by_name.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise UnknownNodeError(name, self.name, list(self.by_name))
+        return found
+
+    def input_named(self, node: NodeName) -> InputNode:
         """The input that callers may set; raises UnknownNodeError, NotAnInputError."""
-        self.node_named(name)
+        name = self.node_named(node).name
         if name not in self.inputs:
             raise NotAnInputError(name, self.name, list(self.inputs))
         return self.inputs[name]

@@ -14,7 +14,7 @@ from journey_async.core.functions import Function, FunctionField
 from journey_async.core.model import Model
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.types import ANY, TypeField, as_type
+from journey_async.core.types import ANY, NodeType, TypeField, as_type
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.errors import GraphError, InvalidNodeError, MutationTargetError
 
@@ -192,17 +192,18 @@ def function_of(node: Node) -> Function | None:
     return function
 
 
-def own_copy(node: Node | None, value: NodeValue, execution_id: str) -> NodeValue:
-    """A value for its receiver to keep: copied, and parsed if the node has a type.
+def own_copy(
+    node: Node | None, value: NodeValue, execution_id: str, read_as: NodeType = ANY
+) -> NodeValue:
+    """A value for its receiver to keep: copied, and parsed as a type, or else as that of the node.
 
     Raises StoredTypeError if what is stored does not fit the type.
     """
     if not value.is_set:
         return value
-    if isinstance(node, InputNode):
-        parsed = node.type.parse(value.value, node=node.name, execution_id=execution_id)
-    else:
-        parsed = jsonvalue.copied(value.value)
+    if read_as.is_any and isinstance(node, InputNode):
+        read_as = node.type
+    parsed = read_as.parse(value.value, node=value.name, execution_id=execution_id)
     return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))
 
 

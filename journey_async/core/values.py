@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
+
+from typing_extensions import TypeVar
 
 from journey_async.core.jsonvalue import JSON
+
+T = TypeVar("T", default=Any)
 
 
 class NodeKind(StrEnum):
@@ -41,7 +45,7 @@ UNSUCCESSFUL = frozenset({ComputationState.FAILED, ComputationState.ABANDONED})
 
 
 @dataclass(frozen=True, slots=True)
-class NodeValue:
+class NodeValue(Generic[T]):
     """A node of an execution, set or not.
 
     `revision` is that of the newest event that set, changed or cleared it (0: never set);
@@ -51,7 +55,7 @@ class NodeValue:
 
     name: str
     kind: NodeKind
-    value: Any = None
+    value: T = None  # type: ignore[assignment]  # while it is not set
     metadata: Any = None
     revision: int = 0
     set_time: datetime | None = None

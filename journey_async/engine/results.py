@@ -18,6 +18,7 @@ from journey_async.core.nodes import (
     TickOnceNode,
     TickRecurringNode,
 )
+from journey_async.core.types import ANY, NodeType
 from journey_async.core.values import Computation
 from journey_async.errors import InvalidValueError
 
@@ -46,15 +47,15 @@ def success(
         for target in step.mutates:
             node = nodes[target]
             if isinstance(node, InputNode):
-                value = stored(returned, max_bytes, node)
+                value = stored(returned, max_bytes, node.type)
     else:
         value = stored(returned, max_bytes)
     return Succeed(computation.key, token, value, continues=continues, fallback=fallback)
 
 
-def stored(value: object, max_bytes: int, node: InputNode | None = None) -> JSON:
+def stored(value: object, max_bytes: int, node_type: NodeType = ANY) -> JSON:
     """The value as it will be stored, checked against the node's type and the limit of size."""
-    normal = jsonvalue.normalise(value) if node is None else node.type.to_json(value)
+    normal = node_type.to_json(value)
     if not isinstance(normal, bool | int | float | None):
         size = len(jsonvalue.encode(normal).encode())
         if size > max_bytes:

@@ -1,13 +1,14 @@
 """A Journey for tests: it settles, can be made to die, and goes by a clock that the test owns."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Self
 
 from journey_async.client import options
 from journey_async.client.execution import Execution, snapshot
 from journey_async.client.journey import Journey
+from journey_async.client.options import Inputs
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.core.values import ComputationState
@@ -165,9 +166,7 @@ class TestJourney(Journey):
         await super().register(*graphs)
         self._code.update({(graph.name, graph.version): graph for graph in graphs})
 
-    async def start_execution(
-        self, graph: Graph, values: Mapping[str, object] | None = None
-    ) -> Execution:
+    async def start_execution(self, graph: Graph, values: Inputs | None = None) -> Execution:
         """As of Journey."""
         await self.register(graph)
         return await super().start_execution(graph, values)
