@@ -20,7 +20,7 @@ from typing import (
     is_typeddict,
 )
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 CONTAINERS = frozenset({"builtins", "collections", "collections.abc", "typing"})
 
@@ -53,19 +53,44 @@ def overlaps(one: Any, other: Any) -> bool:
 
 
 def plain(annotation: Any) -> Any:
-    """The type itself, without what surrounds or names it; Any for one that is only named."""
+    """The type itself, without what surrounds or names it.
+
+    Any for any JSON, for one that is only named, and for one that contains itself.
+    """
     if annotation is None:
         return types.NoneType
     if isinstance(annotation, str | ForwardRef):
         return Any
     if get_origin(annotation) is Annotated:
         return plain(get_args(annotation)[0])
-    if type(annotation).__name__ == "TypeAliasType":  # `type Name = …`
+    if _is_alias(annotation):
+        if annotation is JsonValue:
+            return Any
         try:
-            return plain(annotation.__value__)
+            return Any if _contains_itself(annotation) else plain(annotation.__value__)
         except NameError:
             return Any
     return annotation
+
+
+def _is_alias(annotation: Any) -> bool:
+    return type(annotation).__name__ == "TypeAliasType"  # `type Name = …`, here or in an extension
+
+
+def _contains_itself(alias: Any) -> bool:
+    """Whether a type is made of itself, like a tree of lists, which has no end."""
+    seen: list[Any] = []
+    ahead = [alias.__value__]
+    while ahead:
+        item = ahead.pop()
+        if item is alias:
+            return True
+        if not _is_alias(item):
+            ahead.extend(get_args(item))
+        elif all(item is not other for other in seen):
+            seen.append(item)
+            ahead.append(item.__value__)
+    return False
 
 
 def members_of(annotation: Any) -> tuple[Any, ...]:

@@ -28,9 +28,7 @@ class NodeType:
             try:
                 self._adapter = TypeAdapter(annotation)
             except PydanticUserError as error:
-                raise InvalidNodeError(
-                    f"type {name} is none that pydantic knows: {error}"
-                ) from None
+                raise self._unknown(error) from None
 
     @classmethod
     def of(cls, annotation: Any) -> "NodeType":
@@ -50,6 +48,8 @@ class NodeType:
             return self._to_json(self._adapter, value)
         except InvalidValueError:
             raise
+        except PydanticUserError as error:
+            raise self._unknown(error) from None
         except PydanticError as error:
             reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
             raise self._misfit(reasons) from None
@@ -58,6 +58,10 @@ class NodeType:
 
     def _misfit(self, reasons: str) -> InvalidValueError:
         return InvalidValueError(f"is not of the type {self.name}: {reasons}", reasons=reasons)
+
+    def _unknown(self, error: PydanticUserError) -> InvalidNodeError:
+        """What pydantic cannot make use of, or not yet: it may name what is not defined."""
+        return InvalidNodeError(f"type {self.name} is none that pydantic knows: {error}")
 
     def _to_json(self, adapter: TypeAdapter[Any], value: object) -> JSON:
         try:
@@ -82,6 +86,8 @@ class NodeType:
             return jsonvalue.copied(value)
         try:
             return self._adapter.validate_json(jsonvalue.encode(value), strict=True)
+        except PydanticUserError as error:
+            raise self._unknown(error) from None
         except PydanticError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             raise StoredTypeError(

@@ -5,15 +5,16 @@ from enum import Enum
 from typing import Annotated, Any, Generic, Literal, NewType, Protocol, TypedDict, TypeVar, Union
 
 import pytest
-from pydantic import AwareDatetime, BaseModel, EmailStr, Field, PositiveInt
-from typing_extensions import TypeAliasType
+from pydantic import AwareDatetime, BaseModel, EmailStr, Field, JsonValue, PositiveInt
+from typing_extensions import TypeAliasType as Named
 
 from journey_async.core.assignable import assignable, overlaps
+from journey_async.core.jsontypes import as_stored
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
 OrderId = NewType("OrderId", int)
-Alias = TypeAliasType("Alias", int | str)
+Alias = Named("Alias", int | str)
 
 
 class Animal: ...
@@ -113,6 +114,8 @@ class Cell(Generic[T]): ...
         (int, T),
         (Callable[[int], str], Callable[[str], str]),
         ("Unknown", int),
+        (int, JsonValue),
+        (JsonValue, Person),
         (datetime, AwareDatetime),
         (AwareDatetime, datetime),
         (str, EmailStr),
@@ -178,3 +181,20 @@ def test_what_surely_does_not_fit_is_refused(wanted: Any, given: Any) -> None:
 )
 def test_types_overlap_if_some_values_may_be_of_both(one: Any, other: Any, expected: bool) -> None:
     assert overlaps(one, other) is expected
+
+
+class TypeAliasType:
+    """As `type Name = …` makes it where Python has it."""
+
+    __value__: Any = int
+
+
+def test_a_type_that_contains_itself_is_accepted() -> None:
+    tree, other, forest = TypeAliasType(), TypeAliasType(), TypeAliasType()
+    tree.__value__ = int | list[tree] | dict[str, tree]  # type: ignore[valid-type]
+    other.__value__ = str | list[other] | dict[str, other]  # type: ignore[valid-type]
+    forest.__value__ = list[tree]  # type: ignore[valid-type]
+    for wanted, given in [(tree, other), (forest, list[other]), (int, tree)]:  # type: ignore[valid-type]
+        assert assignable(wanted, given)
+        assert as_stored(given)
+    assert not assignable(forest, int)

@@ -141,6 +141,13 @@ def test_what_is_no_type_is_refused(annotation: Any) -> None:
         NodeType.of(annotation)
 
 
+def test_what_is_not_defined_yet_is_told_when_it_is_wanted() -> None:
+    kind = NodeType.of(list["NotDefined"])  # type: ignore[name-defined]  # noqa: F821
+    for use in (lambda: kind.to_json([1]), lambda: parsed(kind, [1])):
+        with pytest.raises(InvalidNodeError, match=r"pydantic knows: .*NotDefined"):
+            use()
+
+
 def test_types_are_equal_by_name() -> None:
     assert NodeType.of(list[int]) == NodeType("list[int]")
     assert NodeType.of(Person).name.endswith("test_types.Person")
