@@ -89,9 +89,9 @@ class Committer:
             self._tasks.spawn(self._fly(), f"flight {number}")
 
     async def stop(self) -> None:
-        """Write what waits, if the database lets it, then stop."""
+        """Write what waits, if the database lets it and nobody has killed this, then stop."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_PATIENCE):
+            async with asyncio.timeout(LAST_PATIENCE if self._ended is None else 0):
                 await self._idle.wait()
         self._end("Journey was closed before it could write this")
         await self._tasks.cancel()

@@ -42,6 +42,6 @@ async def site(journey: Journey) -> AsyncIterator[str]:
 @pytest.fixture
 async def browser(site: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        base_url=site, auth=("ops", "secret"), follow_redirects=True
+        base_url=site, auth=("ops", "secret"), follow_redirects=True, timeout=30
     ) as client:
         yield client
