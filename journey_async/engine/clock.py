@@ -24,15 +24,27 @@ class Clock(Protocol):
         """Call `callback` on the event loop at `when`, or at once if that has passed."""
 
 
+STILL = timedelta(seconds=1)  # by so much it stands still rather than go back
+
+
 class SystemClock:
-    """This machine's monotonic clock, set by the database's."""
+    """This machine's monotonic clock, set by the database's.
+
+    Set back by a little, as happens each time that the database is asked, it stands still until
+    that time has come again: what happens later is never earlier.
+    """
 
     def __init__(self) -> None:
         self._offset = datetime.now(UTC) - _since_boot()
+        self._latest = _since_boot() + self._offset
 
     def now(self) -> datetime:
         """The time."""
-        return _since_boot() + self._offset
+        now = _since_boot() + self._offset
+        if now < self._latest <= now + STILL:
+            return self._latest
+        self._latest = now
+        return now
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
         """Call `callback` on the running event loop at `when`."""
