@@ -129,7 +129,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the messages."""
-        one_at_a_time = anyio.Lock()
+        one_at_a_time = asyncio.Lock()
 
         async def say(text: str, *, more: bool = True) -> None:
             body = {"type": "http.response.body", "body": text.encode(), "more_body": more}
