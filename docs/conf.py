@@ -34,6 +34,7 @@ NAVIGATION = {
     "Guides": [
         "docs/searching",
         "docs/fastapi",
+        "docs/aiohttp",
         "docs/testing",
         "docs/deploying",
         "docs/upgrading",
