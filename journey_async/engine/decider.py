@@ -48,7 +48,8 @@ class Decider:
                 continue
             decision.reserved += len(one.begun)
             self._runner.reserve(len(one.begun))
-            decision.answers.append((request, Settled(one.state, one, graph)))
+            had_room = env.capacity > len(one.begun)
+            decision.answers.append((request, Settled(one.state, one, graph, had_room)))
             decision.change = decision.change.then(one)
         return decision
 

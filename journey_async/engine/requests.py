@@ -12,11 +12,15 @@ from journey_async.core.state import State
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a command: the state as of it, and its share of the change."""
+    """What became of a command: the state as of it, and its share of the change.
+
+    `had_room`: more could have been begun, had there been more to begin.
+    """
 
     state: State
     change: Change
     graph: Graph
+    had_room: bool = True
 
 
 @dataclass(slots=True, eq=False)

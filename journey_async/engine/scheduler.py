@@ -157,8 +157,8 @@ class Scheduler:
         self._points.reach(Point.BEFORE_WAKE)
         try:
             settled = await self._submit(execution_id, Wake())
-            if settled.change.written or self._runner.free <= 0:
-                return
+            if settled.change.written or not settled.had_room:
+                return  # if it is still due, the next look finds it
             wake_at = settled.state.wake_at
             if wake_at is None or wake_at > self._clock.now():
                 return  # somebody else was faster

@@ -8,6 +8,7 @@ import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node
 from journey_async.core.values import ComputationState
+from journey_async.engine import scheduler
 from tests.support.eventually import eventually
 
 
@@ -249,3 +250,22 @@ async def test_a_cancelled_close_is_carried_through(dsn: str, cancelled_after: i
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("places", [1, 2])
+async def test_who_finds_no_place_is_not_taken_for_stuck(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, places: int
+) -> None:
+    """It is looked at again when a place is free, not after the pause for what does not move."""
+    monkeypatch.setattr(scheduler, "UNMOVED_PAUSE", 3600.0)
+    graph = Graph(
+        "g",
+        "v1",
+        [input_node("x"), compute("y", ["x"], lambda x: x), compute("z", ["y"], lambda y: y)],
+    )
+    async with Journey(dsn, graphs=[graph], max_concurrency=places) as journey:
+        starts = [journey.start_execution(graph, {"x": number}) for number in range(20)]
+        executions = await asyncio.gather(*starts)
+        async with asyncio.timeout(60):
+            waits = [journey.get_value(e, "z", wait_any=True) for e in executions]
+            assert await asyncio.gather(*waits) == list(range(20))
