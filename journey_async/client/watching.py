@@ -46,8 +46,7 @@ class Event:
 
     `node` is None where it concerns the whole execution. `value` and `metadata` are those that were
     set; `error` is that of an attempt that failed or was abandoned, or says why what was set cannot
-    be read. `time` is in UTC, None where
-    it was not recorded.
+    be read. `time` is in UTC, None where it was not recorded.
 
     `resume_from` is what `since_revision` has to be for whoever stops after this event and wants
     to go on: events that came about together are told again until the last of them was told.

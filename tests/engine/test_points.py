@@ -194,7 +194,16 @@ def cases(name: str, *, exhaustive: bool) -> list[tuple[Point, int]]:
     return found
 
 
-@pytest.mark.parametrize("name", KINDS)
+SELDOM = ("compute in a thread", "historian", "archive", "tick_recurring")  # much like others
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] if name in SELDOM else [])
+        for name in KINDS
+    ],
+)
 async def test_who_dies_at_a_point_is_followed_by_another(
     dsn: str, name: str, subtests: pytest.Subtests
 ) -> None:

@@ -19,7 +19,7 @@ from journey_async import (
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-APPLICATIONS = {"fastapi_app"}  # served, by tests of their own
+APPLICATIONS = {"aiohttp_app", "fastapi_app"}  # served, by tests of their own
 
 # What each example tells, in this order; whatever else it tells stands between.
 STORIES = {
