@@ -94,6 +94,7 @@ def test_users_test_with_it(
     ended.assert_outcomes(passed=3)
 
 
+@pytest.mark.exhaustive
 def test_what_the_page_shows_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, databases: Databases
 ) -> None:

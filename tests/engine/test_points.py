@@ -194,7 +194,7 @@ def cases(name: str, *, exhaustive: bool) -> list[tuple[Point, int]]:
     return found
 
 
-SELDOM = ("compute in a thread", "historian", "archive", "tick_recurring")  # much like others
+SELDOM = ("compute in a thread", "loop", "historian", "archive", "tick_recurring")  # like others
 
 
 @pytest.mark.parametrize(

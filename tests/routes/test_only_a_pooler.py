@@ -39,6 +39,7 @@ async def test_who_has_to_poll_says_what_would_be_better(
             await eventually(lambda: "give Journey a listen_dsn" in caplog.text)
 
 
+@pytest.mark.exhaustive  # for the lease takes its time
 async def test_a_process_that_died_is_noticed_when_its_lease_runs_out(
     dsn: str, tmp_path: Path
 ) -> None:
