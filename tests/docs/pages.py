@@ -11,7 +11,7 @@ README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence) *$", re.M | re.S)
-RUN = {"python", "console", "console eventually", "console server"}
+RUN = {"python", "sql", "console", "console eventually", "console server"}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The blocks of a page are run in order. Blocks of Python share their names; await
 level. A block marked `text` that follows a `python` block is what that one prints. A block is left
 out only as `python no-run: REASON`. Besides:
 
+    sql                 is run as well, or left out as `sql no-run: REASON`
     python file: NAME   a file that the reader makes, for the commands that follow (or `ini file:`)
     console             commands after `$ `, and what they print; `…` there is anything on a line
     console eventually  the same, run again and again until they print that
@@ -21,6 +22,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.docs.pages import PAGES, README, Block, blocks_of, name_of
@@ -42,6 +44,9 @@ async def test_the_blocks_of_a_page_run(
                 (tmp_path / block.file).write_text(block.text, encoding="utf-8")
             elif block.language == "console":
                 await run_console(block, shell, where)
+            elif block.language == "sql":
+                if block.is_run:
+                    await execute(dsn, block.text)
             elif block.is_run:
                 printed = await run(block, page, names)
                 if block.prints is not None:
@@ -60,6 +65,15 @@ async def run_console(block: Block, shell: Shell, where: str) -> None:
             case _:
                 printed = await shell.run(command)
                 assert matches(output, printed), f"{where}: {command}\n{printed}"
+
+
+async def execute(dsn: str, sql: str) -> None:
+    """Run a block of SQL."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
 
 
 async def run(block: Block, page: Path, names: dict[str, Any]) -> str:
@@ -101,8 +115,8 @@ async def test_the_program_of_the_readme_prints_what_the_readme_says(tmp_path: P
 @pytest.mark.parametrize("page", [README, *PAGES], ids=name_of)
 def test_a_block_that_is_not_run_says_why(page: Path) -> None:
     for block in blocks_of(page):
-        if block.language == "python" and not (block.is_run or block.file):
-            assert re.fullmatch(r"python no-run: \S.*", block.info), f"{page}, line {block.line}"
+        if block.language in ("python", "sql") and not (block.is_run or block.file):
+            assert re.fullmatch(r"\w+ no-run: \S.*", block.info), f"{page}, line {block.line}"
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=name_of)

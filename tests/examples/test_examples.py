@@ -176,7 +176,13 @@ def test_every_example_has_its_story_here() -> None:
     assert scripts == {"basic", *STORIES, *APPLICATIONS}  # basic has a test of its own
 
 
-@pytest.mark.parametrize("name", STORIES)
+LONG = ("credit_card_application", "tick_recurring")  # some seconds each
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.exhaustive] if n in LONG else []) for n in STORIES],
+)
 async def test_an_example_tells_its_story(name: str, dsn: str) -> None:
     environment = {**os.environ, "PYTHONUTF8": "1"}
     environment.pop("JOURNEY_DATABASE_URL", None)
