@@ -7,8 +7,7 @@ from journey_async.client.trees import reading_of
 from journey_async.core import mermaid
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import InputNode, Node, Step
-from journey_async.core.reading import NOT_SET_STATE, shown_state
-from journey_async.core.state import State
+from journey_async.core.state import NOT_SET_STATE, State, shown_state
 
 LEGEND = """
     %% Legend

@@ -8,8 +8,7 @@ from journey_async.client.trees import Reading, leaf_line, tree_text
 from journey_async.core.conditions import AllOf, AnyOf, Condition, Leaf, Not, text
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Step
-from journey_async.core.reading import NOT_SET_STATE, shown_state
-from journey_async.core.state import State
+from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import UNSUCCESSFUL
 
 NO_COMPUTATION = "no computation yet"

@@ -14,8 +14,7 @@ from journey_async.client.texts import seconds_between, span, stamp, state_text,
 from journey_async.client.trees import reading_of, tree_text
 from journey_async.core.graph import SYSTEM_NODES, Graph
 from journey_async.core.nodes import LoopNode
-from journey_async.core.reading import NOT_SET_STATE, shown_state
-from journey_async.core.state import State
+from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.engine.engine import Engine
 

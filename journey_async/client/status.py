@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from journey_async.client.texts import compact, iso
-from journey_async.core.reading import NOT_SET_STATE
+from journey_async.core.state import NOT_SET_STATE
 from journey_async.engine.engine import Engine
 from journey_async.engine.tasks import log
 from journey_async.errors import DatabaseUnavailable

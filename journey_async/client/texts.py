@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from journey_async.core.reading import NOT_SET_STATE
+from journey_async.core.state import NOT_SET_STATE
 
 GLYPHS = {
     NOT_SET_STATE: "⬜",

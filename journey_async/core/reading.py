@@ -1,18 +1,10 @@
-"""What a state says about a node: is it settled, has it failed, how is it shown."""
+"""What a state says about a node: is it settled, has it failed."""
 
 from journey_async.core.alarm import wants_attention
 from journey_async.core.events import is_exhausted, ran_out
 from journey_async.core.graph import Graph
-from journey_async.core.state import NOT_SET_STATE, State, shown_state
+from journey_async.core.state import State
 from journey_async.core.values import ACTIVE, UNSUCCESSFUL, Computation
-
-__all__ = [
-    "NOT_SET_STATE",
-    "failed_computation",
-    "failed_upstream",
-    "is_settled",
-    "shown_state",
-]
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:

@@ -16,7 +16,7 @@ from journey_async.client.trees import reading_of
 from journey_async.core.conditions import text as condition_text
 from journey_async.core.graph import SYSTEM_NAMES, Graph
 from journey_async.core.nodes import MutateNode
-from journey_async.core.reading import NOT_SET_STATE, shown_state
+from journey_async.core.state import NOT_SET_STATE, shown_state
 from journey_async.core.values import Computation, ComputationState
 
 MAX_VALUE = 20_000  # characters of a value that a page shows

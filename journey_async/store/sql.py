@@ -35,7 +35,7 @@ def in_schema(text: str, schema: str) -> str:
     return _COMMENT_OR_PLACEHOLDER.sub(lambda m: name if m[0] == PLACEHOLDER else m[0], text)
 
 
-def as_script(file: str, schema: str, role: str) -> str:
+def as_script(file: str, schema: str, role: str = "") -> str:
     """A file at the top of sql/ (schema, grants, …), with the names in their places."""
     text = (folder() / f"{file}.sql").read_text(encoding="utf-8")
     return in_schema(text, schema).replace(ROLE, quoted(role))

@@ -55,7 +55,10 @@ def main() -> None:
 async def _run(server: ChaosServer, options: argparse.Namespace) -> Report:
     report = Report(about=await _about(server))
     names = options.only.split(",")
-    dsns = {name: await _database(server, name) for name in {*names, "alone", "pgbench"}}
+    dsns = {
+        name: await server.database(f"bench_{name.replace('-', '_')}")
+        for name in {*names, "alone", "pgbench"}
+    }
     for number in range(options.rounds):
         for name in random.sample(names, len(names)):
             if name not in report.failed:
@@ -105,14 +108,6 @@ async def _recovery(server: ChaosServer) -> dict[str, list[float]]:
         async with recovery.site(server, Path(folder) / "log") as site:
             found = await recovery.killed(site, KILLS, random.Random())
     return {"recovery": found.seconds}
-
-
-async def _database(server: ChaosServer, name: str) -> str:
-    database = f"bench_{name.replace('-', '_')}"
-    connection = await asyncpg.connect(server.dsn)
-    await connection.execute(f'CREATE DATABASE "{database}"')
-    await connection.close()
-    return server.dsn.replace("///postgres?", f"///{database}?")
 
 
 async def _about(server: ChaosServer) -> dict[str, str]:

@@ -23,7 +23,6 @@ from typing import Any
 import asyncpg
 
 from journey_async import Graph, Journey, compute, input_node, value
-from tests.benchmarks.growth.__main__ import database
 from tests.chaos.server import chaos_server
 
 AT_ONCE = 50  # executions under way, over all processes
@@ -232,7 +231,7 @@ def main() -> None:
     parser.add_argument("--executions", type=int, default=1000)
     options = parser.parse_args()
     with chaos_server() as server:
-        dsn = asyncio.run(database(server, "processes"))
+        dsn = asyncio.run(server.database("processes"))
         asyncio.run(_prepare(dsn))
         rounds = [asyncio.run(_measured(dsn, options.executions)) for _ in range(options.rounds)]
     medians = {n: statistics.median(r[n] for r in rounds) for n in sorted(rounds[0])}

@@ -27,7 +27,6 @@ from fastapi import FastAPI
 
 from journey_async import Execution, Graph, Journey, input_node
 from journey_async.contrib.fastapi import execution_router, journey_lifespan
-from tests.benchmarks.growth.__main__ import database
 from tests.chaos.server import chaos_server
 from tests.support.eventually import eventually
 
@@ -183,7 +182,7 @@ def main() -> None:
 
 
 async def _run(server: Any, clients: int, updates: int) -> dict[str, Any]:
-    return await measure(await database(server, "sse"), clients, updates)
+    return await measure(await server.database("sse"), clients, updates)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 from urllib.parse import quote
+
+import asyncpg
 
 from journey_async.embedded import find_bindir
 from journey_async.embedded.server import PORT, SOCKET_NAME, Server, account_for
@@ -49,6 +52,13 @@ class ChaosServer:
         """Make the data directory, and start."""
         self._server.create()
         self._thread.submit(self._start).result()
+
+    async def database(self, name: str) -> str:
+        """A new database of that name; its DSN."""
+        connection: Any = await asyncpg.connect(self.dsn)
+        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.close()
+        return self.dsn.replace("///postgres?", f"///{name}?")
 
     async def start(self) -> None:
         """Recover if there is anything to recover; returns when it accepts connections."""

@@ -20,7 +20,7 @@ from journey_async.client.status import (
 from journey_async.client.texts import compact
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
-from journey_async.core.reading import shown_state
+from journey_async.core.state import shown_state
 from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.engine.engine import Engine
 from tests.support.rows import (

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from journey_async import NOT_SET, Computation, Execution
 from journey_async.core.nodes import MutateNode
-from journey_async.core.reading import shown_state
+from journey_async.core.state import shown_state
 from journey_async.core.values import ComputationState, NodeKind
 from journey_async.errors import UnknownNodeError
 from tests.conformance import rules

@@ -18,8 +18,9 @@ from journey_async.core.nodes import (
     mutate,
     tick_once,
 )
-from journey_async.core.reading import failed_computation, shown_state
+from journey_async.core.reading import failed_computation
 from journey_async.core.retry import Retry
+from journey_async.core.state import shown_state
 from journey_async.core.values import ComputationState, NodeValue
 from journey_async.errors import GraphError
 from tests.core.story import NOON, Story, some_function

@@ -28,11 +28,11 @@ from journey_async.core.nodes import (
     tick_once,
     tick_recurring,
 )
-from journey_async.core.reading import failed_computation, failed_upstream, is_settled, shown_state
+from journey_async.core.reading import failed_computation, failed_upstream, is_settled
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import cron, every
 from journey_async.core.settle import settle
-from journey_async.core.state import State
+from journey_async.core.state import State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.errors import GraphError
 from tests.core.story import NOON, Story, some_function

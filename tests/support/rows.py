@@ -18,7 +18,7 @@ from journey_async.engine.clock import Timer
 from journey_async.engine.engine import Engine, Settings
 from journey_async.store.channels import Channels
 from journey_async.store.lending import Lending
-from journey_async.store.sql import folder, in_schema
+from journey_async.store.sql import as_script
 from journey_async.store.store import Store
 
 NOW = datetime(2026, 4, 23, 5, 52, 45, 500_000, tzinfo=UTC)
@@ -158,8 +158,7 @@ async def add_states(
 
 async def recount(connection: asyncpg.Connection) -> None:
     """Count anew what was written by hand."""
-    text = (folder() / "recount.sql").read_text(encoding="utf-8")
-    await connection.execute(in_schema(text, SCHEMA))
+    await connection.execute(as_script("recount", SCHEMA))
 
 
 async def remove_all(connection: asyncpg.Connection) -> None:

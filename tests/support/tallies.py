@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from journey_async.store.sql import folder, in_schema
+from journey_async.store.sql import as_script, in_schema
 
 SUMS = """
     SELECT graph_name, graph_version, sum(active), sum(archived), sum(waiting), sum(success),
@@ -16,15 +16,13 @@ WAITING = 'SELECT id, waiting FROM :"schema".executions'
 
 async def drifted(connection: asyncpg.Connection, schema: str = "journey") -> list[str]:
     """What counting anew would change; it is not changed. Nobody may write meanwhile."""
-    recount = (folder() / "recount.sql").read_text(encoding="utf-8")
+    recount = as_script("recount", schema)
     texts = [in_schema(text, schema) for text in (SUMS, WAITING)]
     transaction = connection.transaction()
     await transaction.start()
     try:
         before = [set(map(tuple, await connection.fetch(text))) for text in texts]
-        await connection.execute(
-            in_schema(recount.replace("BEGIN;", "").replace("COMMIT;", ""), schema)
-        )
+        await connection.execute(recount.replace("BEGIN;", "").replace("COMMIT;", ""))
         after = [set(map(tuple, await connection.fetch(text))) for text in texts]
     finally:
         await transaction.rollback()

@@ -15,9 +15,6 @@ import random
 import statistics
 import sys
 from collections.abc import Mapping
-from typing import Any
-
-import asyncpg
 
 from tests.benchmarks.growth import history, measures
 from tests.chaos.server import ChaosServer, chaos_server
@@ -43,7 +40,7 @@ def main() -> None:
 async def _run(
     server: ChaosServer, sizes: list[int], rounds: int
 ) -> tuple[dict[int, dict[str, float]], dict[str, dict[str, float]]]:
-    dsns = {size: await database(server, f"growth_{size}") for size in sizes}
+    dsns = {size: await server.database(f"growth_{size}") for size in sizes}
     for size, dsn in dsns.items():
         _say(f"fills a database with {size:,} executions")
         await history.build(dsn, size)
@@ -84,13 +81,6 @@ def _table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
 
 def _number(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
-
-
-async def database(server: ChaosServer, name: str) -> str:
-    connection: Any = await asyncpg.connect(server.dsn)
-    await connection.execute(f'CREATE DATABASE "{name}"')
-    await connection.close()
-    return server.dsn.replace("///postgres?", f"///{name}?")
 
 
 def _say(what: str) -> None:

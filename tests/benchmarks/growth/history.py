@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from journey_async import Graph, Journey, compute, input_node, value
-from journey_async.store.sql import folder, in_schema, quoted
+from journey_async.store.sql import as_script, quoted
 
 TABLES = ("executions", "values", "computations")
 CHUNK = 2_000  # executions in a piece of COPY
@@ -102,8 +102,7 @@ async def build(dsn: str, executions: int, *, schema: str = "journey") -> None:
         await connection.execute("SET maintenance_work_mem = '512MB'")
         for index in indexes:
             await connection.execute(index["definition"])
-        recount = (folder() / "recount.sql").read_text(encoding="utf-8")
-        await connection.execute(in_schema(recount, schema))
+        await connection.execute(as_script("recount", schema))
         for table in tables:
             await connection.execute(f"VACUUM (ANALYZE) {table}")
         await connection.execute("CHECKPOINT")
