@@ -21,20 +21,20 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
+from journey_async.engine.contention import Contention
 from journey_async.engine.decider import Decider
-from journey_async.engine.points import Point, Points
+from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision, Request, Settled, look_later, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.writer import Writer
 from journey_async.errors import (
     DatabaseUnavailable,
     ExecutionNotFound,
     InvalidValueError,
     JourneyError,
-    SingletonGraphError,
 )
-from journey_async.store.connecting import Connection
 from journey_async.store.faults import DataRefused
 from journey_async.store.store import Store
 
@@ -42,8 +42,6 @@ FLIGHTS = 2  # batches at the database at once
 MAX_BATCH = 64  # executions in a batch: deciding them takes some 4 ms of the event loop
 SHARED_FROM = 16  # waiting executions of which idle flights take equal shares
 LOCKING = 2  # executions whose row lock is waited for at once, each with a connection
-MAX_CONFLICTS = 2  # lost swaps in a row before the row is locked
-MAX_CONTENDED = 1_000  # executions known to have several writers
 LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what waits
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
 
@@ -67,16 +65,31 @@ class Committer:
         self._cache = cache
         self._registry = registry
         self._runner = runner
-        self._decider = Decider(registry, runner, clock)
-        self._sender = sender
         self._committed = committed
-        self._points = points
+        self._decider = Decider(registry, runner, clock)
+        self._writer = Writer(
+            store=store,
+            cache=cache,
+            registry=registry,
+            runner=runner,
+            sender=sender,
+            committed=committed,
+            points=points,
+        )
+        self._contention = Contention(
+            store=store,
+            cache=cache,
+            registry=registry,
+            runner=runner,
+            decider=self._decider,
+            writer=self._writer,
+            points=points,
+        )
         self._ended: str | None = None
         self._waiting: dict[str, list[Request]] = {}
         self._in_flight: set[str] = set()
         self._flying = 0  # batches at the database
         self._uncertain: set[str] = set()
-        self._contended: set[str] = set()  # somebody else writes these as often as we do
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -215,6 +228,15 @@ class Committer:
             self._in_flight.discard(execution_id)
             self._work.set()
 
+    async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
+        try:
+            refusal = await self._contention.commit(execution_id, requests)
+        except DatabaseUnavailable:
+            self._uncertain.add(execution_id)
+            raise
+        if refusal is not None:
+            await self._separate(requests, refusal)
+
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
         """Nothing can be done about it: tell those who wait."""
         if isinstance(error, Exception):
@@ -248,7 +270,7 @@ class Committer:
         return batch
 
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
-        for execution_id in self._contended.intersection(batch) - self._uncertain:
+        for execution_id in self._contention.among(batch) - self._uncertain:
             requests = batch.pop(execution_id)  # in flight still, but not with these
             work = self._commit_apart(execution_id, requests)
             self._tasks.spawn(work, f"locks {execution_id}")
@@ -317,7 +339,7 @@ class Committer:
         writes = [decision for decision in decisions if decision.change.written]
         answers = [decision for decision in decisions if not decision.change.written]
         try:
-            applied = await self._applied_of(writes) if writes else set()
+            applied = await self._writer.write(writes) if writes else set()
         except DataRefused as error:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
@@ -328,38 +350,30 @@ class Committer:
         except BaseException:
             self._decider.give_back(writes)
             raise
-        self._reach_after([d for d in writes if d.change.state.execution_id in applied])
+        self._writer.reach_after([d for d in writes if d.change.state.execution_id in applied])
         for decision in writes:
             if decision.change.state.execution_id in applied:
-                self._applied(decision)
+                self._writer.follow(decision)
             else:
                 self._lost(decision)
         await self._confirm(answers)
-
-    async def _applied_of(
-        self, writes: list[Decision], connection: Connection | None = None
-    ) -> set[str]:
-        """Write, and give the ids of the executions written."""
-        self._reach_before(writes)
-        changes = [decision.change for decision in writes]
-        applied = await self._store.apply(changes, sender=self._sender, connection=connection)
-        if connection is None:  # else it is the end of the transaction that commits
-            self._points.reach(Point.ANSWER_LOST)
-        return applied
 
     async def _write_apart(self, writes: list[Decision], error: JourneyError) -> None:
         """Write the changes of a refused batch one by one, so that one of them harms no other."""
         self._decider.give_back(writes)
         if len(writes) == 1:
-            requests = writes[0].requests
-            if len(requests) == 1:
-                requests[0].refuse(error)
-                return
-            for request in requests:
-                await self._redo([request])
+            await self._separate(writes[0].requests, error)
             return
         for decision in writes:
             await self._redo(decision.requests)
+
+    async def _separate(self, requests: list[Request], error: JourneyError) -> None:
+        """Find out which of the requests for one execution it is that was refused with `error`."""
+        if len(requests) == 1:
+            requests[0].refuse(error)
+            return
+        for request in requests:
+            await self._redo([request])
 
     async def _redo(self, requests: list[Request]) -> None:
         """Decide and write requests for one execution anew, alone."""
@@ -370,79 +384,7 @@ class Committer:
         if decision is not None:
             await self._write([decision])
 
-    async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
-        """Decide and write while holding the row, so that nobody can be faster again."""
-        decision: Decision | None = None
-        error: JourneyError | None = None
-        try:
-            async with self._store.locked(execution_id) as connection:
-                loaded = await self._store.load([execution_id], connection)
-                state = loaded.get(execution_id)
-                if state is None:
-                    refuse_all(requests, ExecutionNotFound(execution_id))
-                    return
-                self._see_whether_contended(state)
-                await self._registry.learn(state)
-                if self._runner.misses(state):
-                    self._runner.adopt(state, await self._registry.graph_of(state))
-                decision = self._decider.decide(state, requests)
-                if decision is None:
-                    return
-                if decision.change.written and not await self._applied_of([decision], connection):
-                    # with the row held, only a singleton's slot can be in the way
-                    error = _slot_taken(decision)
-            if decision.change.written:
-                self._points.reach(Point.ANSWER_LOST)
-        except DataRefused as refused:
-            error = InvalidValueError(str(refused))
-        except BaseException as failed:
-            if isinstance(failed, DatabaseUnavailable):
-                self._uncertain.add(execution_id)
-            if decision is not None:
-                self._decider.give_back([decision])
-            raise
-        if decision is None:
-            refuse_all(requests, error or ExecutionNotFound(execution_id))
-        elif error is not None:
-            await self._write_apart([decision], error)
-        else:
-            self._reach_after([decision] if decision.change.written else [])
-            self._applied(decision)
-
     # --- what became of them ------------------------------------------------------------------
-
-    def _applied(self, decision: Decision) -> None:
-        change = decision.change
-        self._cache.put(change.state)
-        graph, _ = self._registry.resolve(change.state)
-        for begun in change.begun:
-            self._runner.start(begun, graph)
-        self._runner.give_back(decision.reserved - len(change.begun))
-        decision.give_answers()
-        if change.written:
-            self._committed(change, graph)
-
-    def _reach_before(self, writes: list[Decision]) -> None:
-        """Say what is about to be written."""
-        begun = [node for decision in writes for node in decision.begun()]
-        recorded = [node for decision in writes for node in decision.recorded()]
-        self._points.reach(Point.BEFORE_COMMIT, begun + recorded)
-        if begun:
-            self._points.reach(Point.BEFORE_BEGIN, begun)
-        if recorded:
-            self._points.reach(Point.BEFORE_RECORD, recorded)
-
-    def _reach_after(self, written: list[Decision]) -> None:
-        """Say what has been written."""
-        if not written:
-            return
-        begun = [node for decision in written for node in decision.begun()]
-        recorded = [node for decision in written for node in decision.recorded()]
-        self._points.reach(Point.AFTER_COMMIT, begun + recorded)
-        if begun:
-            self._points.reach(Point.AFTER_BEGIN, begun)
-        if recorded:
-            self._points.reach(Point.AFTER_RECORD, recorded)
 
     def _lost(self, decision: Decision) -> None:
         """Somebody else wrote the execution, or holds it: decide again on a fresh load."""
@@ -451,20 +393,10 @@ class Committer:
         self._decider.give_back([decision])
         requests = [request for request in decision.requests if not request.answer.done()]
         for request in requests:
-            request.conflicts += 1
-            if request.conflicts >= MAX_CONFLICTS:
-                self._contended.add(execution_id)
+            self._contention.lost(request)
             if isinstance(request.command, Start) and decision.change.slot is not None:
-                request.refuse(_slot_taken(decision))
+                request.refuse(decision.slot_taken())
         self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
-
-    def _see_whether_contended(self, state: State) -> None:
-        """With the row held: whether anybody else has written it since we did."""
-        known = self._cache.get(state.execution_id)
-        if known is not None and known.version == state.version:
-            self._contended.discard(state.execution_id)
-        elif len(self._contended) > MAX_CONTENDED:
-            self._contended.clear()  # at worst some more races are lost
 
     async def _confirm(self, decisions: list[Decision]) -> None:
         """Give answers that write nothing, if the state that they are based on is current."""
@@ -489,10 +421,3 @@ class Committer:
             self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
             if execution_id in self._uncertain and execution_id not in self._waiting:
                 self._enqueue([look_later(execution_id)])
-
-
-def _slot_taken(decision: Decision) -> SingletonGraphError:
-    name = decision.change.state.graph_name
-    return SingletonGraphError(
-        f"graph {name!r} is a singleton and has a live execution already", graph_name=name
-    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Release, Start, Wake
+from journey_async.core.commands import Command, Start, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State, new_state
@@ -26,7 +26,9 @@ from journey_async.engine.logs import about
 from journey_async.engine.points import Point, Points
 from journey_async.engine.poller import Poller
 from journey_async.engine.reader import Reader
+from journey_async.engine.refresher import Refresher
 from journey_async.engine.registry import Registry
+from journey_async.engine.releaser import Releaser
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.scheduler import Scheduler
@@ -41,8 +43,7 @@ from journey_async.store.store import Store
 T = TypeVar("T")
 
 EVOLUTION_BATCH = 200  # executions that take on a changed graph at once
-REFRESH_PAUSE = 0.2  # seconds between attempts to read for those who wait
-CHECKED_AT_ONCE = 5000  # executions in a query of the safety net for waits
+READ_PAUSE = 0.2  # seconds between attempts to read for a caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,21 +108,32 @@ class Engine:
         )
         self._reader = Reader(store, self.cache)
         self._callbacks = Callbacks()
+        self._refresher = Refresher(
+            store=store,
+            cache=self.cache,
+            reader=self._reader,
+            waiters=self.waiters,
+            runner=self.runner,
+            look=self.scheduler.expect,
+        )
+        self._releaser = Releaser(
+            store=store, runner=self.runner, submit=self.committer.submit, points=points
+        )
         poller = Poller(
             store=store,
-            of_interest=self._of_interest,
-            changed=self._changed,
+            of_interest=self._refresher.of_interest,
+            changed=self._refresher.changed,
             look=self.scheduler.expect,
         )
         self._listener = Listener(
             connect=connect,
             channels=channels,
             sender=worker,
-            changed=self._changed,
+            changed=self._refresher.changed,
             written_here=self.committer.look_at,
             due=self.scheduler.expect,
-            reconnected=self._reconnected,
-            check=self._check_waits,
+            reconnected=self._refresher.reconnected,
+            check=self._refresher.check_waits,
             polls=poller.run,
             points=points,
         )
@@ -132,13 +144,12 @@ class Engine:
             lease=settings.lease,
             look_interval=settings.look_interval,
             worker=worker,
-            died=self._died,
-            replaced=self._replaced,
+            died=self._releaser.died,
+            replaced=self._releaser.replaced,
             watchdog=Watchdog(self.runner.attempts),
             points=points,
         )
         self._tasks = Tasks("engine")
-        self._refreshing: set[str] = set()
         self._logged: set[tuple[str, str, str]] = set()
         self._stack = AsyncExitStack()
         self._killed: str | None = None
@@ -154,6 +165,8 @@ class Engine:
             stack.callback(self.waiters.close)
             stack.push_async_callback(self._reader.stop)
             stack.push_async_callback(self._tasks.cancel)
+            stack.push_async_callback(self._releaser.stop)
+            stack.push_async_callback(self._refresher.stop)
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
             self.committer.start()
@@ -209,6 +222,8 @@ class Engine:
         self.committer.kill(why)
         self._reader.kill(why)
         self._callbacks.kill()
+        self._refresher.kill()
+        self._releaser.kill()
         self._tasks.kill()
         self.waiters.close(why)
 
@@ -221,6 +236,8 @@ class Engine:
         await self.committer.stop()
         await self._reader.stop()
         await self._callbacks.finish(0)
+        await self._refresher.stop()
+        await self._releaser.stop()
         await self._tasks.cancel()
 
     @property
@@ -257,6 +274,8 @@ class Engine:
             *self.runner.under_way(besides),
             *self._reader.under_way(),
             *self._callbacks.under_way(),
+            *self._refresher.under_way(),
+            *self._releaser.under_way(),
             *self._tasks.all,
         ]
 
@@ -333,7 +352,7 @@ class Engine:
             except DatabaseUnavailable:
                 if self._is_closing or self._killed is not None or loop.time() >= give_up_at:
                     raise
-                await asyncio.sleep(REFRESH_PAUSE * random.uniform(0.5, 1))
+                await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))
 
     # --- what happens by itself ---------------------------------------------------------------
 
@@ -368,91 +387,3 @@ class Engine:
                 exc_info=error,
                 extra=fields,
             )
-
-    def _changed(self, versions: dict[str, int]) -> None:
-        """Another process has written these executions."""
-        for execution_id, version in versions.items():
-            self.cache.drop(execution_id, older_than=version)
-            self._refresh(execution_id)
-
-    async def _reconnected(self) -> None:
-        """Notifications may have been missed: look at everything that is of interest here."""
-        self.scheduler.expect()
-        for execution_id in self._of_interest():
-            self._refresh(execution_id)
-
-    async def _check_waits(self) -> None:
-        """A safety net: show those who wait what they may have missed, in few queries."""
-        waited_for = list(self.waiters.executions)
-        for first in range(0, len(waited_for), CHECKED_AT_ONCE):
-            versions = await self.store.versions(waited_for[first : first + CHECKED_AT_ONCE])
-            for execution_id, version in versions.items():
-                state = self.cache.get(execution_id)
-                if state is not None and state.version == version:
-                    self.waiters.offer(state)
-                else:
-                    self._refresh(execution_id)
-
-    def _refresh(self, execution_id: str) -> None:
-        if self._is_of_interest(execution_id) and execution_id not in self._refreshing:
-            self._refreshing.add(execution_id)
-            self._tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
-
-    def _of_interest(self) -> set[str]:
-        """The executions that somebody here waits for, or computes for."""
-        return {*self.waiters.executions, *self.runner.executions}
-
-    def _is_of_interest(self, execution_id: str) -> bool:
-        return execution_id in self.waiters.executions or self.runner.is_busy_with(execution_id)
-
-    async def _show_current(self, execution_id: str) -> None:
-        """Read once for all who wait for the execution, and for its functions that run here."""
-        try:
-            while self._is_of_interest(execution_id):
-                self._refreshing.discard(execution_id)  # what comes from here on is read anew
-                try:
-                    state = await self._reader.current(execution_id)
-                except DatabaseUnavailable:
-                    await asyncio.sleep(REFRESH_PAUSE)
-                    continue
-                if state is not None:
-                    self.waiters.offer(state)
-                    self.runner.reconcile(state)
-                return
-        finally:
-            self._refreshing.discard(execution_id)
-
-    def _replaced(self, worker: str) -> None:
-        """Others took this process for dead: what they have not taken yet is anybody's."""
-        former = self.runner.worker
-        self.runner.become(worker)
-        self._tasks.spawn(self._give_back(former), f"gives back the work of {former}")
-
-    async def _give_back(self, former: str) -> None:
-        while True:
-            try:
-                return await self._release([former], died=False)
-            except DatabaseUnavailable:
-                await asyncio.sleep(REFRESH_PAUSE)
-
-    async def _died(self, workers: list[str]) -> None:
-        """Others have died: what they were running is available again."""
-        await self._release(workers, died=True)
-
-    async def _release(self, workers: list[str], *, died: bool) -> None:
-        work = await self.store.work_of(workers)
-        self._points.reach(Point.BEFORE_RELEASE)
-        releases = [self.committer.submit(i, Release(worker, died=died)) for i, worker in work]
-        for (execution_id, _), answer in zip(
-            work, await asyncio.gather(*releases, return_exceptions=True), strict=True
-        ):
-            if isinstance(answer, DatabaseUnavailable):
-                raise answer
-            if isinstance(answer, BaseException):
-                log.error(
-                    "work in %s could not be released",
-                    execution_id,
-                    exc_info=answer,
-                    extra=about(execution_id),
-                )
-        self._points.reach(Point.AFTER_RELEASE)

@@ -8,6 +8,7 @@ from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
+from journey_async.errors import SingletonGraphError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,13 @@ class Decision:
                 request.resolve(answer)
             else:
                 request.refuse(answer)
+
+    def slot_taken(self) -> SingletonGraphError:
+        """What to refuse with if the graph is a singleton and has another live execution."""
+        name = self.change.state.graph_name
+        return SingletonGraphError(
+            f"graph {name!r} is a singleton and has a live execution already", graph_name=name
+        )
 
 
 def look_later(execution_id: str) -> Request:

@@ -1,0 +1,110 @@
+"""Shows the newest states to those of this process who wait for an execution, or compute for one.
+
+What others write is heard of by its version only, and some of it may be missed. So what is of
+interest here is read: once for all whom it concerns, and not at all if nobody waits for it.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from journey_async.engine.cache import StateCache
+from journey_async.engine.reader import Reader
+from journey_async.engine.runner import Runner
+from journey_async.engine.tasks import Tasks
+from journey_async.engine.waiters import Waiters
+from journey_async.errors import DatabaseUnavailable
+from journey_async.store.store import Store
+
+PAUSE = 0.2  # seconds between attempts to read
+CHECKED_AT_ONCE = 5000  # executions in a query of the safety net for waits
+
+
+class Refresher:
+    """Keeps waits and running functions current; `look` has the alarm clock look after a gap."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: StateCache,
+        reader: Reader,
+        waiters: Waiters,
+        runner: Runner,
+        look: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._reader = reader
+        self._waiters = waiters
+        self._runner = runner
+        self._look = look
+        self._refreshing: set[str] = set()
+        self._tasks = Tasks("refresher")
+
+    async def stop(self) -> None:
+        """Show nothing more."""
+        await self._tasks.cancel()
+
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """What reads, in order to show it."""
+        return self._tasks.all
+
+    def of_interest(self) -> set[str]:
+        """The executions that somebody here waits for, or computes for."""
+        return {*self._waiters.executions, *self._runner.executions}
+
+    def changed(self, versions: dict[str, int]) -> None:
+        """Another process has written these executions."""
+        for execution_id, version in versions.items():
+            self._cache.drop(execution_id, older_than=version)
+            self._refresh(execution_id)
+
+    async def reconnected(self) -> None:
+        """Notifications may have been missed: look at everything that is of interest here."""
+        self._look()
+        for execution_id in self.of_interest():
+            self._refresh(execution_id)
+
+    async def check_waits(self) -> None:
+        """A safety net: show those who wait what they may have missed, in few queries.
+
+        Raises DatabaseUnavailable.
+        """
+        waited_for = list(self._waiters.executions)
+        for first in range(0, len(waited_for), CHECKED_AT_ONCE):
+            versions = await self._store.versions(waited_for[first : first + CHECKED_AT_ONCE])
+            for execution_id, version in versions.items():
+                state = self._cache.get(execution_id)
+                if state is not None and state.version == version:
+                    self._waiters.offer(state)
+                else:
+                    self._refresh(execution_id)
+
+    def _refresh(self, execution_id: str) -> None:
+        if self._is_of_interest(execution_id) and execution_id not in self._refreshing:
+            self._refreshing.add(execution_id)
+            self._tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
+
+    def _is_of_interest(self, execution_id: str) -> bool:
+        return execution_id in self._waiters.executions or self._runner.is_busy_with(execution_id)
+
+    async def _show_current(self, execution_id: str) -> None:
+        """Read once for all who wait for the execution, and for its functions that run here."""
+        try:
+            while self._is_of_interest(execution_id):
+                self._refreshing.discard(execution_id)  # what comes from here on is read anew
+                try:
+                    state = await self._reader.current(execution_id)
+                except DatabaseUnavailable:
+                    await asyncio.sleep(PAUSE)
+                    continue
+                if state is not None:
+                    self._waiters.offer(state)
+                    self._runner.reconcile(state)
+                return
+        finally:
+            self._refreshing.discard(execution_id)

@@ -1,0 +1,83 @@
+"""Releases the work of workers that have died, or were taken for dead: it is anybody's again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from journey_async.core.commands import Release
+from journey_async.engine.logs import about
+from journey_async.engine.points import Point, Points
+from journey_async.engine.requests import Settled
+from journey_async.engine.runner import Runner
+from journey_async.engine.tasks import Tasks, log
+from journey_async.errors import DatabaseUnavailable
+from journey_async.store.store import Store
+
+PAUSE = 0.2  # seconds between attempts to give back what this worker was running
+
+
+class Releaser:
+    """Makes available again what workers were running; `submit` lets a Release happen."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runner: Runner,
+        submit: Callable[[str, Release], Awaitable[Settled]],
+        points: Points,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._submit = submit
+        self._points = points
+        self._tasks = Tasks("releaser")
+
+    async def stop(self) -> None:
+        """Release nothing more."""
+        await self._tasks.cancel()
+
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """What gives back the work of this process's former workers."""
+        return self._tasks.all
+
+    def replaced(self, worker: str) -> None:
+        """Others took this process for dead: what they have not taken yet is anybody's."""
+        former = self._runner.worker
+        self._runner.become(worker)
+        self._tasks.spawn(self._give_back(former), f"gives back the work of {former}")
+
+    async def died(self, workers: list[str]) -> None:
+        """Others have died: what they were running is available again.
+
+        Raises DatabaseUnavailable.
+        """
+        await self._release(workers, died=True)
+
+    async def _give_back(self, former: str) -> None:
+        while True:
+            try:
+                return await self._release([former], died=False)
+            except DatabaseUnavailable:
+                await asyncio.sleep(PAUSE)
+
+    async def _release(self, workers: list[str], *, died: bool) -> None:
+        work = await self._store.work_of(workers)
+        self._points.reach(Point.BEFORE_RELEASE)
+        releases = [self._submit(i, Release(worker, died=died)) for i, worker in work]
+        for (execution_id, _), answer in zip(
+            work, await asyncio.gather(*releases, return_exceptions=True), strict=True
+        ):
+            if isinstance(answer, DatabaseUnavailable):
+                raise answer
+            if isinstance(answer, BaseException):
+                log.error(
+                    "work in %s could not be released",
+                    execution_id,
+                    exc_info=answer,
+                    extra=about(execution_id),
+                )
+        self._points.reach(Point.AFTER_RELEASE)
