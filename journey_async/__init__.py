@@ -7,16 +7,8 @@ from journey_async.client.records import HistoryEntry
 from journey_async.client.status import SystemStatus
 from journey_async.client.watching import Event
 from journey_async.core.change import Saved, SaveFailed
-from journey_async.core.conditions import (
-    all_of,
-    any_of,
-    is_false,
-    is_true,
-    not_,
-    provided,
-    unblocked_when,
-    value,
-)
+from journey_async.core.conditions import all_of, any_of, is_false, is_true, not_, provided, value
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.loops import Continue, Done
 from journey_async.core.nodes import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from journey_async.core.annotations import signature_of
-from journey_async.core.conditions import surely_set
+from journey_async.core.gates import surely_set
 from journey_async.core.nodes import Node, Step, function_of
 from journey_async.core.values import NodeKind
 from journey_async.errors import ParameterError

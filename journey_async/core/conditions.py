@@ -5,20 +5,18 @@ diagrams, and the graph's hash. Only `Predicate` is opaque.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from journey_async.core import jsonvalue
-from journey_async.core.functions import Function, FunctionField
+from journey_async.core.functions import FunctionField
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import Model
 from journey_async.core.reference import NodeName, NodeRef
-from journey_async.core.values import NodeValue
 from journey_async.errors import ConditionError, InvalidValueError
 
-MAX_NESTING = 64  # levels of a condition; pydantic serialises little more than twice as many
 ORDERINGS = frozenset({"<", "<=", ">", ">="})
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
@@ -270,49 +268,6 @@ def not_(condition: str | Condition) -> Not:
     return Not(condition=as_condition(condition))
 
 
-GatedBy: TypeAlias = str | Condition | Sequence[str | Condition]
-
-
-def unblocked_when(
-    gated_by: GatedBy,
-    predicate: Callable[[NodeValue], object] | None = None,
-    *,
-    label: str | None = None,
-) -> Condition:
-    """A gate that reads aloud.
-
-    `unblocked_when("x", predicate)` holds while `predicate`, given the NodeValue of "x" (also
-    while it is unset), returns something true; one that raises counts as not met.
-    `unblocked_when(condition)` and `unblocked_when(["x", "y"])` are what they hold.
-    """
-    if predicate is None:
-        return gate(gated_by)
-    if not isinstance(gated_by, str):
-        raise ConditionError(f"a predicate is about one node, named by a text, not {gated_by!r}")
-    if not callable(predicate):
-        raise ConditionError(f"the predicate on {gated_by!r} must be a function: {predicate!r}")
-    return Predicate(node=_node_name(gated_by), function=Function.of(predicate), label=label)
-
-
-def gate(gated_by: GatedBy) -> "AnyCondition":
-    """One condition out of what `gated_by` may be: a name, a condition, or a list of both."""
-    condition = _gate(gated_by)
-    if _depth(condition) > MAX_NESTING:
-        raise ConditionError(f"a condition is nested more than {MAX_NESTING} levels deep")
-    return condition
-
-
-def _gate(gated_by: GatedBy) -> "AnyCondition":
-    if isinstance(gated_by, str | Condition):
-        return as_condition(gated_by)
-    if isinstance(gated_by, Sequence):
-        conditions = tuple(as_condition(item) for item in gated_by)
-        return conditions[0] if len(conditions) == 1 else AllOf(conditions=conditions)
-    raise ConditionError(
-        f"a gate is a list of names and conditions, or one condition, not {gated_by!r}"
-    )
-
-
 def as_condition(item: object) -> "AnyCondition":
     """The condition itself, or `provided` of a name."""
     match item:
@@ -327,12 +282,6 @@ def as_condition(item: object) -> "AnyCondition":
                 f"value({item._node!r}) alone says nothing; compare it, or use provided()"
             )
     raise ConditionError(f"{item!r} is neither a node's name nor a condition")
-
-
-def _depth(condition: Condition) -> int:
-    if isinstance(condition, AllOf | AnyOf):
-        return 1 + max(map(_depth, condition.conditions), default=0)
-    return 1 + _depth(condition.condition) if isinstance(condition, Not) else 1
 
 
 def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["AnyCondition", ...]:
@@ -362,21 +311,6 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
         yield from leaves(condition.condition)
     elif isinstance(condition, Leaf):
         yield condition
-
-
-def surely_set(condition: Condition, *, negated: bool = False) -> frozenset[str]:
-    """The nodes that must be set for the condition to hold (`negated`: not to hold)."""
-    if isinstance(condition, Not):
-        return surely_set(condition.condition, negated=not negated)
-    if isinstance(condition, AllOf | AnyOf):
-        sets = [surely_set(item, negated=negated) for item in condition.conditions]
-        every = isinstance(condition, AllOf) is not negated
-        if every:
-            return frozenset().union(*sets)
-        return frozenset.intersection(*sets) if sets else frozenset()
-    if negated or isinstance(condition, Predicate) or not isinstance(condition, Leaf):
-        return frozenset()
-    return frozenset({condition.node})
 
 
 # --- printing ---------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from journey_async.core import jsonvalue
-from journey_async.core.conditions import AnyCondition, GatedBy, gate
+from journey_async.core.conditions import AnyCondition
 from journey_async.core.functions import Function, FunctionField
+from journey_async.core.gates import GatedBy, gate
 from journey_async.core.model import Model
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import Cron, Every

@@ -18,9 +18,9 @@ from journey_async.core.conditions import (
     any_of,
     is_true,
     provided,
-    unblocked_when,
     value,
 )
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.engine.engine import Engine

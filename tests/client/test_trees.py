@@ -5,17 +5,9 @@ from typing import Any
 import pytest
 
 from journey_async.client.trees import Reading, tree_text
-from journey_async.core.conditions import (
-    Condition,
-    all_of,
-    any_of,
-    is_true,
-    not_,
-    provided,
-    unblocked_when,
-    value,
-)
+from journey_async.core.conditions import Condition, all_of, any_of, is_true, not_, provided, value
 from journey_async.core.evaluation import Evaluation
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.core.values import NodeKind, NodeValue

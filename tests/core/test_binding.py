@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from journey_async.core.binding import Binding, bind
-from journey_async.core.conditions import GatedBy, any_of, not_, provided, unblocked_when, value
+from journey_async.core.conditions import any_of, not_, provided, value
+from journey_async.core.gates import GatedBy, unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node, loop
 from journey_async.errors import ParameterError

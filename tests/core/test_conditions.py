@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journey_async.core.conditions import (
-    AllOf,
     AnyOf,
     Compare,
     Condition,
@@ -15,18 +14,16 @@ from journey_async.core.conditions import (
     Provided,
     all_of,
     any_of,
-    gate,
     is_false,
     is_true,
     leaves,
     not_,
     provided,
-    surely_set,
     text,
-    unblocked_when,
     value,
 )
 from journey_async.core.evaluation import Evaluation
+from journey_async.core.gates import unblocked_when
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.errors import ConditionError, GraphError, InvalidNodeError
 from tests.core import model
@@ -195,14 +192,6 @@ def test_a_condition_as_a_bool_raises(misuse: Callable[[], object]) -> None:
 # --- building ---------------------------------------------------------------------------------
 
 
-def test_a_gate_is_a_list_a_name_or_a_condition() -> None:
-    assert gate(["x"]) == gate("x") == provided("x")
-    assert gate(["x", value("y") > 1]) == all_of("x", value("y") > 1)
-    assert gate([]) == AllOf(conditions=())
-    assert unblocked_when(["x", "y"]) == gate(["x", "y"])
-    assert unblocked_when(provided("x")) == provided("x")
-
-
 def test_equal_operators_flatten() -> None:
     flat = provided("x") & "y" & (provided("z") & "w")  # type: ignore[operator]
     assert flat == all_of("x", "y", "z", "w")
@@ -213,13 +202,6 @@ def test_equal_operators_flatten() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: gate(5),  # type: ignore[arg-type]
-        lambda: gate(None),  # type: ignore[arg-type]
-        lambda: gate({"x"}),  # type: ignore[arg-type]
-        lambda: gate([5]),  # type: ignore[list-item]
-        lambda: gate(["x", ["y"]]),  # type: ignore[list-item]
-        lambda: gate(value("x")),  # type: ignore[arg-type]
-        lambda: gate([value("x")]),  # type: ignore[list-item]
         lambda: all_of(["x"]),  # type: ignore[arg-type]
         lambda: not_(None),  # type: ignore[arg-type]
         lambda: provided(5),  # type: ignore[arg-type]
@@ -242,8 +224,6 @@ def test_equal_operators_flatten() -> None:
         lambda: value("x").in_([NAN]),
         lambda: value("x").contains(5),  # type: ignore[arg-type]
         lambda: value("x").contains("\0"),
-        lambda: unblocked_when(["x"], bool),
-        lambda: unblocked_when("x", 5),  # type: ignore[arg-type]
         lambda: provided("x") & 5,  # type: ignore[operator]
     ],
 )
@@ -292,35 +272,6 @@ def test_conditions_are_frozen() -> None:
 def test_leaves_come_as_written() -> None:
     condition = all_of("a", any_of(not_("b"), value("c") > 1), "a")
     assert [leaf.node for leaf in leaves(condition)] == ["a", "b", "c", "a"]
-
-
-@pytest.mark.parametrize(
-    "condition, sure",
-    [
-        (provided("x"), "x"),
-        (value("x") > 1, "x"),
-        (is_false("x"), "x"),
-        (all_of("x", "y"), "xy"),
-        (any_of("x", "y"), ""),
-        (any_of(all_of("x", "y"), all_of("x", "z")), "x"),
-        (not_("x"), ""),
-        (~not_("x"), "x"),
-        (~any_of(not_("x"), not_("y")), "xy"),
-        (~all_of(not_("x"), not_("y")), ""),
-        (unblocked_when("x", bool), ""),
-        (all_of(), ""),
-    ],
-)
-def test_what_is_surely_set(condition: Condition, sure: str) -> None:
-    assert surely_set(condition) == set(sure)
-
-
-@given(st.data())
-def test_what_is_surely_set_is_set_whenever_it_holds(data: st.DataObject) -> None:
-    condition = data.draw(conditions(["x", "y"]))
-    values = data.draw(st.dictionaries(st.sampled_from(["x", "y"]), small_values()))
-    if holds(condition, **values):
-        assert surely_set(condition) <= values.keys()
 
 
 @pytest.mark.parametrize(

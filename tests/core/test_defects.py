@@ -6,7 +6,8 @@ import pytest
 
 from journey_async.core.change import Saved, SaveFailed
 from journey_async.core.commands import Abandon
-from journey_async.core.conditions import Condition, all_of, any_of, unblocked_when, value
+from journey_async.core.conditions import Condition, all_of, any_of, value
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import (
     Node,

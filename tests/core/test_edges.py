@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 import pytest
 from pydantic import AwareDatetime, BaseModel
 
-from journey_async.core.conditions import (
-    GatedBy,
-    is_true,
-    not_,
-    provided,
-    unblocked_when,
-    value,
-)
+from journey_async.core.conditions import is_true, not_, provided, value
+from journey_async.core.gates import GatedBy, unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.loops import Continue, Done
 from journey_async.core.nodes import (

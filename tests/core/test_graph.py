@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from journey_async.core.conditions import all_of, any_of, not_, provided, unblocked_when, value
+from journey_async.core.conditions import all_of, any_of, not_, provided, value
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import SYSTEM_NODES, Graph, described_graph
 from journey_async.core.nodes import (
     Node,

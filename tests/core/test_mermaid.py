@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from journey_async.core.conditions import is_true, not_, unblocked_when, value
+from journey_async.core.conditions import is_true, not_, value
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import (
     Node,
