@@ -1,4 +1,4 @@
-"""Runs the functions of nodes: on the event loop or in threads, until they end or their deadline.
+"""Runs attempts, in the places that there are for them, until they end or their deadline.
 
 An attempt ends in one command: Succeed, Fail or Abandon. What it may not do is overwrite: the
 fencing token it was begun with must still be the node's when the command is settled.
@@ -9,72 +9,25 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
-from journey_async.core import jsonvalue
-from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
-from journey_async.core.commands import Abandon, Command, Fail, Release, Succeed
+from journey_async.core.commands import Abandon, Command, Release
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
 from journey_async.core.state import State
-from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
-from journey_async.engine.clock import Clock, Timer
-from journey_async.engine.context import Context, idempotency_key
+from journey_async.core.values import Computation, ComputationKey, ComputationState
+from journey_async.engine.attempts import Attempt, Functions
+from journey_async.engine.clock import Clock
 from journey_async.engine.instruments import Instruments
-from journey_async.engine.logs import ABOUT, about_computation
-from journey_async.engine.points import Point, Points
-from journey_async.engine.results import success
+from journey_async.engine.points import Points
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import (
-    ExecutionNotFound,
-    InvalidValueError,
-    JourneyError,
-    PermanentError,
-    StoredTypeError,
-)
+from journey_async.errors import ExecutionNotFound, InvalidValueError, JourneyError
 
 log = logging.getLogger("journey_async")
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
 
 Submit = Callable[[str, Command], Awaitable[object]]
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """A computation that runs here."""
-
-    begun: Begun
-    graph: Graph
-    step: Step
-    binding: Binding
-    task: "asyncio.Task[None] | None" = None
-    timer: Timer | None = None
-    on_the_loop: bool = False
-    given_up: bool = False
-    interrupted: bool = False
-    raised: str | None = None
-
-    @property
-    def execution_id(self) -> str:
-        """The execution that it belongs to."""
-        return self.begun.computation.execution_id
-
-    @property
-    def about(self) -> dict[str, object]:
-        """The fields of log records about it."""
-        return about_computation(self.begun.computation, self.graph)
-
-    def stop(self) -> None:
-        """Nobody wants the result any more: cancel the function, if it can be."""
-        self.given_up = True
-        if self.task is not None and (self.binding.is_async or self.on_the_loop):
-            self.task.cancel()
 
 
 class Runner:
@@ -92,18 +45,16 @@ class Runner:
         instruments: Instruments,
     ) -> None:
         self.worker = worker
-        self._points = points
-        self._instruments = instruments
+        self._functions = Functions(
+            capacity, clock, max_value_bytes, journey, points=points, instruments=instruments
+        )
         self._capacity = capacity
         self._taken = 0
         self._clock = clock
-        self._max_value_bytes = max_value_bytes
-        self._journey = journey
         self._attempts: dict[int, Attempt] = {}
         self._recording: set[int] = set()
         self._former: set[str] = set()
         self._tasks = Tasks("runner")
-        self._threads: anyio.CapacityLimiter | None = None
         self._draining = False
         self._finished = False
         self._moved = asyncio.Event()  # a place was given back, or what it was kept for has begun
@@ -112,7 +63,6 @@ class Runner:
 
     def start_up(self, submit: Submit, has_room: Callable[[], None]) -> None:
         """Begin to take work; `has_room` is called whenever a place has become free."""
-        self._threads = anyio.CapacityLimiter(max(self._capacity, 1))
         self._submit = submit
         self._has_room = has_room
 
@@ -187,14 +137,9 @@ class Runner:
         return token in self._attempts or token in self._recording
 
     async def _run(self, attempt: Attempt) -> None:
-        token = attempt.begun.computation.token or 0
-        nodes = (attempt.step.name,)
-        ABOUT.set(attempt.about)  # for this task, and the threads that it starts
+        token = attempt.token
         try:
-            self._points.reach(Point.BEFORE_FUNCTION, nodes)
-            command = await self._watched_outcome(attempt)
-            if command is not None:
-                self._points.reach(Point.AFTER_FUNCTION, nodes)
+            command = await self._functions.outcome(attempt)
         finally:
             if attempt.timer is not None:
                 attempt.timer.cancel()
@@ -212,115 +157,9 @@ class Runner:
         try:
             await self._submit(attempt.execution_id, command)
         except InvalidValueError as error:  # PostgreSQL would not have the result
-            computation = attempt.begun.computation
-            failed = Fail(computation.key, computation.token or 0, str(error))
-            await self._submit(attempt.execution_id, failed)
+            await self._submit(attempt.execution_id, attempt.failed(str(error)))
         except ExecutionNotFound:  # archived and purged while the function ran
-            log.info(
-                "%s has no execution any more",
-                attempt.begun.computation.id,
-                extra=attempt.about,
-            )
-
-    async def _watched_outcome(self, attempt: Attempt) -> Command | None:
-        with self._instruments.run(attempt.begun, attempt.graph, self._clock.now()) as watched:
-            command = await self._outcome(attempt)
-            if attempt.given_up:
-                watched.ends("abandoned")
-            elif command is None:
-                watched.ends("released")
-            elif isinstance(command, Fail):
-                watched.ends("failed", attempt.raised, command.error)
-            elif isinstance(command, Succeed):
-                watched.gives(command.value)
-            return command
-
-    async def _outcome(self, attempt: Attempt) -> Command | None:
-        """Call the function; the command in which the attempt ends, None if it was interrupted."""
-        computation = attempt.begun.computation
-        token = computation.token or 0
-        try:
-            call = self._prepared(attempt)
-        except Exception as error:
-            attempt.raised = type(error).__qualname__
-            final = isinstance(error, StoredTypeError)  # the next attempt would find the same
-            return Fail(computation.key, token, _described(error), permanent=final)
-        try:
-            returned = await self._call(attempt, call)
-        except asyncio.CancelledError:
-            if attempt.interrupted or attempt.given_up:
-                return None
-            return Fail(computation.key, token, "the function was cancelled from within")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # whatever it is derived from, it ends the attempt
-            log.info(
-                "node %r of %s failed",
-                computation.node,
-                computation.id,
-                exc_info=error,
-                extra=attempt.about,
-            )
-            attempt.raised = type(error).__qualname__
-            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
-            return Fail(computation.key, token, _described(error), permanent=final)
-        try:
-            return success(
-                attempt.step,
-                attempt.graph.by_name,
-                computation,
-                returned,
-                now=self._clock.now(),
-                max_bytes=self._max_value_bytes,
-            )
-        except InvalidValueError as error:
-            return Fail(computation.key, token, f"the result {error}")
-
-    def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
-        """The function with its arguments; raises StoredTypeError for a value of another type."""
-        function = attempt.step.function  # type: ignore[attr-defined]
-        inputs = _Inputs(attempt.graph, attempt.step, attempt.begun)
-        args, kwargs = attempt.binding.arguments(
-            inputs.value_of, inputs.is_set, inputs.all_values, self._context(attempt)
-        )
-        return functools.partial(function.call, *args, **kwargs)
-
-    async def _call(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
-        return await (call() if attempt.binding.is_async else self._in_thread(attempt, call))
-
-    async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
-        """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
-        returned = await anyio.to_thread.run_sync(
-            call, limiter=self._threads, abandon_on_cancel=True
-        )
-        if not asyncio.iscoroutine(returned):
-            return returned
-        if attempt.given_up:  # a def that hands back a coroutine
-            return returned.close()
-        attempt.on_the_loop = True
-        return await returned
-
-    def _context(self, attempt: Attempt) -> Context | None:
-        if attempt.binding.context is None:
-            return None
-        computation, state = attempt.begun.computation, attempt.begun.state
-        assert computation.deadline is not None
-        nodes = attempt.graph.by_name
-        return Context(
-            execution_id=computation.execution_id,
-            graph_name=state.graph_name,
-            graph_version=state.graph_version,
-            node_name=computation.node,
-            attempt=computation.attempt,
-            iteration=computation.iteration,
-            idempotency_key=idempotency_key(computation),
-            deadline=computation.deadline,
-            upstream={
-                n: own_copy(nodes[n], state.value_of(nodes[n]), state.execution_id)
-                for n in computation.computed_with
-            },
-            journey=self._journey,
-        )
+            log.info("%s has no execution any more", attempt.computation.id, extra=attempt.about)
 
     # --- giving up ----------------------------------------------------------------------------
 
@@ -328,7 +167,7 @@ class Runner:
         """The deadline has come: abandon the attempt, whether or not its function stops."""
         if attempt.given_up or self._submit is None:
             return
-        computation = attempt.begun.computation
+        computation = attempt.computation
         log.warning("%s was given up at its deadline", computation.id, extra=attempt.about)
         abandon = Abandon(computation.key, computation.token)
         self._tasks.spawn(self._abandon(attempt.execution_id, abandon), "abandons")
@@ -347,7 +186,7 @@ class Runner:
     def discard(self, execution_id: str, key: ComputationKey) -> None:
         """Stop an attempt that was given up by somebody else."""
         for attempt in list(self._attempts.values()):
-            if attempt.execution_id == execution_id and attempt.begun.computation.key == key:
+            if attempt.execution_id == execution_id and attempt.computation.key == key:
                 attempt.stop()
 
     @property
@@ -369,7 +208,7 @@ class Runner:
         nothing about them.
         """
         for token, attempt in list(self._attempts.items()):
-            computation = attempt.begun.computation
+            computation = attempt.computation
             older = state.revision < (computation.revision_at_start or 0)
             if attempt.execution_id == state.execution_id and not older:
                 newest = state.newest.get(computation.node)
@@ -420,7 +259,7 @@ class Runner:
         for attempt in list(self._attempts.values()):
             attempt.interrupted = True
             if not attempt.given_up:
-                left.setdefault(attempt.execution_id, []).append(attempt.begun.computation.key)
+                left.setdefault(attempt.execution_id, []).append(attempt.computation.key)
             if attempt.task is not None:
                 attempt.task.cancel()
         await self._release(left, self.worker)
@@ -449,47 +288,3 @@ class Runner:
                 await asyncio.gather(*releases)
         except (TimeoutError, JourneyError) as error:
             log.error("work could not be released at shutdown", exc_info=error)
-
-
-class _Inputs:
-    """What a function is given: copies, parsed where the node has a type."""
-
-    def __init__(self, graph: Graph, step: Step, begun: Begun) -> None:
-        self._graph = graph
-        self._state = begun.state
-        self._own = step.name if isinstance(step, LoopNode) else None
-        self._carries = (begun.computation.iteration or 1) > 1
-        self._carried = begun.computation.carried
-
-    def is_set(self, name: str) -> bool:
-        if name == self._own:
-            return self._carries
-        return self._state.value_of(self._graph.by_name[name]).is_set
-
-    def value_of(self, name: str) -> Any:
-        if name == self._own:
-            return jsonvalue.copied(self._carried)
-        node = self._graph.by_name[name]
-        value = self._state.value_of(node).value
-        if isinstance(node, InputNode):
-            return node.type.parse(value, node=name, execution_id=self._state.execution_id)
-        return jsonvalue.copied(value)
-
-    def all_values(self) -> dict[str, Any]:
-        return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}
-
-
-def _copied(value: NodeValue) -> NodeValue:
-    """A value for its receiver to keep and change."""
-    own = jsonvalue.copied(value.value)
-    return replace(value, value=own, metadata=jsonvalue.copied(value.metadata))
-
-
-def _described(error: BaseException) -> str:
-    """The error as a text that PostgreSQL can store."""
-    try:
-        text = str(error).strip()
-    except Exception:
-        text = "(its text could not be had)"
-    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

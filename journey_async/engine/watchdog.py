@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Collection
 from types import CodeType, FrameType
 
-from journey_async.engine.runner import Attempt
+from journey_async.engine.attempts import Attempt
 from journey_async.engine.tasks import log
 
 BLOCKED_AFTER = 5.0  # seconds without an answer of the loop

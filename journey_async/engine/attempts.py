@@ -1,0 +1,242 @@
+"""One attempt at computing a node: the call of its function, and the command in which it ends.
+
+The function runs on the event loop or in a thread, on copies of the values. Whatever it returns or
+raises becomes Succeed or Fail; only an attempt that was interrupted or given up ends in neither.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from journey_async.core import jsonvalue
+from journey_async.core.binding import Binding
+from journey_async.core.change import Begun
+from journey_async.core.commands import Fail, Succeed
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
+from journey_async.core.values import Computation
+from journey_async.engine.clock import Clock, Timer
+from journey_async.engine.context import Context, idempotency_key
+from journey_async.engine.instruments import Instruments
+from journey_async.engine.logs import ABOUT, about_computation
+from journey_async.engine.points import Point, Points
+from journey_async.engine.results import success
+from journey_async.errors import InvalidValueError, PermanentError, StoredTypeError
+
+log = logging.getLogger("journey_async")
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A computation that runs here."""
+
+    begun: Begun
+    graph: Graph
+    step: Step
+    binding: Binding
+    task: "asyncio.Task[None] | None" = None
+    timer: Timer | None = None
+    on_the_loop: bool = False
+    given_up: bool = False
+    interrupted: bool = False
+    raised: str | None = None
+
+    @property
+    def computation(self) -> Computation:
+        """The computation as it began."""
+        return self.begun.computation
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that it belongs to."""
+        return self.begun.computation.execution_id
+
+    @property
+    def token(self) -> int:
+        """The fencing token that it was begun with."""
+        return self.begun.computation.token or 0
+
+    @property
+    def about(self) -> dict[str, object]:
+        """The fields of log records about it."""
+        return about_computation(self.begun.computation, self.graph)
+
+    def failed(self, error: str, *, permanent: bool = False) -> Fail:
+        """The command that records it as failed."""
+        return Fail(self.computation.key, self.token, error, permanent=permanent)
+
+    def stop(self) -> None:
+        """Nobody wants the result any more: cancel the function, if it can be."""
+        self.given_up = True
+        if self.task is not None and (self.binding.is_async or self.on_the_loop):
+            self.task.cancel()
+
+
+class Functions:
+    """Calls the functions of nodes, up to `capacity` of them in threads at once."""
+
+    def __init__(
+        self,
+        capacity: int,
+        clock: Clock,
+        max_value_bytes: int,
+        journey: Any,
+        *,
+        points: Points,
+        instruments: Instruments,
+    ) -> None:
+        self._threads = anyio.CapacityLimiter(max(capacity, 1))
+        self._clock = clock
+        self._max_value_bytes = max_value_bytes
+        self._journey = journey
+        self._points = points
+        self._instruments = instruments
+
+    async def outcome(self, attempt: Attempt) -> Succeed | Fail | None:
+        """Call the function of an attempt, in the attempt's own task.
+
+        Returns the command in which it ends, None if it was interrupted.
+        """
+        nodes = (attempt.step.name,)
+        ABOUT.set(attempt.about)  # for this task, and the threads that it starts
+        self._points.reach(Point.BEFORE_FUNCTION, nodes)
+        with self._instruments.run(attempt.begun, attempt.graph, self._clock.now()) as watched:
+            command = await self._ended(attempt)
+            if attempt.given_up:
+                watched.ends("abandoned")
+            elif command is None:
+                watched.ends("released")
+            elif isinstance(command, Fail):
+                watched.ends("failed", attempt.raised, command.error)
+            else:
+                watched.gives(command.value)
+        if command is not None:
+            self._points.reach(Point.AFTER_FUNCTION, nodes)
+        return command
+
+    async def _ended(self, attempt: Attempt) -> Succeed | Fail | None:
+        try:
+            call = self._prepared(attempt)
+        except Exception as error:
+            attempt.raised = type(error).__qualname__
+            final = isinstance(error, StoredTypeError)  # the next attempt would find the same
+            return attempt.failed(_described(error), permanent=final)
+        try:
+            returned = await (
+                call() if attempt.binding.is_async else self._in_thread(attempt, call)
+            )
+        except asyncio.CancelledError:
+            if attempt.interrupted or attempt.given_up:
+                return None
+            return attempt.failed("the function was cancelled from within")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it is derived from, it ends the attempt
+            log.info(
+                "node %r of %s failed",
+                attempt.step.name,
+                attempt.computation.id,
+                exc_info=error,
+                extra=attempt.about,
+            )
+            attempt.raised = type(error).__qualname__
+            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
+            return attempt.failed(_described(error), permanent=final)
+        try:
+            return success(
+                attempt.step,
+                attempt.graph.by_name,
+                attempt.computation,
+                returned,
+                now=self._clock.now(),
+                max_bytes=self._max_value_bytes,
+            )
+        except InvalidValueError as error:
+            return attempt.failed(f"the result {error}")
+
+    def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
+        """The function with its arguments; raises StoredTypeError for a value of another type."""
+        function = attempt.step.function  # type: ignore[attr-defined]
+        inputs = _Inputs(attempt.graph, attempt.step, attempt.begun)
+        args, kwargs = attempt.binding.arguments(
+            inputs.value_of, inputs.is_set, inputs.all_values, self._context(attempt)
+        )
+        return functools.partial(function.call, *args, **kwargs)
+
+    async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
+        """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
+        returned = await anyio.to_thread.run_sync(
+            call, limiter=self._threads, abandon_on_cancel=True
+        )
+        if not asyncio.iscoroutine(returned):
+            return returned
+        if attempt.given_up:  # a def that hands back a coroutine
+            return returned.close()
+        attempt.on_the_loop = True
+        return await returned
+
+    def _context(self, attempt: Attempt) -> Context | None:
+        if attempt.binding.context is None:
+            return None
+        computation, state = attempt.begun.computation, attempt.begun.state
+        assert computation.deadline is not None
+        nodes = attempt.graph.by_name
+        return Context(
+            execution_id=computation.execution_id,
+            graph_name=state.graph_name,
+            graph_version=state.graph_version,
+            node_name=computation.node,
+            attempt=computation.attempt,
+            iteration=computation.iteration,
+            idempotency_key=idempotency_key(computation),
+            deadline=computation.deadline,
+            upstream={
+                n: own_copy(nodes[n], state.value_of(nodes[n]), state.execution_id)
+                for n in computation.computed_with
+            },
+            journey=self._journey,
+        )
+
+
+class _Inputs:
+    """What a function is given: copies, parsed where the node has a type."""
+
+    def __init__(self, graph: Graph, step: Step, begun: Begun) -> None:
+        self._graph = graph
+        self._state = begun.state
+        self._own = step.name if isinstance(step, LoopNode) else None
+        self._carries = (begun.computation.iteration or 1) > 1
+        self._carried = begun.computation.carried
+
+    def is_set(self, name: str) -> bool:
+        if name == self._own:
+            return self._carries
+        return self._state.value_of(self._graph.by_name[name]).is_set
+
+    def value_of(self, name: str) -> Any:
+        if name == self._own:
+            return jsonvalue.copied(self._carried)
+        node = self._graph.by_name[name]
+        value = self._state.value_of(node).value
+        if isinstance(node, InputNode):
+            return node.type.parse(value, node=name, execution_id=self._state.execution_id)
+        return jsonvalue.copied(value)
+
+    def all_values(self) -> dict[str, Any]:
+        return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}
+
+
+def _described(error: BaseException) -> str:
+    """The error as a text that PostgreSQL can store."""
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = "(its text could not be had)"
+    text = text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
