@@ -23,6 +23,7 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
 from journey_async.engine.contention import Contention
 from journey_async.engine.decider import Decider
+from journey_async.engine.loader import Loader
 from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision, Request, Settled, look_later, refuse_all
@@ -63,9 +64,9 @@ class Committer:
     ) -> None:
         self._store = store
         self._cache = cache
-        self._registry = registry
-        self._runner = runner
-        self._committed = committed
+        self._loader = Loader(
+            store=store, cache=cache, registry=registry, runner=runner, committed=committed
+        )
         self._decider = Decider(registry, runner, clock)
         self._writer = Writer(
             store=store,
@@ -89,7 +90,6 @@ class Committer:
         self._waiting: dict[str, list[Request]] = {}
         self._in_flight: set[str] = set()
         self._flying = 0  # batches at the database
-        self._uncertain: set[str] = set()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -174,7 +174,7 @@ class Committer:
                 continue  # whatever is decided now meets the new version
             known = self._cache.get(execution_id)
             if known is None or known.version < version:
-                self._uncertain.add(execution_id)
+                self._loader.doubt([execution_id])
                 self._enqueue([look_later(execution_id)])
 
     # --- batches ------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Committer:
         try:
             refusal = await self._contention.commit(execution_id, requests)
         except DatabaseUnavailable:
-            self._uncertain.add(execution_id)
+            self._loader.doubt([execution_id])
             raise
         if refusal is not None:
             await self._separate(requests, refusal)
@@ -270,11 +270,11 @@ class Committer:
         return batch
 
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
-        for execution_id in self._contention.among(batch) - self._uncertain:
+        for execution_id in self._contention.among(batch) - self._loader.uncertain:
             requests = batch.pop(execution_id)  # in flight still, but not with these
             work = self._commit_apart(execution_id, requests)
             self._tasks.spawn(work, f"locks {execution_id}")
-        states = await self._states(batch)
+        states = await self._loader.states(batch)
         decisions: list[Decision] = []
         for execution_id, requests in batch.items():
             state = states.get(execution_id)
@@ -283,57 +283,6 @@ class Committer:
             elif (decision := self._decider.decide(state, requests)) is not None:
                 decisions.append(decision)
         await self._write(decisions)
-
-    async def _states(self, batch: dict[str, list[Request]]) -> dict[str, State]:
-        """The states to decide on: as created, cached, or loaded."""
-        states: dict[str, State] = {}
-        missing: list[str] = []
-        for execution_id, requests in batch.items():
-            first = requests[0]
-            suspect = execution_id in self._uncertain or first.conflicts
-            state = None if suspect else first.initial or self._cache.get(execution_id)
-            if state is None:
-                missing.append(execution_id)
-            else:
-                states[execution_id] = state
-        if missing:
-            loaded = await self._store.load(missing)
-            for execution_id in missing:
-                await self._take_in(execution_id, loaded.get(execution_id), batch, states)
-        for execution_id, state in list(states.items()):
-            try:
-                await self._registry.learn(state)
-            except DatabaseUnavailable:
-                raise
-            except JourneyError as error:  # of this execution alone
-                refuse_all(batch[execution_id], error)
-                del states[execution_id]
-        return states
-
-    async def _take_in(
-        self,
-        execution_id: str,
-        state: State | None,
-        batch: dict[str, list[Request]],
-        states: dict[str, State],
-    ) -> None:
-        """Use what was loaded; after an answer that was lost, see what had been written."""
-        uncertain = execution_id in self._uncertain
-        first = batch[execution_id][0]
-        if state is None:
-            if first.initial is not None:
-                states[execution_id] = first.initial
-        else:
-            self._cache.put(state)
-            states[execution_id] = state
-            if uncertain or self._runner.misses(state):
-                graph = await self._registry.graph_of(state)
-                self._runner.adopt(state, graph)
-                seen = Change(state.version, state, announces=state.wake_at is not None)
-                self._committed(seen, graph)
-                if uncertain and isinstance(first.command, Start):
-                    first.resolve(Settled(state, Change(state.version, state), graph))
-        self._uncertain.discard(execution_id)  # not before all of that has happened
 
     async def _write(self, decisions: list[Decision]) -> None:
         writes = [decision for decision in decisions if decision.change.written]
@@ -344,7 +293,7 @@ class Committer:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
         except DatabaseUnavailable:
-            self._uncertain.update(d.change.state.execution_id for d in writes)
+            self._loader.doubt(d.change.state.execution_id for d in writes)
             self._decider.give_back(writes)
             raise
         except BaseException:
@@ -378,7 +327,7 @@ class Committer:
     async def _redo(self, requests: list[Request]) -> None:
         """Decide and write requests for one execution anew, alone."""
         batch = {requests[0].execution_id: requests}
-        states = await self._states(batch)
+        states = await self._loader.states(batch)
         state = states.get(requests[0].execution_id)
         decision = None if state is None else self._decider.decide(state, requests)
         if decision is not None:
@@ -419,5 +368,5 @@ class Committer:
                 if request.give_up_at is not None and now >= request.give_up_at:
                     request.refuse(error)
             self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
-            if execution_id in self._uncertain and execution_id not in self._waiting:
+            if execution_id in self._loader.uncertain and execution_id not in self._waiting:
                 self._enqueue([look_later(execution_id)])

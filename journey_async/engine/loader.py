@@ -1,0 +1,100 @@
+"""Gives the states to decide on: as created, as cached, or as loaded.
+
+When the answer of a write is lost with its connection, its execution is uncertain: the write may
+have happened, and begun what nobody runs. Then the state is loaded, and what had been written is
+taken in before anything is decided on it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+
+from journey_async.core.change import Change
+from journey_async.core.commands import Start
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
+from journey_async.engine.cache import StateCache
+from journey_async.engine.registry import Registry
+from journey_async.engine.requests import Request, Settled, refuse_all
+from journey_async.engine.runner import Runner
+from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.store.store import Store
+
+
+class Loader:
+    """Knows what is uncertain; `committed` is told of what turns out to have been written."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: StateCache,
+        registry: Registry,
+        runner: Runner,
+        committed: Callable[[Change, Graph], None],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._registry = registry
+        self._runner = runner
+        self._committed = committed
+        self._uncertain: set[str] = set()
+
+    @property
+    def uncertain(self) -> Set[str]:
+        """The executions of which an answer may have been lost, and that were not loaded since."""
+        return self._uncertain
+
+    def doubt(self, execution_ids: Iterable[str]) -> None:
+        """The answer to a write of these executions was lost, or may have been."""
+        self._uncertain.update(execution_ids)
+
+    async def states(self, batch: Mapping[str, list[Request]]) -> dict[str, State]:
+        """The states of those executions that exist, and whose definitions are known.
+
+        Requests that come to nothing for want of a definition are refused. Raises
+        DatabaseUnavailable.
+        """
+        states: dict[str, State] = {}
+        missing: list[str] = []
+        for execution_id, requests in batch.items():
+            first = requests[0]
+            suspect = execution_id in self._uncertain or first.conflicts
+            state = None if suspect else first.initial or self._cache.get(execution_id)
+            if state is None:
+                missing.append(execution_id)
+            else:
+                states[execution_id] = state
+        if missing:
+            loaded = await self._store.load(missing)
+            for execution_id in missing:
+                first = batch[execution_id][0]
+                state = await self._take_in(execution_id, loaded.get(execution_id), first)
+                if state is not None:
+                    states[execution_id] = state
+        for execution_id, state in list(states.items()):
+            try:
+                await self._registry.learn(state)
+            except DatabaseUnavailable:
+                raise
+            except JourneyError as error:  # of this execution alone
+                refuse_all(batch[execution_id], error)
+                del states[execution_id]
+        return states
+
+    async def _take_in(
+        self, execution_id: str, state: State | None, first: Request
+    ) -> State | None:
+        """Use what was loaded; after an answer that was lost, see what had been written."""
+        uncertain = execution_id in self._uncertain
+        if state is None:
+            state = first.initial
+        else:
+            self._cache.put(state)
+            if uncertain or self._runner.misses(state):
+                graph = await self._registry.graph_of(state)
+                self._runner.adopt(state, graph)
+                seen = Change(state.version, state, announces=state.wake_at is not None)
+                self._committed(seen, graph)
+                if uncertain and isinstance(first.command, Start):
+                    first.resolve(Settled(state, Change(state.version, state), graph))
+        self._uncertain.discard(execution_id)  # not before all of that has happened
+        return state
