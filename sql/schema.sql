@@ -20,8 +20,9 @@ CREATE TABLE :"schema".migrations (
 );
 
 -- The graphs that were ever registered. A name and version may have several definitions, told
--- apart by their hash; the one with the greatest registration is the newest, and executions evolve
--- only towards newer ones. `definition` is Graph.model_dump(mode="json"): functions by name, so
+-- apart by their hash; the one with the greatest registration is the newest (of equal ones, from the
+-- same moment, the one with the greater hash), and executions evolve only towards newer ones.
+-- `had_worker`: whether it was ever registered by a process that computes. `definition` is Graph.model_dump(mode="json"): functions by name, so
 -- that a process without the code can still show the graph, and settle what is data.
 CREATE TABLE :"schema".graphs (
     name          text COLLATE "C" NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE :"schema".graphs (
     definition    jsonb            NOT NULL,
     registration  bigint           NOT NULL,
     registered_at timestamptz      NOT NULL,
+    had_worker    boolean          NOT NULL DEFAULT false,
     PRIMARY KEY (name, version, hash),
     CHECK (length(name) BETWEEN 1 AND 200 AND length(version) BETWEEN 1 AND 200),
     CHECK (registration > 0)
@@ -199,6 +201,7 @@ CREATE TABLE :"schema".tallies (
 
 -- The processes that take work. A worker holds the session lock `lock_key` while it lives, unless
 -- it is behind a pooler (`locked` is false); `lease_until` is when it is given up without a sign.
+-- `graphs` is the code that it has: name -> version -> hash of the definition.
 CREATE TABLE :"schema".workers (
     id          text COLLATE "C" PRIMARY KEY,
     lock_key    bigint           NOT NULL,
@@ -206,7 +209,9 @@ CREATE TABLE :"schema".workers (
     host        text             NOT NULL,
     pid         integer          NOT NULL,
     started_at  timestamptz      NOT NULL,
-    lease_until timestamptz      NOT NULL
+    lease_until timestamptz      NOT NULL,
+    graphs      jsonb            NOT NULL DEFAULT '{}',
+    CHECK (jsonb_typeof(graphs) = 'object')
 );
 
 -- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and

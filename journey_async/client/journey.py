@@ -135,9 +135,7 @@ class Journey(Getting):
                 points=self._points,
                 instrumentation=self._instrumentation,
             )
-            for graph in self._graphs:
-                await engine.registry.register(graph)
-            await engine.start()
+            await engine.start(self._graphs)
             stack.push_async_callback(engine.stop)
             self._opened = engine
             engine.instruments.opened(self)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -85,7 +85,8 @@ class Engine:
         self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
-        self.registry = Registry(store, clock)
+        computes = settings.run_computations
+        self.registry = Registry(store, clock, lambda: self.runner.worker if computes else None)
         self.runner = Runner(
             worker,
             capacity,
@@ -144,6 +145,7 @@ class Engine:
             lease=settings.lease,
             look_interval=settings.look_interval,
             worker=worker,
+            graphs=self.registry.own_code,
             died=self._releaser.died,
             replaced=self._releaser.replaced,
             watchdog=Watchdog(self.runner.attempts),
@@ -159,8 +161,11 @@ class Engine:
 
     # --- life ---------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Listen first, then take up what was left behind; raises DatabaseUnavailable."""
+    async def start(self, graphs: Iterable[Graph]) -> None:
+        """Listen first, then take up what was left behind; all know first that this worker lives.
+
+        Raises DatabaseUnavailable, GraphConflictError.
+        """
         async with AsyncExitStack() as stack:
             stack.callback(self.waiters.close)
             stack.push_async_callback(self._reader.stop)
@@ -176,6 +181,9 @@ class Engine:
                 await self._liveness.start()
                 stack.push_async_callback(self._liveness.stop)
                 stack.push_async_callback(self._finish_work)
+            for graph in graphs:
+                await self.registry.register(graph)
+            if self.settings.run_computations:
                 self.scheduler.start(
                     self.committer.submit,
                     self._set_clock,

@@ -41,7 +41,8 @@ def new_worker_id() -> str:
 class Liveness:
     """The life sign of one worker; `died` gets the ids of others, `replaced` this one's new id.
 
-    Both are called on the event loop that started it.
+    Both are called on the event loop that started it; `graphs`, which gives what code the worker
+    has, in the thread.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Liveness:
         lease: float,
         look_interval: float,
         worker: str,
+        graphs: Callable[[], str],
         died: Callable[[list[str]], Awaitable[None]],
         replaced: Callable[[str], None],
         watchdog: Watchdog,
@@ -67,6 +69,7 @@ class Liveness:
         self._points = points
         self._killed = False
         self._worker = worker
+        self._graphs = graphs
         self._died = died
         self._replaced = replaced
         self._watchdog = watchdog
@@ -195,6 +198,7 @@ class Liveness:
             pid=os.getpid(),
             now=now,
             lease_until=now + self._lease,
+            graphs=self._graphs(),
         )
 
     async def _leave(self, connection: WorkerConnection | None) -> None:

@@ -1,13 +1,14 @@
 """The graphs that this process knows: with their code, or as descriptions from the database."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.state import State
+from journey_async.core.values import NodeKind
 from journey_async.engine.clock import Clock
+from journey_async.engine.tasks import log
 from journey_async.errors import GraphConflictError, GraphNotRegisteredError
 from journey_async.store.store import Store
 
@@ -16,10 +17,15 @@ Name = tuple[str, str]  # name and version
 
 @dataclass(slots=True)
 class Definitions:
-    """All definitions of one name and version; a greater number was registered later."""
+    """All definitions of one name and version, by hash; a greater number was registered later."""
 
     numbers: dict[str, int]
     graphs: dict[str, Graph]
+
+    def newer_than(self, graph: Graph) -> set[str]:
+        """The definitions that were registered later; at the same moment, the greater hash is."""
+        own = (self.numbers.get(graph.hash, 0), graph.hash)
+        return {h for h, number in self.numbers.items() if (number, h) > own}
 
 
 class Registry:
@@ -27,12 +33,14 @@ class Registry:
 
     An execution is on the definition that its `graph_hash` names. It evolves to this process's
     definition if that was registered later; a process with an older one leaves it alone and sees
-    it through the stored description.
+    it through the stored description, until no worker is left that has the code of a newer one.
+    `worker` gives the id of this worker, None in a process that computes nothing.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, worker: Callable[[], str | None]) -> None:
         self._store = store
         self._clock = clock
+        self._worker = worker
         self._registered: dict[Name, Graph] = {}
         self._stored: dict[Name, Definitions] = {}
 
@@ -49,18 +57,27 @@ class Registry:
         """The graph whose code is here."""
         return self._registered.get((name, version))
 
+    def own_code(self) -> str:
+        """The code that is here, as JSON text: name -> version -> hash; from any thread."""
+        hashes: dict[str, dict[str, str]] = {}
+        for (name, version), graph in list(self._registered.items()):
+            hashes.setdefault(name, {})[version] = graph.hash
+        return json.dumps(hashes)
+
     async def register(self, graph: Graph) -> None:
         """Make this process's code for a graph known, here and to everybody.
 
         Raises GraphConflictError if live executions cannot take the definition on.
         """
+        name = (graph.name, graph.version)
+        await self._look_up(name)
         await self._refuse_conflicts(graph)
         definition = json.dumps(graph.model_dump(mode="json"))
         await self._store.register_graph(
-            graph.name, graph.version, graph.hash, definition, self._clock.now()
+            *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
-        await self._look_up((graph.name, graph.version))
-        self._registered[graph.name, graph.version] = graph
+        await self._look_up(name)
+        self._registered[name] = graph
 
     async def learn(self, state: State) -> None:
         """Make sure that `resolve` can answer for the state.
@@ -83,7 +100,7 @@ class Registry:
         if registered is not None and registered.hash == state.graph_hash:
             return registered, False
         stored = self._stored.get(name, Definitions({}, {}))
-        if registered is not None and state.graph_hash not in self._newer(registered):
+        if registered is not None and state.graph_hash not in stored.newer_than(registered):
             return registered, True
         described = stored.graphs.get(state.graph_hash)
         if described is None:
@@ -97,23 +114,40 @@ class Registry:
 
     def foreign_hashes(self) -> list[str]:
         """Definitions that were registered later than the code that is here."""
-        return [h for graph in self._registered.values() for h in self._newer(graph)]
+        return [h for name, g in self._registered.items() for h in self._stored[name].newer_than(g)]
 
     async def outdated(self, limit: int) -> list[str]:
-        """Live executions that have yet to evolve to the code that is here."""
+        """Live executions that have yet to evolve to the code that is here.
+
+        Where that is not the newest and nobody is left who has newer code, it becomes it again.
+        """
         found: list[str] = []
         for name, graph in list(self._registered.items()):
             await self._look_up(name)
-            newer = self._newer(graph)
+            if self._stored[name].newer_than(graph) and await self._reinstate(graph):
+                await self._look_up(name)
+            newer = self._stored[name].newer_than(graph)
             older = [h for h in self._stored[name].numbers if h != graph.hash and h not in newer]
             if older and len(found) < limit:
                 found += await self._store.outdated(*name, older, limit - len(found))
         return found
 
-    def _newer(self, graph: Graph) -> set[str]:
-        numbers = self._stored[graph.name, graph.version].numbers
-        own = numbers.get(graph.hash, 0)
-        return {graph_hash for graph_hash, number in numbers.items() if number > own}
+    async def _reinstate(self, graph: Graph) -> bool:
+        """Make it the newest again, if nobody has newer code and no live execution refuses it."""
+        try:
+            await self._refuse_conflicts(graph)
+        except GraphConflictError:
+            return False
+        now = self._clock.now()
+        done = await self._store.reinstate_graph(graph.name, graph.version, graph.hash, now)
+        if done:
+            log.info(
+                "nobody computes by newer definitions of graph %r version %r any more; "
+                "its executions go on here",
+                graph.name,
+                graph.version,
+            )
+        return done
 
     async def _look_up(self, name: Name) -> None:
         known = self._stored.get(name)
@@ -127,11 +161,8 @@ class Registry:
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
-        changed: dict[str, dict[str, str]] = {}
-        for graph_hash, definition, _ in await self._store.graphs(graph.name, graph.version):
-            kinds = _changed_kinds(json.loads(definition), graph)
-            if kinds:
-                changed[graph_hash] = kinds
+        known = self._stored[graph.name, graph.version].graphs
+        changed = {h: kinds for h in known if (kinds := _changed_kinds(known[h], graph))}
         if not changed:
             return
         live = await self._store.count_live(graph.name, graph.version, list(changed))
@@ -147,9 +178,9 @@ class Registry:
             )
 
 
-def _changed_kinds(definition: dict[str, Any], graph: Graph) -> dict[str, str]:
+def _changed_kinds(known: Graph, graph: Graph) -> dict[str, NodeKind]:
     return {
-        node["name"]: node["kind"]
-        for node in definition["nodes"]
-        if node["name"] in graph.by_name and graph.by_name[node["name"]].kind != node["kind"]
+        node.name: node.kind
+        for node in known.nodes
+        if node.name in graph.by_name and graph.by_name[node.name].kind != node.kind
     }

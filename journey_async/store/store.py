@@ -125,12 +125,27 @@ class Store:
     # --- graphs -------------------------------------------------------------------------------
 
     async def register_graph(
-        self, name: str, version: str, graph_hash: str, definition: str, now: datetime
-    ) -> int:
-        """Make a definition (JSON text) the newest of its name and version; its number."""
-        rows = await self._fetch("register_graph", name, version, graph_hash, definition, now)
-        number: int = rows[0]["registration"]
-        return number
+        self,
+        name: str,
+        version: str,
+        graph_hash: str,
+        definition: str,
+        *,
+        now: datetime,
+        worker: str | None,
+    ) -> None:
+        """Make a definition (JSON text) known, and the newest of its name and version.
+
+        `worker` has its code. None: a process that computes nothing, and whose definition becomes
+        the newest only if nobody knew it.
+        """
+        await self._fetch("register_graph", name, version, graph_hash, definition, now, worker)
+
+    async def reinstate_graph(
+        self, name: str, version: str, graph_hash: str, now: datetime
+    ) -> bool:
+        """Make a definition the newest again if no worker has the code of a newer one."""
+        return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now))
 
     async def graphs(self, name: str, version: str) -> list[tuple[str, str, int]]:
         """Hash, definition (JSON text) and number of each definition, newest first."""

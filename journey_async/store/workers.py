@@ -79,14 +79,17 @@ class WorkerConnection:
         pid: int,
         now: datetime,
         lease_until: datetime,
+        graphs: str,
     ) -> None:
-        """Take the lock, where there can be one, and make the worker known."""
+        """Take the lock, where there can be one, and make the worker known.
+
+        `graphs` (JSON text) is the code that it has: name -> version -> hash.
+        """
         with translated():
             if self._can_lock and not self.has_lock:
                 self.has_lock = bool((await self._ask(_LOCK, self._key))[0][0])
-            await self._fetch(
-                "register_worker", worker, self._key, self.has_lock, host, pid, now, lease_until
-            )
+            row = (worker, self._key, self.has_lock, host, pid, now, lease_until, graphs)
+            await self._fetch("register_worker", *row)
             channel = Channels.of(self._schema).joined
             await self._ask("SELECT pg_notify($1, '')", channel)
 

@@ -8,6 +8,7 @@ CREATE TABLE :"schema".graphs (
     definition    jsonb            NOT NULL,
     registration  bigint           NOT NULL,
     registered_at timestamptz      NOT NULL,
+    had_worker    boolean          NOT NULL DEFAULT false,
     PRIMARY KEY (name, version, hash),
     CHECK (length(name) BETWEEN 1 AND 200 AND length(version) BETWEEN 1 AND 200),
     CHECK (registration > 0)
@@ -158,7 +159,9 @@ CREATE TABLE :"schema".workers (
     host        text             NOT NULL,
     pid         integer          NOT NULL,
     started_at  timestamptz      NOT NULL,
-    lease_until timestamptz      NOT NULL
+    lease_until timestamptz      NOT NULL,
+    graphs      jsonb            NOT NULL DEFAULT '{}',
+    CHECK (jsonb_typeof(graphs) = 'object')
 );
 
 CREATE TYPE :"schema".execution_change AS (

@@ -2,4 +2,4 @@
 SELECT hash, definition::text AS definition, registration
 FROM :"schema".graphs
 WHERE name = $1 AND version = $2
-ORDER BY registration DESC
+ORDER BY registration DESC, hash DESC

@@ -1,14 +1,25 @@
--- Makes a definition the newest of its name and version, unless it is.
--- $1 name, $2 version, $3 hash, $4 definition, $5 now.
-INSERT INTO :"schema".graphs AS g (name, version, hash, definition, registration, registered_at)
-SELECT $1, $2, $3, $4::text::jsonb, coalesce(max(o.registration), 0) + 1, $5
+-- Makes a definition known; if a worker has its code, also the newest of its name and version, unless
+-- it is. A process that computes nothing only adds what nobody knew.
+-- $1 name, $2 version, $3 hash, $4 definition, $5 now; $6: the worker, null for such a process.
+WITH known_of_worker AS (
+    UPDATE :"schema".workers AS w
+    SET graphs = w.graphs || jsonb_build_object(
+        $1::text, coalesce(w.graphs -> $1::text, '{}') || jsonb_build_object($2::text, $3::text)
+    )
+    WHERE w.id = $6::text
+)
+INSERT INTO :"schema".graphs AS g
+    (name, version, hash, definition, registration, registered_at, had_worker)
+SELECT $1, $2, $3, $4::text::jsonb, coalesce(max(o.registration), 0) + 1, $5, $6::text IS NOT NULL
 FROM :"schema".graphs AS o
-WHERE o.name = $1 AND o.version = $2
+WHERE o.name = $1 AND o.version = $2 AND o.hash <> $3
 ON CONFLICT (name, version, hash) DO UPDATE
 SET definition = excluded.definition,
     registration = CASE
-        WHEN g.registration < excluded.registration - 1 THEN excluded.registration
+        WHEN excluded.had_worker AND g.registration < excluded.registration
+        THEN excluded.registration
         ELSE g.registration
     END,
-    registered_at = excluded.registered_at
+    registered_at = excluded.registered_at,
+    had_worker = g.had_worker OR excluded.had_worker
 RETURNING registration

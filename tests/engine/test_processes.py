@@ -3,10 +3,8 @@
 import asyncio
 import os
 import signal
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,32 +19,7 @@ from journey_async.embedded.server import PORT, Server, account_for
 from journey_async.errors import EmbeddedPostgresError
 from journey_async.testing.databases import FAST
 from tests.support.eventually import eventually
-from tests.support.worker import graph_of
-
-ROOT = Path(__file__).parents[2]
-
-
-def calls(folder: Path) -> list[str]:
-    """What the processes wrote, without their numbers."""
-    file = folder / "calls"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [line.partition(" ")[2] for line in lines]
-
-
-@asynccontextmanager
-async def worker(dsn: str, folder: Path, lease: float = 15.0) -> AsyncIterator[Any]:
-    """A process that computes, until it or the test ends."""
-    before = calls(folder).count("ready")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.worker", dsn, str(folder), str(lease), cwd=ROOT
-    )
-    try:
-        await eventually(lambda: calls(folder).count("ready") > before)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+from tests.support.worker import calls, graph_of, worker
 
 
 async def here(x: int) -> str:

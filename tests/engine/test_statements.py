@@ -59,6 +59,20 @@ async def test_commands_given_together_share_statements(dsn: str, statements: St
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
+async def test_only_who_has_older_code_asks_who_has_newer(dsn: str, statements: Statements) -> None:
+    asked = named("reinstate_graph")
+    old, new = Graph("g", "v1", [input_node("x")]), Graph("g", "v1", [input_node("y")])
+    async with Journey(dsn, graphs=[old]) as one:
+        await one._engine.scheduler._check()
+        assert asked not in await statements.counts()
+        async with Journey(dsn, graphs=[new]) as two:
+            await two._engine.scheduler._check()
+            assert asked not in await statements.counts()
+            await one._engine.scheduler._check()
+            assert asked in await statements.counts()
+
+
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_a_computation_is_one_statement(dsn: str, statements: Statements) -> None:
     steps = [compute(f"n{i}", [f"n{i - 1}"], lambda values: 1) for i in range(1, 11)]
     graph = Graph("chain", "v1", [input_node("n0"), *steps])

@@ -20,10 +20,10 @@ from tests.engine.test_attempts import (  # noqa: F401
     test_a_failed_attempt_is_tried_again_after_a_pause,
     test_a_function_stops_when_another_process_abandons_its_attempt,
 )
-from tests.engine.test_processes import calls, here, worker
+from tests.engine.test_processes import here
 from tests.support.eventually import eventually
 from tests.support.routes import Route
-from tests.support.worker import graph_of
+from tests.support.worker import calls, graph_of, worker
 
 
 @pytest.fixture

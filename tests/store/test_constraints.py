@@ -67,7 +67,23 @@ GRAPH = {
     "registration": "1",
     "registered_at": "now()",
 }
-ROWS = {"executions": EXECUTION, "values": VALUE, "computations": COMPUTATION, "graphs": GRAPH}
+WORKER = {
+    "id": "'W'",
+    "lock_key": "1",
+    "locked": "true",
+    "host": "'h'",
+    "pid": "1",
+    "started_at": "now()",
+    "lease_until": "now()",
+    "graphs": "'{}'",
+}
+ROWS = {
+    "executions": EXECUTION,
+    "values": VALUE,
+    "computations": COMPUTATION,
+    "graphs": GRAPH,
+    "workers": WORKER,
+}
 
 POSSIBLE: list[tuple[str, dict[str, str]]] = [
     ("executions", {}),
@@ -81,6 +97,7 @@ POSSIBLE: list[tuple[str, dict[str, str]]] = [
     ("computations", {"node": "'l'", "kind": "'loop'", "iteration": "1"}),
     ("computations", {"node": "'y'", "number": "2", "state": "'success'", **ENDED}),
     ("graphs", {}),
+    ("workers", {}),
 ]
 
 IMPOSSIBLE: list[tuple[str, dict[str, str]]] = [
@@ -123,6 +140,8 @@ IMPOSSIBLE: list[tuple[str, dict[str, str]]] = [
     ("graphs", {"name": "repeat('n', 201)"}),
     ("graphs", {"version": "''"}),
     ("graphs", {"registration": "0"}),
+    ("workers", {"id": "'V'", "graphs": "'[]'"}),
+    ("workers", {"id": "'V'", "graphs": "NULL"}),
 ]
 
 

@@ -1,0 +1,237 @@
+"""Old and new code side by side: whose definition holds, and what becomes of it when they go."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop
+from journey_async.engine import scheduler
+from journey_async.errors import GraphConflictError
+from tests.support.eventually import eventually
+from tests.support.worker import calls, graph_of, worker
+
+NEWEST = "SELECT hash FROM journey.graphs ORDER BY registration DESC, hash DESC LIMIT 1"
+NUMBERS = "SELECT hash, registration FROM journey.graphs ORDER BY hash"
+AT_ONCE = "UPDATE journey.graphs SET registration = 1"
+TAKEN_FOR_DEAD = "DELETE FROM journey.workers WHERE id = $1"
+
+
+def orders(*steps: str) -> Graph:
+    """An input `x`, and steps that take it."""
+    nodes = [compute(name, ["x"], lambda x: x) for name in steps]
+    return Graph("orders", "v1", [input_node("x"), *nodes])
+
+
+OLD, NEW, NEWER = orders("y"), orders("y", "z"), orders("y", "z", "a")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Safety checks are made without much of a pause."""
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 0.1)
+
+
+async def check(*journeys: Journey) -> None:
+    """Some safety checks, one after the other."""
+    for _ in range(3):
+        for journey in journeys:
+            await journey._engine.scheduler._check()
+
+
+async def on(journey: Journey, execution: Execution) -> str:
+    """The definition that an execution has."""
+    return (await journey.load(execution.id)).graph_hash
+
+
+async def taken_on(graph: Graph, journey: Journey, execution: Execution) -> None:
+    """Return when an execution has a definition."""
+
+    async def has_it() -> bool:
+        return await on(journey, execution) == graph.hash
+
+    await eventually(has_it)
+
+
+# --- whoever came last has gone -----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_new_code_goes_on_when_old_code_that_came_last_has_ended(dsn: str) -> None:
+    async with Journey(dsn, graphs=[NEW]) as new:
+        async with Journey(dsn, graphs=[OLD]) as old:
+            idle = await old.start_execution(OLD, {"x": 1})
+            assert await old.get_value(idle, "y", wait_any=True) == 1
+        await taken_on(NEW, new, idle)
+        assert await new.get_value(idle.id, "z", wait_any=True) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_new_code_goes_on_when_old_code_that_came_last_was_killed(
+    dsn: str, tmp_path: Path
+) -> None:
+    def here(x: int) -> str:
+        return "from here"
+
+    old = graph_of(here)
+    more = Graph(old.name, old.version, [*old.nodes, compute("z", ["x"], here)])
+    async with Journey(dsn, graphs=[more]) as new:
+        execution = await new.start_execution(more, {"x": 1})
+        async with worker(dsn, tmp_path) as process:
+            await taken_on(old, new, execution)
+            await new.set_value(execution.id, "x", 2)
+            await eventually(lambda: "began 2" in calls(tmp_path))
+            process.kill()
+            await taken_on(more, new, execution)
+            for node in "y", "z":
+                assert await new.get_value(execution, node, settled=True) == "from here"
+
+
+async def test_of_several_that_are_left_the_newest_goes_on(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[NEW]) as new, Journey(dsn, graphs=[NEWER]) as newer:
+        async with Journey(dsn, graphs=[OLD]) as old:
+            execution = await old.start_execution(OLD, {"x": 1})
+        await check(new)  # which has older code than another that lives
+        assert await connection.fetchval(NEWEST) == OLD.hash
+        await check(newer, new)
+        assert await connection.fetchval(NEWEST) == NEWER.hash
+        assert await new.get_value(execution.id, "a", wait_any=True) == 1
+
+
+async def test_what_is_left_of_a_roll_out_that_was_given_up_is_old_code(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old:
+        execution = await old.start_execution(OLD, {"x": 1})
+        async with Journey(dsn, graphs=[NEW]) as new:
+            assert await new.get_value(execution.id, "z", wait_any=True) == 1
+        await check(old)
+        assert await on(old, execution) == OLD.hash
+        changed = await old.set_value(execution.id, "x", 2)
+        assert await old.get_value(changed, "y", settled=True) == 2
+
+
+# --- nobody has gone ----------------------------------------------------------------------------
+
+
+async def test_while_both_live_nothing_changes(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[NEW]) as new, Journey(dsn, graphs=[OLD]) as old:
+        execution = await old.start_execution(OLD, {"x": 1})
+        numbers = await connection.fetch(NUMBERS)
+        await check(new, old)
+        await old.get_value(execution, "y", settled=True)
+        await check(old, new)
+        assert await connection.fetch(NUMBERS) == numbers
+        assert await on(new, execution) == OLD.hash
+
+
+async def test_one_of_several_with_the_newest_code_is_enough(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW]):
+        numbers = await connection.fetch(NUMBERS)
+        async with Journey(dsn, graphs=[NEW]):
+            pass
+        await check(old)
+        assert await connection.fetch(NUMBERS) == numbers
+        assert await connection.fetchval(NEWEST) == NEW.hash
+
+
+async def test_a_worker_that_was_taken_for_dead_still_has_its_code(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW], lease=1.0) as new:
+        former = new._engine.runner.worker
+        await connection.execute(TAKEN_FOR_DEAD, former)
+        await eventually(lambda: new._engine.runner.worker != former)
+        await check(old)
+        assert await connection.fetchval(NEWEST) == NEW.hash
+
+
+async def test_code_that_a_worker_has_no_longer_does_not_count(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[OLD]) as journey:
+        await journey.register(NEW)
+        async with Journey(dsn, graphs=[OLD]):
+            pass
+        await check(journey)
+        assert await connection.fetchval(NEWEST) == NEW.hash
+
+
+async def test_who_registers_at_the_same_moment_agrees_on_an_order(
+    dsn: str, connection: Any
+) -> None:
+    first, second = sorted([OLD, NEW], key=lambda graph: graph.hash)
+    async with Journey(dsn, graphs=[first]) as one, Journey(dsn, graphs=[second]) as two:
+        await connection.execute(AT_ONCE)
+        execution = await one.start_execution(first, {"x": 1})
+        await check(one, two)
+        assert await on(one, execution) == second.hash
+        for x in range(5):
+            await asyncio.gather(
+                one.set_value(execution.id, "x", x), two.set_value(execution.id, "x", -x)
+            )
+            assert await on(one, execution) == second.hash
+        async with Journey(dsn, graphs=[first]):
+            assert await connection.fetchval(NEWEST) == first.hash
+
+
+async def test_definitions_have_an_order_however_many_start_at_once(
+    dsn: str, connection: Any
+) -> None:
+    graphs = [orders("y", f"z{number}") for number in range(6)]
+    async with AsyncExitStack() as stack:
+        journeys = [Journey(dsn, graphs=[graph], pool_size=2) for graph in graphs]
+        await asyncio.gather(*map(stack.enter_async_context, journeys))
+        execution = await journeys[0].start_execution(graphs[0], {"x": 1})
+        newest = await connection.fetchval(NEWEST)
+        await check(*journeys)
+        assert await connection.fetchval(NEWEST) == newest
+        assert {await on(journey, execution) for journey in journeys} == {newest}
+
+
+# --- processes that compute nothing -------------------------------------------------------------
+
+
+async def test_a_client_with_old_code_takes_nothing_back(dsn: str) -> None:
+    async with Journey(dsn, graphs=[OLD]):
+        pass
+    async with Journey(dsn, graphs=[NEW]) as new:
+        async with Journey(dsn, graphs=[OLD], run_computations=False) as client:
+            execution = await client.start_execution(OLD, {"x": 1})
+            assert await client.get_value(execution, "y", wait_any=True) == 1
+            assert await on(client, execution) == NEW.hash
+        assert await new.get_value(execution, "z", wait_any=True) == 1
+
+
+async def test_what_a_client_was_the_first_to_know_waits_for_its_first_worker(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old:
+        async with Journey(dsn, graphs=[NEW], run_computations=False) as client:
+            execution = await client.start_execution(NEW, {"x": 1})
+        await check(old)
+        assert await on(old, execution) == NEW.hash
+        async with Journey(dsn, graphs=[NEW]) as new:
+            assert await new.get_value(execution, "z", wait_any=True) == 1
+        await check(old)  # that worker has gone
+        assert await on(old, execution) == OLD.hash
+
+
+# --- what cannot be taken back ------------------------------------------------------------------
+
+
+async def test_executions_that_cannot_take_a_definition_on_keep_theirs(
+    dsn: str, connection: Any
+) -> None:
+    other = Graph("orders", "v1", [input_node("x"), loop("y", ["x"], Done, max_iterations=3)])
+    async with Journey(dsn, graphs=[other]) as looping:
+        async with Journey(dsn, graphs=[OLD]) as old:
+            execution = await old.start_execution(OLD, {"x": 1})
+            assert await old.get_value(execution, "y", wait_any=True) == 1
+        with pytest.raises(GraphConflictError):
+            await Journey(dsn, graphs=[other]).__aenter__()
+        await check(looping)
+        assert await on(looping, execution) == OLD.hash
+        await looping.archive(execution)
+        await check(looping)
+        assert await connection.fetchval(NEWEST) == other.hash
