@@ -1,7 +1,7 @@
 """The graphs that this process knows: with their code, or as descriptions from the database."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from journey_async.core.graph import Graph, described_graph
@@ -43,11 +43,6 @@ class Registry:
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
         self._stored: dict[Name, Definitions] = {}
-
-    @property
-    def names(self) -> Collection[Name]:
-        """Name and version of the graphs whose code is here."""
-        return self._registered.keys()
 
     def has(self, graph: Graph) -> bool:
         """Whether this very graph is registered."""
@@ -112,9 +107,9 @@ class Registry:
         await self.learn(state)
         return self.resolve(state)[0]
 
-    def foreign_hashes(self) -> list[str]:
-        """Definitions that were registered later than the code that is here."""
-        return [h for name, g in self._registered.items() for h in self._stored[name].newer_than(g)]
+    def newer_definitions(self) -> dict[Name, set[str]]:
+        """For each graph whose code is here, the definitions that were registered later."""
+        return {name: self._stored[name].newer_than(g) for name, g in self._registered.items()}
 
     async def outdated(self, limit: int) -> list[str]:
         """Live executions that have yet to evolve to the code that is here.

@@ -124,12 +124,11 @@ class Scheduler:
     async def _wake_due(self) -> datetime | None:
         """Wake what is due; when to look again, if nobody says so before."""
         self._starved = self._runner.free <= 0
-        graphs = list(self._registry.names)
+        graphs = self._registry.newer_definitions()
         if self._starved or not graphs:
             return None
         entries = await self._store.attention(
             graphs,
-            foreign=self._registry.foreign_hashes(),
             without=list(self._aside),
             limit=min(BATCH, max(2 * self._runner.free, LEAST_BATCH)),
         )

@@ -94,20 +94,20 @@ class Store:
 
     async def attention(
         self,
-        graphs: Collection[tuple[str, str]],
+        graphs: Mapping[tuple[str, str], Collection[str]],
         *,
-        foreign: Sequence[str],
         without: Sequence[str],
         limit: int,
     ) -> list[tuple[str, datetime]]:
         """The executions of these graphs (name, version) that want attention first.
 
-        Those on one of the `foreign` definitions (hashes) are left to others, those `without`
+        Those on the definitions given for each graph (hashes) are left to others, those `without`
         (ids) are left alone.
         """
         names = [name for name, _ in graphs]
         versions = [version for _, version in graphs]
-        rows = await self._fetch("attention", names, versions, foreign, without, limit)
+        left = [",".join(hashes) for hashes in graphs.values()]
+        rows = await self._fetch("attention", names, versions, left, without, limit)
         return [(row["id"], row["wake_at"]) for row in rows]
 
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:

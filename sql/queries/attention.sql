@@ -1,15 +1,15 @@
 -- The executions that want attention first, due or not. $1, $2: names and versions of the graphs
--- whose code is here; $3: hashes of definitions newer than that code; $4: executions to leave out;
--- $5: how many.
+-- whose code is here; $3: for each the hashes of definitions newer than that code, with commas in
+-- between; $4: executions to leave out; $5: how many.
 SELECT e.id, e.wake_at
-FROM unnest($1::text[], $2::text[]) AS g (name, version)
+FROM unnest($1::text[], $2::text[], $3::text[]) AS g (name, version, newer)
 CROSS JOIN LATERAL (
     SELECT x.id, x.wake_at
     FROM :"schema".executions AS x
     WHERE x.graph_name = g.name
       AND x.graph_version = g.version
       AND x.wake_at IS NOT NULL
-      AND x.graph_hash <> ALL ($3::text[])
+      AND x.graph_hash <> ALL (string_to_array(g.newer, ','))
       AND x.id <> ALL ($4::text[])
     ORDER BY x.wake_at
     LIMIT $5

@@ -217,6 +217,18 @@ async def test_what_a_client_was_the_first_to_know_waits_for_its_first_worker(
         assert await on(old, execution) == OLD.hash
 
 
+async def test_newer_code_of_one_graph_holds_up_no_other_of_the_same_shape(dsn: str) -> None:
+    other = Graph("other", "v1", NEW.nodes)
+    assert other.hash == NEW.hash
+    async with (
+        Journey(dsn, graphs=[OLD, other]) as old,
+        Journey(dsn, graphs=[NEW, other], run_computations=False) as client,
+    ):
+        await check(old)  # now it knows of the newer one
+        execution = await client.start_execution(other, {"x": 1})
+        assert await client.get_value(execution, "z", wait_any=True) == 1
+
+
 # --- what cannot be taken back ------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ NUMBERS = """
     SELECT FROM :"schema"."values" WHERE node = $1 AND jsonb_typeof(value) = 'number'
 """
 STATEMENTS: dict[str, tuple[Any, ...]] = {
-    "attention": (["growth"], ["v1"], ["older"], ["E1"], 100),
+    "attention": (["growth"], ["v1"], ["one,two"], ["E1"], 100),
     "computations": (IDS[0], None),
     "find_singleton": ("growth",),
     "load_executions": (IDS,),
