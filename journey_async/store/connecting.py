@@ -79,7 +79,11 @@ def beside(pool: Pool) -> Connect | None:
 
 async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:
     """A pool that leaves no session state behind, and so has nothing to reset."""
-    settings = KEEP_ALIVE | {"jit": "off", "lock_timeout": f"{ANSWER_LIMIT:.0f}s"}
+    settings = KEEP_ALIVE | {
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",  # to start them takes as long as most searches
+        "lock_timeout": f"{ANSWER_LIMIT:.0f}s",
+    }
     ours = {name: value for name, value in settings.items() if f"{name}=" not in dsn}
     options: dict[str, Any] = {"server_settings": APPLICATION | ours}
     if behind_pooler:  # which knows few settings, and shares prepared statements among clients
