@@ -16,4 +16,4 @@ GRANT SELECT, INSERT, DELETE ON :"schema".singletons TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".tallies TO :"role";
 GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".workers TO :"role";
 GRANT USAGE ON TYPE :"schema".execution_change, :"schema".value_change, :"schema".computation_change,
-    :"schema".pruning TO :"role";
+    :"schema".pruning, :"schema".node_kind, :"schema".computation_state TO :"role";

@@ -199,6 +199,7 @@ class Draft:
         )
         if not differs:
             return Change(base.version, base, failures=tuple(self._failures))
+        touched = self._touched_values.union(key.node for key in self._touched)
         state = State(
             execution_id=base.execution_id,
             graph_name=base.graph_name,
@@ -213,14 +214,11 @@ class Draft:
             values_at=self.values_at,
             values_revision=self.values_revision,
             inputs_revision=self.inputs_revision,
+            waiting=waiting_steps(self.graph, base, self, touched),
             values=self.values,
             newest=self.newest,
             queued=frozenset(self.queued),
         )
-        touched = self._touched_values.union(key.node for key in self._touched)
-        waiting = waiting_steps(self.graph, base, state, touched)
-        if waiting != state.waiting:
-            state = replace(state, waiting=waiting)
         return Change(
             expected=base.version,
             state=state,

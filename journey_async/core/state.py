@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from journey_async.core.graph import EXECUTION_ID, SYSTEM_NAMES, Graph
 from journey_async.core.nodes import Node
@@ -81,7 +82,23 @@ def new_state(execution_id: str, graph: Graph, now: datetime) -> State:
     )
 
 
-def shown_state(state: State, node: str) -> str:
+class Contents(Protocol):
+    """What an execution holds, be it a State or one in the making."""
+
+    @property
+    def graph_hash(self) -> str:
+        """The definition that it is on."""
+
+    @property
+    def values(self) -> Mapping[str, NodeValue]:
+        """The nodes that were ever set."""
+
+    @property
+    def newest(self) -> Mapping[str, Computation]:
+        """The newest computation of each node."""
+
+
+def shown_state(state: Contents, node: str) -> str:
     """The state of a step as every figure and text shows it.
 
     `not_set` when nothing of it is computing and it has not run since it was last cleared, or at

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from journey_async.core.graph import Graph
-from journey_async.core.state import NOT_SET_STATE, State, shown_state
+from journey_async.core.state import NOT_SET_STATE, Contents, State, shown_state
 from journey_async.core.values import Computation, ComputationKey, ComputationState
 
 
@@ -52,7 +52,7 @@ _COUNTED = (
 )
 
 
-def waiting_steps(graph: Graph, before: State, after: State, touched: Collection[str]) -> int:
+def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
     """How many steps of the state `after` wait, if only `touched` nodes differ from `before`."""
     if before.version == 0:
         ran = sum(shown_state(after, n) != NOT_SET_STATE for n in touched if n in graph.steps)

@@ -16,7 +16,7 @@ from journey_async.core.state import State, new_state
 from journey_async.core.values import ComputationState
 from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
-from journey_async.engine.clock import Clock, SystemClock
+from journey_async.engine.clock import Clock
 from journey_async.engine.committer import Committer
 from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.instruments import Instruments
@@ -186,7 +186,6 @@ class Engine:
             if self.settings.run_computations:
                 self.scheduler.start(
                     self.committer.submit,
-                    self._set_clock,
                     self._evolve_idle,
                     self.store.fold_tallies,
                 )
@@ -286,12 +285,6 @@ class Engine:
             *self._releaser.under_way(),
             *self._tasks.all,
         ]
-
-    async def _set_clock(self) -> None:
-        """Take over the database's time, lest the clocks drift apart."""
-        if isinstance(self.clock, SystemClock):
-            server = await self.store.look()
-            self.clock.discipline(server.now, server.elapsed)
 
     async def _evolve_idle(self) -> None:
         """Let executions take on a changed graph though nothing else happens to them."""

@@ -13,12 +13,12 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ulid import ULID
 
-from journey_async.engine.clock import Clock
+from journey_async.engine.clock import Clock, SystemClock
 from journey_async.engine.points import Point, Points
 from journey_async.engine.tasks import log
 from journey_async.engine.watchdog import Watchdog
@@ -26,6 +26,8 @@ from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import Connect
 from journey_async.store.workers import OtherWorker, WorkerConnection
 
+MAX_ELAPSED = 0.1  # seconds: an answer that took longer says too little about the time
+RENEWED_AFTER = 0.4  # of a lease
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
 SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not be back themselves
 RECONNECT_PAUSE = 0.2
@@ -64,7 +66,7 @@ class Liveness:
         self._schema = schema
         self._clock = clock
         self._lease = timedelta(seconds=lease)
-        self._renewal = lease / 3
+        self._renewal = lease * RENEWED_AFTER
         self._look_interval = look_interval
         self._points = points
         self._killed = False
@@ -222,9 +224,11 @@ class Liveness:
             now = self._loop.time()
             if now >= renew_at:
                 lease_until = self._clock.now() + self._lease
-                is_alive, others = await connection.renew(self._worker, lease_until)
-                if not is_alive:
+                server_time, others = await connection.renew(self._worker, lease_until)
+                if server_time is None:
                     await self._begin_anew(connection)
+                else:
+                    self._set_clock(server_time, self._loop.time() - now)
                 renew_at = now + self._renewal
             else:
                 others = await connection.others(self._worker)
@@ -236,6 +240,11 @@ class Liveness:
                 async with asyncio.timeout(pause):
                     # somebody new has to be looked at soon, or the connection is lost
                     await self._stirred.wait()
+
+    def _set_clock(self, server_time: datetime, elapsed: float) -> None:
+        """Take over the database's time, lest the clocks drift apart."""
+        if isinstance(self._clock, SystemClock) and elapsed <= MAX_ELAPSED:
+            self._clock.discipline(server_time, elapsed)
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""

@@ -19,6 +19,7 @@ Other processes are notified with the commit itself: there is no moment between 
 
 from collections.abc import Collection
 from enum import Enum
+from typing import ClassVar
 
 
 class Point(Enum):
@@ -46,6 +47,8 @@ class Points:
     """What the parts of an engine tell where they are; this one does not listen."""
 
     __slots__ = ()
+
+    listen: ClassVar[bool] = False  # whether it is worth finding out which nodes to name
 
     def reach(self, point: Point, nodes: Collection[str] = ()) -> None:
         """A point is reached, on behalf of these nodes if of any.

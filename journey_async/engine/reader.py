@@ -79,11 +79,12 @@ class Reader:
                     answer.set_result(states.get(execution_id))
 
     async def _states(self, ids: list[str]) -> dict[str, State]:
-        cached = {i: state for i in ids if (state := self._cache.get(i)) is not None}
         found: dict[str, State] = {}
-        if cached:
-            versions = await self._store.versions(cached)
-            found = {i: s for i, s in cached.items() if versions.get(i) == s.version}
+        if cached := [i for i in ids if self._cache.get(i) is not None]:
+            for execution_id, version in (await self._store.versions(cached)).items():
+                state = self._cache.get(execution_id)  # perhaps a newer one, written meanwhile
+                if state is not None and state.version >= version:
+                    found[execution_id] = state
         missing = [i for i in ids if i not in found]
         if missing:
             loaded = await self._store.load(missing)

@@ -43,7 +43,8 @@ class Writer:
         With a `connection`, nothing is committed before the end of its transaction. Raises
         DatabaseUnavailable, DataRefused.
         """
-        self._reach_before(decisions)
+        if self._points.listen:
+            self._reach_before(decisions)
         changes = [decision.change for decision in decisions]
         applied = await self._store.apply(changes, sender=self._sender, connection=connection)
         if connection is None:  # else it is the end of the transaction that commits
@@ -75,7 +76,7 @@ class Writer:
 
     def reach_after(self, written: Sequence[Decision]) -> None:
         """Say of which decisions it is known that they were written; nobody has been told yet."""
-        if not written:
+        if not written or not self._points.listen:
             return
         begun = [node for decision in written for node in decision.begun()]
         recorded = [node for decision in written for node in decision.recorded()]

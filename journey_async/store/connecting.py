@@ -18,6 +18,10 @@ CONNECT_LIMIT = 10.0  # seconds for the server to let a connection in
 ANSWER_LIMIT = 15.0  # seconds for an answer, unless a call says otherwise
 CLOSE_LIMIT = 5.0  # seconds for a connection to end politely
 
+# Bytes that asyncio makes room for before it reads from a socket. Its own 256 KiB are more than the
+# C library keeps at hand: each answer then costs three system calls and a fresh page of memory.
+READ_SIZE = 64 * 1024
+
 # For the server, lest it keep for long what a client that is gone had locked or waits to lock: a
 # machine that vanished is noticed after 25 seconds, and nobody waits for a lock any longer than
 # the client waits for the answer.
@@ -48,7 +52,11 @@ async def connect(dsn: str) -> asyncpg.Connection:
     """A connection without prepared statements, so that it works through any pooler."""
     with reading_dsn():
         return await asyncpg.connect(
-            dsn, statement_cache_size=0, server_settings=APPLICATION, timeout=CONNECT_LIMIT
+            dsn,
+            statement_cache_size=0,
+            server_settings=APPLICATION,
+            connection_class=_OwnConnection,
+            timeout=CONNECT_LIMIT,
         )
 
 
@@ -95,15 +103,20 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,
-            connection_class=_Replaceable,
+            connection_class=_OwnConnection,
             timeout=CONNECT_LIMIT,
             command_timeout=ANSWER_LIMIT,
             **options,
         )
 
 
-class _Replaceable(asyncpg.Connection):
+class _OwnConnection(asyncpg.Connection):
     """A connection that a pool can replace even when the other side has gone silent."""
+
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ_SIZE
 
     async def close(self, *, timeout: float | None = None) -> None:
         await super().close(timeout=CLOSE_LIMIT if timeout is None else timeout)

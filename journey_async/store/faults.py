@@ -26,30 +26,21 @@ class DataRefused(JourneyError):
     """PostgreSQL refused what it was given; nothing of the statement was written."""
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise this package's errors for asyncpg's."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        state = error.sqlstate or ""
-        said = _said(error)
-        if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
-            raise DatabaseUnavailable(f"PostgreSQL is not available: {said}") from None
-        if state.startswith(_LOGIN_CLASS):
-            raise DatabaseUnavailable(f"PostgreSQL refused the login: {said}") from None
-        if state.startswith(_REFUSED_CLASSES):
-            raise DataRefused(f"PostgreSQL refused the data: {said}") from None
-        if state in _PREPARED:
-            raise JourneyError(
-                f"a pooler lost a prepared statement ({said}); create the pool with "
-                f"statement_cache_size=0"
-            ) from None
-        raise JourneyError(f"PostgreSQL refused the statement: {said}") from None
-    except asyncpg.exceptions.ClientConfigurationError as error:
-        raise InvalidOptionError(f"PostgreSQL cannot be connected to like this: {error}") from None
-    except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error
+class translated:
+    """Raise this package's errors for asyncpg's, within its `with` block."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        """Raise DatabaseUnavailable, DataRefused, InvalidOptionError or JourneyError instead."""
+        if isinstance(error, asyncpg.PostgresError):
+            raise _of_server(error) from None
+        if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+            told = f"PostgreSQL cannot be connected to like this: {error}"
+            raise InvalidOptionError(told) from None
+        if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+            raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error
 
 
 @contextmanager
@@ -65,6 +56,23 @@ def reading_dsn() -> Iterator[None]:
             "the DSN cannot be read; it is postgresql://user:password@host:port/database, and "
             "characters with a meaning there, as in a password, are written %XX"
         ) from None
+
+
+def _of_server(error: asyncpg.PostgresError) -> JourneyError:
+    state = error.sqlstate or ""
+    said = _said(error)
+    if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
+        return DatabaseUnavailable(f"PostgreSQL is not available: {said}")
+    if state.startswith(_LOGIN_CLASS):
+        return DatabaseUnavailable(f"PostgreSQL refused the login: {said}")
+    if state.startswith(_REFUSED_CLASSES):
+        return DataRefused(f"PostgreSQL refused the data: {said}")
+    if state in _PREPARED:
+        return JourneyError(
+            f"a pooler lost a prepared statement ({said}); create the pool with "
+            f"statement_cache_size=0"
+        )
+    return JourneyError(f"PostgreSQL refused the statement: {said}")
 
 
 def _said(error: asyncpg.PostgresError) -> str:

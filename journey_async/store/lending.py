@@ -1,7 +1,6 @@
 """Lends the connections of a pool."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import asyncpg
 
@@ -20,22 +19,12 @@ class Lending:
         self._pool = pool
         self._keep = keep
         self._kept: list[PoolConnection] = []
-        self._trust = 0  # grows when no connection so far is to be trusted
+        self._trust = 0
         self._is_cut = False
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[PoolConnection]:
-        """A connection; what cannot be used again goes back to the pool, which replaces it."""
-        connection = await self._take()
-        trust, is_fine = self._trust, False
-        try:
-            yield connection
-            is_fine = trust == self._trust and not connection.is_closed()
-        finally:
-            if is_fine and len(self._kept) < self._keep:
-                self._kept.append(connection)
-            else:
-                await self._give_back(connection)
+    def one(self) -> "Loan":
+        """A connection, for an `async with` block."""
+        return Loan(self)
 
     @property
     def lent(self) -> int:
@@ -63,13 +52,26 @@ class Lending:
         self._is_cut = True
         self._pool.terminate()
 
-    async def _take(self) -> PoolConnection:
+    @property
+    def trust(self) -> int:
+        """Grows when no connection so far is to be trusted."""
+        return self._trust
+
+    async def take(self) -> PoolConnection:
+        """A connection that nobody else has."""
         while self._kept:
             connection = self._kept.pop()
             if not connection.is_closed():
                 return connection
             await self._give_back(connection)
         return await self._pool.acquire()
+
+    async def take_back(self, connection: PoolConnection, *, is_fine: bool) -> None:
+        """Keep it at hand; what cannot be used again goes back to the pool, which replaces it."""
+        if is_fine and len(self._kept) < self._keep and not connection.is_closed():
+            self._kept.append(connection)
+        else:
+            await self._give_back(connection)
 
     async def _give_back_kept(self) -> None:
         while self._kept:
@@ -79,3 +81,21 @@ class Lending:
         if not self._is_cut:  # else a cancelled statement would be waited for in vain
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._pool.release(connection, timeout=RELEASE_LIMIT)
+
+
+class Loan:
+    """A connection that is lent for the time of an `async with` block."""
+
+    __slots__ = ("_connection", "_lending", "_trust")
+
+    def __init__(self, lending: Lending) -> None:
+        self._lending = lending
+
+    async def __aenter__(self) -> PoolConnection:
+        self._connection = await self._lending.take()
+        self._trust = self._lending.trust
+        return self._connection
+
+    async def __aexit__(self, kind: object, _error: object, _where: object) -> None:
+        is_fine = kind is None and self._trust == self._lending.trust
+        await self._lending.take_back(self._connection, is_fine=is_fine)

@@ -93,11 +93,16 @@ class WorkerConnection:
             channel = Channels.of(self._schema).joined
             await self._ask("SELECT pg_notify($1, '')", channel)
 
-    async def renew(self, worker: str, lease_until: datetime) -> tuple[bool, list[OtherWorker]]:
-        """Move the end of the lease, unless others have declared the worker dead; the others."""
+    async def renew(
+        self, worker: str, lease_until: datetime
+    ) -> tuple[datetime | None, list[OtherWorker]]:
+        """Move the end of the lease; the database's time, and the others.
+
+        None instead of the time: others have declared the worker dead.
+        """
         found = await self._fetch("renew_lease", worker, lease_until, self.has_lock)
-        others = [OtherWorker(row) for row in found if row["id"] != worker]
-        return len(others) < len(found), others
+        own = next((row["now"] for row in found if row["id"] == worker), None)
+        return own, [OtherWorker(row) for row in found if row["id"] != worker]
 
     async def others(self, worker: str) -> list[OtherWorker]:
         """The other workers."""

@@ -77,6 +77,8 @@ class WatchedPoints(Points):
     a heartbeat.
     """
 
+    listen = True
+
     __slots__ = ("_crashes", "_die", "_has_begun", "_is_dead", "_look", "reached", "released")
 
     def __init__(self, die: Callable[[Crash], None], look: Callable[[], None]) -> None:

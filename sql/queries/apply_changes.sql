@@ -25,15 +25,15 @@ slotted AS (
     INSERT INTO :"schema".singletons (graph_name, execution_id)
     SELECT c.slot, c.id
     FROM change AS c
-    WHERE c.slot IS NOT NULL AND (c.expected = 0 OR c.id IN (SELECT id FROM held))
+    WHERE c.slot IS NOT NULL AND (c.expected = 0 OR c.id = ANY (ARRAY(SELECT id FROM held)))
     ON CONFLICT (graph_name) DO NOTHING
     RETURNING execution_id
 ),
 allowed AS (
     SELECT c.*
     FROM change AS c
-    WHERE (c.expected = 0 OR c.id IN (SELECT id FROM held))
-      AND (c.slot IS NULL OR c.id IN (SELECT execution_id FROM slotted))
+    WHERE (c.expected = 0 OR c.id = ANY (ARRAY(SELECT id FROM held)))
+      AND (c.slot IS NULL OR c.id = ANY (ARRAY(SELECT execution_id FROM slotted)))
 ),
 created AS (
     INSERT INTO :"schema".executions (
@@ -74,7 +74,7 @@ vacated AS (
     USING change AS c
     WHERE s.execution_id = c.id
       AND c.archived_at IS NOT NULL
-      AND c.id IN (SELECT id FROM updated)
+      AND c.id = ANY (ARRAY(SELECT id FROM updated))
 ),
 written_values AS (
     INSERT INTO :"schema"."values" AS v (
@@ -83,7 +83,7 @@ written_values AS (
     SELECT
         n.execution_id, n.node, n.kind, n.value::jsonb, n.metadata::jsonb, n.revision, n.set_time
     FROM unnest($2:::"schema".value_change[]) AS n
-    WHERE n.execution_id IN (SELECT id FROM applied)
+    WHERE n.execution_id = ANY (ARRAY(SELECT id FROM applied))
     ON CONFLICT (execution_id, node) DO UPDATE
     SET kind = excluded.kind,
         value = excluded.value,
@@ -104,7 +104,7 @@ written_computations AS (
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
         n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context
     FROM unnest($3:::"schema".computation_change[]) AS n
-    WHERE n.execution_id IN (SELECT id FROM applied)
+    WHERE n.execution_id = ANY (ARRAY(SELECT id FROM applied))
     ON CONFLICT (execution_id, node, number) DO UPDATE
     SET kind = excluded.kind,
         state = excluded.state,
@@ -149,7 +149,7 @@ counted AS (
         c.more_failed, c.more_computing, c.more_abandoned,
         c.updated_at, c.computation_created_at, c.worked_at
     FROM change AS c
-    WHERE c.id IN (SELECT id FROM applied)
+    WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 )
 SELECT id, NULL AS notified
 FROM applied
@@ -159,11 +159,11 @@ SELECT NULL, pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
 FROM (
     SELECT c.id || ' ' || (c.expected + 1) AS line, row_number() OVER () / 100 AS part
     FROM change AS c
-    WHERE c.id IN (SELECT id FROM applied)
+    WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 ) AS m
 GROUP BY m.part
 UNION ALL
 SELECT NULL, pg_notify($6, $7 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
 FROM change AS c
-WHERE c.announces AND c.id IN (SELECT id FROM applied)
+WHERE c.announces AND c.id = ANY (ARRAY(SELECT id FROM applied))
 HAVING min(c.wake_at) IS NOT NULL

@@ -1,14 +1,15 @@
 -- A worker says that it is alive, and sees the others. $1 id, $2 the new end of its lease, $3
--- whether it holds its lock. Its own row is there unless others have declared it dead.
+-- whether it holds its lock. Its own row is there unless others have declared it dead; with it comes
+-- the database's clock.
 WITH renewed AS (
     UPDATE :"schema".workers
     SET lease_until = $2, locked = $3
     WHERE id = $1
     RETURNING id, lock_key, locked, lease_until
 )
-SELECT id, lock_key, locked, lease_until
+SELECT id, lock_key, locked, lease_until, clock_timestamp() AS now
 FROM renewed
 UNION ALL
-SELECT id, lock_key, locked, lease_until
+SELECT id, lock_key, locked, lease_until, NULL
 FROM :"schema".workers
 WHERE id <> $1
