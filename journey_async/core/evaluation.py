@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from journey_async.core import jsonvalue
 from journey_async.core.conditions import (
@@ -77,7 +77,7 @@ class Evaluation:
             return any(self.holds(item, keeping=keeping) for item in condition.conditions)
         if type(condition) is Not:
             return self._negation_holds(condition.condition, keeping=keeping)
-        return self.leaf_holds(condition, keeping=keeping)
+        return self.leaf_holds(cast(Leaf, condition), keeping=keeping)
 
     def _negation_holds(self, condition: Condition, *, keeping: bool) -> bool:
         """Whether the negation of the condition holds.
@@ -91,11 +91,10 @@ class Evaluation:
             return any(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
         if isinstance(condition, AnyOf):
             return all(self._negation_holds(c, keeping=keeping) for c in condition.conditions)
-        return not self.leaf_holds(condition)
+        return not self.leaf_holds(cast(Leaf, condition))
 
-    def leaf_holds(self, condition: Condition, *, keeping: bool = False) -> bool:
+    def leaf_holds(self, condition: Leaf, *, keeping: bool = False) -> bool:
         """Whether a leaf holds."""
-        assert isinstance(condition, Leaf)
         node = self._view(condition.node)
         if type(condition) is Predicate:
             stays = keeping and node.kind in TICKS and node.is_set
@@ -122,9 +121,9 @@ class Evaluation:
         elif type(condition) is Not:
             self._collect(condition.condition, not negated, found)
         else:
-            assert isinstance(condition, Leaf)
-            if self.leaf_holds(condition) is not negated:
-                found[condition.node] = self._view(condition.node).revision
+            leaf = cast(Leaf, condition)
+            if self.leaf_holds(leaf) is not negated:
+                found[leaf.node] = self._view(leaf.node).revision
 
     def _is_due(self, node: NodeValue) -> bool:
         time = tick_time(node)

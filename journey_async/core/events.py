@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from journey_async.core import commands as c
 from journey_async.core import jsonvalue
@@ -74,8 +75,8 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
         return
     draft.trace_context = computation.trace_context
     revision = draft.bump()
-    finished = replace(
-        _ended(draft, computation, ComputationState.SUCCESS), successes=computation.successes + 1
+    finished = _ended(
+        draft, computation, ComputationState.SUCCESS, successes=computation.successes + 1
     )
     if isinstance(step, LoopNode):
         finished = _finish_iteration(draft, step, finished, command)
@@ -254,7 +255,9 @@ def _running(draft: Draft, key: ComputationKey, token: int | None) -> Computatio
     return newest if token in (None, newest.token) else None
 
 
-def _ended(draft: Draft, computation: Computation, state: ComputationState) -> Computation:
+def _ended(
+    draft: Draft, computation: Computation, state: ComputationState, **changes: Any
+) -> Computation:
     return replace(
         computation,
         state=state,
@@ -263,7 +266,7 @@ def _ended(draft: Draft, computation: Computation, state: ComputationState) -> C
         due_at=None,
         deadline=None,
         token=None,
-        worker=computation.worker,
+        **changes,
     )
 
 
@@ -275,10 +278,9 @@ def _end(
     error: str,
     permanent: bool = False,
 ) -> None:
-    ended = _ended(draft, computation, state)
     # a text that PostgreSQL takes, lest the failure itself could not be recorded
     storable = error[:MAX_ERROR].replace("\0", "\ufffd").encode(errors="replace").decode()
-    draft.put(replace(ended, error=storable, permanent=permanent))
+    draft.put(_ended(draft, computation, state, error=storable, permanent=permanent))
     draft.ended.add(computation.node)
 
 

@@ -44,12 +44,6 @@ class Tally(NamedTuple):
 
 
 NOTHING = Tally()
-_COUNTED = (
-    ComputationState.SUCCESS,
-    ComputationState.FAILED,
-    ComputationState.COMPUTING,
-    ComputationState.ABANDONED,
-)
 
 
 def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
@@ -73,38 +67,28 @@ def tally_of(
     """What has become of the figures; `computations` are those that differ."""
     existed = before.version > 0
     was, is_now = before.archived_at is not None, after.archived_at is not None
-    if not computations:
-        counts, created_at, worked_at = (0, 0, 0, 0), None, None
-    else:
-        counts = _counts(before, computations)
-        created_at = _latest(c.created_at for c in computations.values())
-        worked_at = _latest(
-            time
-            for c in computations.values()
-            for time in (c.created_at, c.started_at, c.completed_at)
-        )
+    more: dict[ComputationState, int] = {}
+    created_at: datetime | None = None
+    worked_at: datetime | None = None
+    for key, now in computations.items():
+        more[now.state] = more.get(now.state, 0) + 1
+        old = before.newest.get(key.node)
+        if old is not None and old.number == key.number:
+            more[old.state] = more.get(old.state, 0) - 1
+        created_at = _latest((created_at, now.created_at))
+        worked_at = _latest((worked_at, now.created_at, now.started_at, now.completed_at))
     return Tally(
-        (not is_now) - (existed and not was),
-        is_now - (existed and was),
-        after.waiting - (before.waiting if existed else 0),
-        *counts,
+        active=(not is_now) - (existed and not was),
+        archived=is_now - (existed and was),
+        waiting=after.waiting - (before.waiting if existed else 0),
+        success=more.get(ComputationState.SUCCESS, 0),
+        failed=more.get(ComputationState.FAILED, 0),
+        computing=more.get(ComputationState.COMPUTING, 0),
+        abandoned=more.get(ComputationState.ABANDONED, 0),
         created_at=created_at,
         worked_at=worked_at,
     )
 
 
-def _counts(
-    before: State, computations: Mapping[ComputationKey, Computation]
-) -> tuple[int, int, int, int]:
-    more = dict.fromkeys(ComputationState, 0)
-    for key, computation in computations.items():
-        more[computation.state] += 1
-        old = before.newest.get(key.node)
-        if old is not None and old.number == key.number:
-            more[old.state] -= 1
-    success, failed, computing, abandoned = (more[state] for state in _COUNTED)
-    return success, failed, computing, abandoned
-
-
 def _latest(times: Iterable[datetime | None]) -> datetime | None:
-    return max((time for time in times if time is not None), default=None)
+    return max(filter(None, times), default=None)

@@ -35,12 +35,12 @@ class SystemClock:
     """
 
     def __init__(self) -> None:
-        self._offset = datetime.now(UTC) - _since_boot()
-        self._latest = _since_boot() + self._offset
+        self._offset = time.time() - time.monotonic()  # seconds
+        self._latest = datetime.now(UTC)
 
     def now(self) -> datetime:
         """The time."""
-        now = _since_boot() + self._offset
+        now = datetime.fromtimestamp(time.monotonic() + self._offset, UTC)
         if now < self._latest <= now + STILL:
             return self._latest
         self._latest = now
@@ -53,7 +53,7 @@ class SystemClock:
 
     def discipline(self, database: datetime, elapsed: float) -> None:
         """Take over the database's time, which was asked for `elapsed` seconds ago."""
-        self._offset = database + timedelta(seconds=elapsed / 2) - _since_boot()
+        self._offset = database.timestamp() + elapsed / 2 - time.monotonic()
 
 
 async def sleep_until(clock: Clock, when: datetime) -> None:
@@ -69,10 +69,3 @@ async def sleep_until(clock: Clock, when: datetime) -> None:
         await reached
     finally:
         timer.cancel()
-
-
-_BOOT = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _since_boot() -> datetime:
-    return _BOOT + timedelta(seconds=time.monotonic())
