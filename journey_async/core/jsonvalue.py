@@ -35,6 +35,8 @@ def normalise(value: object) -> JSON:
 
 def encode(value: JSON) -> str:
     """Compact JSON text of a normalised value."""
+    if type(value) is int:  # most are: no need of an encoder
+        return str(value)
     return _encoder.encode(value)
 
 

@@ -32,7 +32,6 @@ from journey_async.engine.tasks import Tasks, log
 from journey_async.engine.writer import Writer
 from journey_async.errors import (
     DatabaseUnavailable,
-    ExecutionNotFound,
     InvalidValueError,
     JourneyError,
 )
@@ -274,15 +273,11 @@ class Committer:
             requests = batch.pop(execution_id)  # in flight still, but not with these
             work = self._commit_apart(execution_id, requests)
             self._tasks.spawn(work, f"locks {execution_id}")
+        await self._commit_batch(batch)
+
+    async def _commit_batch(self, batch: dict[str, list[Request]]) -> None:
         states = await self._loader.states(batch)
-        decisions: list[Decision] = []
-        for execution_id, requests in batch.items():
-            state = states.get(execution_id)
-            if state is None:
-                refuse_all(requests, ExecutionNotFound(execution_id))
-            elif (decision := self._decider.decide(state, requests)) is not None:
-                decisions.append(decision)
-        await self._write(decisions)
+        await self._write(self._decider.decide_all(batch, states))
 
     async def _write(self, decisions: list[Decision]) -> None:
         writes = [decision for decision in decisions if decision.change.written]
@@ -326,12 +321,7 @@ class Committer:
 
     async def _redo(self, requests: list[Request]) -> None:
         """Decide and write requests for one execution anew, alone."""
-        batch = {requests[0].execution_id: requests}
-        states = await self._loader.states(batch)
-        state = states.get(requests[0].execution_id)
-        decision = None if state is None else self._decider.decide(state, requests)
-        if decision is not None:
-            await self._write([decision])
+        await self._commit_batch({requests[0].execution_id: requests})
 
     # --- what became of them ------------------------------------------------------------------
 
