@@ -117,7 +117,8 @@ class Search:
 
 def _load_one() -> str:
     """load_executions.sql for the one execution of a row of `page`."""
-    return f"{statement('load_executions').replace('$1::text[]', 'ARRAY[page.id]')}\n"
+    asked = "ARRAY(SELECT unnest($1::text[]))"
+    return f"{statement('load_executions').replace(asked, 'ARRAY[page.id]')}\n"
 
 
 def _source(selection: Selection, bound: Parameters, joins: Sequence[str]) -> str:

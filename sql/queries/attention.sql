@@ -1,8 +1,13 @@
 -- The executions that want attention first, due or not. $1, $2: names and versions of the graphs
 -- whose code is here; $3: for each the hashes of definitions newer than that code, with commas in
--- between; $4: executions to leave out; $5: how many.
+-- between; $4: executions to leave out; $5: how many. The planner is not shown how many of all these
+-- there are, so that one plan serves, as in load_executions.sql.
 SELECT e.id, e.wake_at
-FROM unnest($1::text[], $2::text[], $3::text[]) AS g (name, version, newer)
+FROM unnest(
+    ARRAY(SELECT unnest($1::text[])),
+    ARRAY(SELECT unnest($2::text[])),
+    ARRAY(SELECT unnest($3::text[]))
+) AS g (name, version, newer)
 CROSS JOIN LATERAL (
     SELECT x.id, x.wake_at
     FROM :"schema".executions AS x
@@ -10,9 +15,9 @@ CROSS JOIN LATERAL (
       AND x.graph_version = g.version
       AND x.wake_at IS NOT NULL
       AND x.graph_hash <> ALL (string_to_array(g.newer, ','))
-      AND x.id <> ALL ($4::text[])
+      AND x.id <> ALL (ARRAY(SELECT unnest($4::text[])))
     ORDER BY x.wake_at
-    LIMIT $5
+    LIMIT (SELECT $5::bigint)
 ) AS e
 ORDER BY e.wake_at
-LIMIT $5
+LIMIT (SELECT $5::bigint)

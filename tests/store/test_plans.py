@@ -11,6 +11,7 @@ from journey_async.core.change import Change, Pruning
 from journey_async.core.conditions import value
 from journey_async.store.rows import write_arguments
 from journey_async.store.search import Order, Selection, page_statement
+from journey_async.store.sql import in_schema, statement
 from tests.benchmarks.growth import history
 from tests.support.plans import NotExplained, Plan, Plans, explained
 from tests.support.rows import computation, held, state
@@ -18,6 +19,8 @@ from tests.support.rows import computation, held, state
 pytestmark = pytest.mark.direct("looks at plans, as a superuser")
 
 EXECUTIONS = 3_000
+TIMES = 12
+COMPILED = 100_000  # the cost from which on a server compiles a statement, if nobody forbade it
 NOW = datetime.now(UTC)
 IDS = [history.id_of(number) for number in (11, 1_111)]
 LARGE = {"executions", "values", "computations"}
@@ -89,11 +92,30 @@ async def test_a_database_that_was_empty_a_moment_ago_is_not_read_from_end_to_en
     assert not (await written(plans)).scanned & LARGE
 
 
+async def test_what_is_asked_often_is_planned_once(connection: Any) -> None:
+    """To plan anew, on what the arguments are, would take longer than the answer."""
+    asked: dict[str, tuple[Any, ...]] = {
+        **{name: STATEMENTS[name] for name in ("attention", "lock_execution")},
+        **dict.fromkeys(("load_executions", "read_versions"), (IDS[:1],)),
+        "apply_changes": (*write_arguments(changes()[:1]), "changed", "due", "me"),
+    }
+    for name, arguments in asked.items():
+        text = in_schema(statement(name), "journey")
+        prepared = await connection.prepare(text)
+        for _ in range(TIMES):
+            await prepared.fetch(*arguments)
+        plans = await connection.fetchval(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1", text
+        )
+        assert plans >= TIMES - 5, name  # the server tries five times
+
+
 async def test_what_is_read_is_bounded(dsn: str, plans: Plans) -> None:
     await history.build(dsn, EXECUTIONS)
     for name, arguments in STATEMENTS.items():
         plan = await plans.of(name, *arguments)
         assert not plan.scanned & LARGE, name
+        assert plan.cost < COMPILED, (name, plan.cost)
         assert plan.blocks <= BLOCKS, (name, plan.blocks)
         assert plan.rows <= 100, (name, plan.rows)
     plan = await written(plans)
@@ -108,6 +130,7 @@ async def test_what_is_read_is_bounded(dsn: str, plans: Plans) -> None:
     page = page_statement(both, [Order("updated_at")], 100, 0)
     plan = await plans.of_text(page.text, page.arguments)
     assert not plan.scanned & LARGE
+    assert plan.cost < COMPILED
     assert plan.blocks <= BLOCKS, plan.blocks
     # else it would be searched from the wrong end, once there are many
     numbers = await plans.of_text(NUMBERS, ["y"])

@@ -35,6 +35,7 @@ class Plan:
         self.text = text
         self.nodes = list(_nodes(root))
         self.expected: int = root["Plan Rows"]
+        self.cost: float = root["Total Cost"]
         self.blocks: int = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
 
     @property
