@@ -22,8 +22,9 @@ CREATE TABLE :"schema".migrations (
 -- The graphs that were ever registered. A name and version may have several definitions, told
 -- apart by their hash; the one with the greatest registration is the newest (of equal ones, from the
 -- same moment, the one with the greater hash), and executions evolve only towards newer ones.
--- `had_worker`: whether it was ever registered by a process that computes. `definition` is Graph.model_dump(mode="json"): functions by name, so
--- that a process without the code can still show the graph, and settle what is data.
+-- `had_worker`: whether it was ever registered by a process that computes. `definition` is
+-- Graph.model_dump(mode="json"): functions by name, so that a process without the code can still
+-- show the graph, and settle what is data.
 CREATE TABLE :"schema".graphs (
     name          text COLLATE "C" NOT NULL,
     version       text COLLATE "C" NOT NULL,
