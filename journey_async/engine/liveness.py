@@ -29,6 +29,7 @@ from journey_async.store.workers import OtherWorker, WorkerConnection
 MAX_ELAPSED = 0.1  # seconds: an answer that took longer says too little about the time
 RENEWED_AFTER = 0.4  # of a lease
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
+WATCHED = 20  # others whose locks a worker tries
 SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not be back themselves
 RECONNECT_PAUSE = 0.2
 DEFECT_PAUSE = 1.0  # seconds after something that nobody expected
@@ -272,7 +273,11 @@ class Liveness:
         now = self._clock.now()
         others = [other for other in others if other.id not in self._reports]
         expired = {other.id for other in others if other.lease_until < now}
-        keys = {o.lock_key: o.id for o in others if o.locked and o.id not in expired}
+        keys = {
+            other.lock_key: other.id
+            for other in self._watched(others)
+            if other.locked and other.id not in expired
+        }
         free = await connection.free_locks(list(keys)) if keys else set()
         unlocked = {keys[key] for key in free}
         dead = expired | (unlocked & self._suspects)
@@ -281,6 +286,14 @@ class Liveness:
             log.warning("workers have died: %s", ", ".join(sorted(dead)))
             report = self._report(sorted(dead))
             self._reports.update(dict.fromkeys(dead, report))
+
+    def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
+        """Those that come next in a ring of all, lest everybody look at everybody.
+
+        When many die at once, the last one alive finds so many of them with every second look.
+        """
+        ring = sorted(others, key=lambda other: (other.id < self._worker, other.id))
+        return ring[:WATCHED]
 
     def _report(self, dead: list[str]) -> "asyncio.Future[None]":
         """Let the application's loop release their work; nobody waits for that, for the loop may

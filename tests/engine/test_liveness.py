@@ -9,6 +9,7 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.engine import liveness
+from journey_async.testing.journey import TestJourney
 from tests.support.eventually import eventually
 
 DEAD = """
@@ -55,6 +56,23 @@ async def test_a_free_lock_or_an_old_lease_means_dead(
         assert await journey.get_value(execution.id, "y", wait_any=True) == 1
         [computation] = await journey.computations(execution.id)
         assert (computation.deaths, computation.attempt) == (1, 1)
+        await eventually(lambda: workers_are(connection, 1))
+
+
+MANY_DEAD = """
+    INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
+    SELECT side || n, hashtext(side || n), true, 'h', 1, now(), now() + interval '1000 seconds'
+    FROM generate_series(1, $1) AS n, unnest(ARRAY['A', 'Z']) AS side
+"""
+
+
+async def test_many_that_have_died_at_once_are_all_found(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though each looks at a few: those before it in the ring, and those behind."""
+    monkeypatch.setattr(liveness, "WATCHED", 3)
+    await connection.execute(MANY_DEAD, 5)
+    async with TestJourney(dsn):
         await eventually(lambda: workers_are(connection, 1))
 
 
