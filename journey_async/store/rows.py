@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -13,6 +13,9 @@ from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 Row = tuple[Any, ...]
+
+_KINDS = {kind.value: kind for kind in NodeKind}
+_STATES = {state.value: state for state in ComputationState}
 
 
 def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
@@ -59,8 +62,8 @@ def computation_of(execution_id: str, row: asyncpg.Record) -> Computation:
     fields = dict(row)
     fields["computed_with"] = json.loads(fields["computed_with"])
     fields["carried"] = None if fields["carried"] is None else json.loads(fields["carried"])
-    fields["kind"] = NodeKind(fields["kind"])
-    fields["state"] = ComputationState(fields["state"])
+    fields["kind"] = _KINDS[fields["kind"]]
+    fields["state"] = _STATES[fields["state"]]
     return Computation(execution_id=execution_id, **fields)
 
 
@@ -139,7 +142,7 @@ def _revisions(computed_with: Mapping[str, int]) -> str:
 
 def _value(fields: Sequence[Any]) -> NodeValue:
     node, kind, value, metadata, revision, set_time = fields
-    return NodeValue(node, NodeKind(kind), value, metadata, revision, _time(set_time))
+    return NodeValue(node, _KINDS[kind], value, metadata, revision, _time(set_time))
 
 
 def _computation(execution_id: str, fields: Sequence[Any]) -> Computation:
@@ -147,8 +150,8 @@ def _computation(execution_id: str, fields: Sequence[Any]) -> Computation:
         execution_id=execution_id,
         node=fields[0],
         number=fields[1],
-        kind=NodeKind(fields[2]),
-        state=ComputationState(fields[3]),
+        kind=_KINDS[fields[2]],
+        state=_STATES[fields[3]],
         attempt=fields[4],
         iteration=fields[5],
         computed_with=fields[6],
@@ -176,4 +179,4 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _required_time(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return datetime.fromisoformat(f"{text}Z")
