@@ -17,7 +17,10 @@ PYRIGHT = next(
     None,
 )
 
-pytestmark = pytest.mark.skipif(PYRIGHT is None, reason="no pyright: pip install basedpyright")
+pytestmark = [
+    pytest.mark.exhaustive,  # mypy has looked at the same
+    pytest.mark.skipif(PYRIGHT is None, reason="no pyright: pip install basedpyright"),
+]
 
 
 def test_pyright_finds_the_expected_errors_and_no_others(tmp_path: Path) -> None:
