@@ -26,7 +26,14 @@ from journey_async.engine.decider import Decider
 from journey_async.engine.loader import Loader
 from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Decision, Request, Settled, look_later, refuse_all
+from journey_async.engine.requests import (
+    Decision,
+    Overtaken,
+    Request,
+    Settled,
+    look_later,
+    refuse_all,
+)
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
 from journey_async.engine.writer import Writer
@@ -138,13 +145,14 @@ class Committer:
         initial: State | None = None,
         patience: float | None = None,
         trace_context: str | None = None,
+        yields: bool = False,
     ) -> Settled:
         """Let a command happen to an execution; what became of it.
 
         `initial` is the state of an execution that is to be created. For `patience` seconds
         (None: for ever) it waits for a database that cannot be reached. `trace_context` leads to
         the call that wants it. Raises what the core refuses with, ExecutionNotFound,
-        InvalidValueError, DatabaseUnavailable.
+        InvalidValueError, DatabaseUnavailable; if it `yields`, Overtaken.
         """
         if self._ended is not None:
             raise DatabaseUnavailable(self._ended)
@@ -152,7 +160,13 @@ class Committer:
         give_up_at = None if patience is None else loop.time() + patience
         answer: asyncio.Future[Settled] = loop.create_future()
         request = Request(
-            execution_id, command, answer, give_up_at, initial, trace_context=trace_context
+            execution_id,
+            command,
+            answer,
+            give_up_at,
+            initial,
+            trace_context=trace_context,
+            yields=yields,
         )
         self._enqueue([request])
         try:
@@ -332,6 +346,9 @@ class Committer:
         self._decider.give_back([decision])
         requests = [request for request in decision.requests if not request.answer.done()]
         for request in requests:
+            if request.yields:
+                request.refuse(Overtaken())
+                continue
             self._contention.lost(request)
             if isinstance(request.command, Start) and decision.change.slot is not None:
                 request.refuse(decision.slot_taken())

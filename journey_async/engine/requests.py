@@ -26,7 +26,10 @@ class Settled:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A command that waits for its answer until `give_up_at` (the event loop's time)."""
+    """A command that waits for its answer until `give_up_at` (the event loop's time).
+
+    One that `yields` is not decided again when somebody else was faster: Overtaken.
+    """
 
     execution_id: str
     command: Command
@@ -35,6 +38,7 @@ class Request:
     initial: State | None = None
     conflicts: int = 0
     trace_context: str | None = None
+    yields: bool = False
 
     def resolve(self, settled: Settled) -> None:
         """Answer, if anybody still waits."""
@@ -79,6 +83,10 @@ class Decision:
         return SingletonGraphError(
             f"graph {name!r} is a singleton and has a live execution already", graph_name=name
         )
+
+
+class Overtaken(Exception):
+    """Somebody else has written the execution meanwhile, or was about to."""
 
 
 def look_later(execution_id: str) -> Request:

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
@@ -17,7 +18,7 @@ from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Overtaken, Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks, log
 from journey_async.errors import DatabaseUnavailable
@@ -32,7 +33,14 @@ UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
 DEFECT_PAUSE = 60.0  # seconds before trying again what raised
 RETRY_PAUSE = 0.5  # seconds, while the database is away
 
-Submit = Callable[[str, Command], Awaitable[Settled]]
+
+class Submit(Protocol):
+    """How a command is let happen: see Committer.submit."""
+
+    async def __call__(
+        self, execution_id: str, command: Command, /, *, yields: bool = False
+    ) -> Settled:
+        """What became of it."""
 
 
 class Scheduler:
@@ -53,6 +61,7 @@ class Scheduler:
         self._next: datetime | None = None
         self._starved = False
         self._aside: set[str] = set()
+        self._overtaken: set[str] = set()
         self._checks: list[Callable[[], Awaitable[None]]] = []
         self._tasks = Tasks("scheduler")
         self.found_by_safety_check = 0
@@ -134,6 +143,7 @@ class Scheduler:
         )
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
+        self._overtaken.intersection_update(due)
         if due:
             await self._wake_all(due)
             self._starved = self._runner.free <= 0
@@ -150,17 +160,25 @@ class Scheduler:
                 task.add_done_callback(lambda _, i=execution_id: self._take_back(i))  # type: ignore[misc]
 
     async def _wake(self, execution_id: str) -> None:
-        """Wake one execution; set aside one that does not move, lest it stand before the others."""
+        """Wake one execution; set aside one that does not move, lest it stand before the others.
+
+        Other workers are about to wake the same. Who is too late leaves it to them, and insists
+        only if it is due still.
+        """
         assert self._submit is not None
         pause = UNMOVED_PAUSE
         self._points.reach(Point.BEFORE_WAKE)
         try:
-            settled = await self._submit(execution_id, Wake())
+            yields = execution_id not in self._overtaken
+            settled = await self._submit(execution_id, Wake(), yields=yields)
             if settled.change.written or not settled.had_room:
                 return  # if it is still due, the next look finds it
             wake_at = settled.state.wake_at
             if wake_at is None or wake_at > self._clock.now():
                 return  # somebody else was faster
+        except Overtaken:
+            self._overtaken.add(execution_id)
+            return  # the next look finds it, if it is still due
         except DatabaseUnavailable:
             return  # closed
         except Exception:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.core.commands import SetValues
+from journey_async.core.commands import SetValues, Wake
+from journey_async.engine.requests import Overtaken
 from journey_async.errors import InvalidValueError
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
@@ -145,3 +146,19 @@ async def test_a_refused_change_under_the_lock_takes_no_innocent_one_along(
             assert await journey.get_value(execution, "y", settled=True) == 1
         assert await journey.get_value(held, "y", settled=True) == "good"
         await eventually(lambda: journey._engine.runner.free == 5)
+
+
+async def test_who_only_wakes_an_execution_leaves_it_to_who_was_faster(dsn: str) -> None:
+    async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as faster:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        cache, committer = journey._engine.cache, journey._engine.committer
+        before = cache.get(execution.id)
+        assert before is not None
+        await faster.set_value(execution, "x", 2)
+        await journey._engine.hear_all()
+        cache.put(before)  # as if it had not heard of it yet
+        with pytest.raises(Overtaken):
+            await committer.submit(execution.id, Wake(), yields=True)
+        cache.put(before)
+        settled = await committer.submit(execution.id, Wake())
+        assert settled.state.values["x"].value == 2
