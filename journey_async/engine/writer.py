@@ -1,6 +1,7 @@
 """Writes what was decided, and lets follow in this process what follows from it."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from journey_async.core.change import Change
 from journey_async.core.graph import Graph
@@ -11,6 +12,18 @@ from journey_async.engine.requests import Decision
 from journey_async.engine.runner import Runner
 from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
+
+
+class Moments(NamedTuple):
+    """Before or after writing: a commit at all, beginnings in it, ends of attempts in it."""
+
+    commit: Point
+    begin: Point
+    record: Point
+
+
+BEFORE = Moments(Point.BEFORE_COMMIT, Point.BEFORE_BEGIN, Point.BEFORE_RECORD)
+AFTER = Moments(Point.AFTER_COMMIT, Point.AFTER_BEGIN, Point.AFTER_RECORD)
 
 
 class Writer:
@@ -43,8 +56,7 @@ class Writer:
         With a `connection`, nothing is committed before the end of its transaction. Raises
         DatabaseUnavailable, DataRefused.
         """
-        if self._points.listen:
-            self._reach_before(decisions)
+        self._reach(BEFORE, decisions)
         changes = [decision.change for decision in decisions]
         applied = await self._store.apply(changes, sender=self._sender, connection=connection)
         if connection is None:  # else it is the end of the transaction that commits
@@ -65,23 +77,18 @@ class Writer:
         if change.written:
             self._committed(change, graph)
 
-    def _reach_before(self, decisions: Sequence[Decision]) -> None:
-        begun = [node for decision in decisions for node in decision.begun()]
-        recorded = [node for decision in decisions for node in decision.recorded()]
-        self._points.reach(Point.BEFORE_COMMIT, begun + recorded)
-        if begun:
-            self._points.reach(Point.BEFORE_BEGIN, begun)
-        if recorded:
-            self._points.reach(Point.BEFORE_RECORD, recorded)
-
     def reach_after(self, written: Sequence[Decision]) -> None:
         """Say of which decisions it is known that they were written; nobody has been told yet."""
-        if not written or not self._points.listen:
+        if written:
+            self._reach(AFTER, written)
+
+    def _reach(self, moments: Moments, decisions: Sequence[Decision]) -> None:
+        if not self._points.listen:
             return
-        begun = [node for decision in written for node in decision.begun()]
-        recorded = [node for decision in written for node in decision.recorded()]
-        self._points.reach(Point.AFTER_COMMIT, begun + recorded)
+        begun = [node for decision in decisions for node in decision.begun()]
+        recorded = [node for decision in decisions for node in decision.recorded()]
+        self._points.reach(moments.commit, begun + recorded)
         if begun:
-            self._points.reach(Point.AFTER_BEGIN, begun)
+            self._points.reach(moments.begin, begun)
         if recorded:
-            self._points.reach(Point.AFTER_RECORD, recorded)
+            self._points.reach(moments.record, recorded)
