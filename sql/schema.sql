@@ -22,7 +22,8 @@ CREATE TABLE :"schema".migrations (
 -- The graphs that were ever registered. A name and version may have several definitions, told
 -- apart by their hash; the one with the greatest registration is the newest (of equal ones, from the
 -- same moment, the one with the greater hash), and executions evolve only towards newer ones.
--- `had_worker`: whether it was ever registered by a process that computes. `definition` is
+-- `started` is its registration as of when a worker with its code last started; to be made the newest
+-- again does not count. `had_worker`: whether it was ever registered by a process that computes. `definition` is
 -- Graph.model_dump(mode="json"): functions by name, so that a process without the code can still
 -- show the graph, and settle what is data.
 CREATE TABLE :"schema".graphs (
@@ -31,6 +32,7 @@ CREATE TABLE :"schema".graphs (
     hash          text COLLATE "C" NOT NULL,
     definition    jsonb            NOT NULL,
     registration  bigint           NOT NULL,
+    started       bigint           NOT NULL DEFAULT 0,
     registered_at timestamptz      NOT NULL,
     had_worker    boolean          NOT NULL DEFAULT false,
     PRIMARY KEY (name, version, hash),

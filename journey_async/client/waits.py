@@ -107,6 +107,7 @@ class Look:
             return self._value(state)
         _, evolves = self._engine.registry.resolve(state)
         unattended = state.wake_at is not None and state.wake_at <= self._engine.clock.now()
+        evolves = evolves and state.archived_at is None  # else it stays as it is
         return NOT_YET if evolves or unattended else self._settled_value(state)
 
     def _value(self, state: State) -> NodeValue | object:

@@ -52,8 +52,13 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)
 
     def discipline(self, database: datetime, elapsed: float) -> None:
-        """Take over the database's time, which was asked for `elapsed` seconds ago."""
-        self._offset = database.timestamp() + elapsed / 2 - time.monotonic()
+        """Take over the database's time, as of some moment of the last `elapsed` seconds.
+
+        A time that is possible by that is kept: an answer that took long corrects little.
+        """
+        least = database.timestamp() - time.monotonic()
+        if not least <= self._offset <= least + elapsed:
+            self._offset = least + elapsed / 2
 
 
 async def sleep_until(clock: Clock, when: datetime) -> None:

@@ -112,6 +112,7 @@ class Engine:
         self._refresher = Refresher(
             store=store,
             cache=self.cache,
+            registry=self.registry,
             reader=self._reader,
             waiters=self.waiters,
             runner=self.runner,
@@ -307,7 +308,7 @@ class Engine:
         """Make the code of a graph known; raises GraphConflictError."""
         if self.registry.has(graph):
             return
-        await self.registry.register(graph)
+        await self.patiently(lambda: self.registry.register(graph))
         if self.settings.run_computations:
             self._tasks.spawn(self._evolve_idle(), f"evolves executions of {graph.name}")
             self.scheduler.expect()
@@ -338,9 +339,15 @@ class Engine:
 
     async def current(self, execution_id: str) -> State:
         """The state as of now; raises ExecutionNotFound, DatabaseUnavailable."""
-        state = await self.patiently(lambda: self._reader.current(execution_id))
+        state = await self.patiently(lambda: self._current(execution_id))
         if state is None:
             raise ExecutionNotFound(execution_id)
+        return state
+
+    async def _current(self, execution_id: str) -> State | None:
+        state = await self._reader.current(execution_id)
+        if state is not None:
+            await self.registry.keep_up(state)
         return state
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:

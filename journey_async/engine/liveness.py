@@ -26,7 +26,6 @@ from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import Connect
 from journey_async.store.workers import OtherWorker, WorkerConnection
 
-MAX_ELAPSED = 0.1  # seconds: an answer that took longer says too little about the time
 RENEWED_AFTER = 0.4  # of a lease
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
 WATCHED = 20  # others whose locks a worker tries
@@ -225,7 +224,9 @@ class Liveness:
             now = self._loop.time()
             if now >= renew_at:
                 lease_until = self._clock.now() + self._lease
-                server_time, others = await connection.renew(self._worker, lease_until)
+                server_time, others = await connection.renew(
+                    self._worker, lease_until, self._graphs()
+                )
                 if server_time is None:
                     await self._begin_anew(connection)
                 else:
@@ -244,7 +245,7 @@ class Liveness:
 
     def _set_clock(self, server_time: datetime, elapsed: float) -> None:
         """Take over the database's time, lest the clocks drift apart."""
-        if isinstance(self._clock, SystemClock) and elapsed <= MAX_ELAPSED:
+        if isinstance(self._clock, SystemClock):
             self._clock.discipline(server_time, elapsed)
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:

@@ -80,10 +80,14 @@ class Reader:
 
     async def _states(self, ids: list[str]) -> dict[str, State]:
         found: dict[str, State] = {}
-        if cached := [i for i in ids if self._cache.get(i) is not None]:
+        if cached := {i: state for i in ids if (state := self._cache.get(i)) is not None}:
             for execution_id, version in (await self._store.versions(cached)).items():
-                state = self._cache.get(execution_id)  # perhaps a newer one, written meanwhile
-                if state is not None and state.version >= version:
+                state = self._cache.get(execution_id)
+                if state is None:
+                    continue
+                # What is newer was written meanwhile, unless the database has lost a commit.
+                is_newer = state.version > version and state is not cached[execution_id]
+                if state.version == version or is_newer:
                     found[execution_id] = state
         missing = [i for i in ids if i not in found]
         if missing:

@@ -9,7 +9,12 @@ from journey_async.core.state import State
 from journey_async.core.values import NodeKind
 from journey_async.engine.clock import Clock
 from journey_async.engine.tasks import log
-from journey_async.errors import GraphConflictError, GraphNotRegisteredError
+from journey_async.errors import (
+    DatabaseUnavailable,
+    GraphConflictError,
+    GraphNotRegisteredError,
+    JourneyError,
+)
 from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
@@ -42,6 +47,7 @@ class Registry:
         self._clock = clock
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
+        self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}
 
     def has(self, graph: Graph) -> bool:
@@ -55,8 +61,8 @@ class Registry:
     def own_code(self) -> str:
         """The code that is here, as JSON text: name -> version -> hash; from any thread."""
         hashes: dict[str, dict[str, str]] = {}
-        for (name, version), graph in list(self._registered.items()):
-            hashes.setdefault(name, {})[version] = graph.hash
+        for (name, version), graph_hash in list(self._code.items()):
+            hashes.setdefault(name, {})[version] = graph_hash
         return json.dumps(hashes)
 
     async def register(self, graph: Graph) -> None:
@@ -68,6 +74,7 @@ class Registry:
         await self._look_up(name)
         await self._refuse_conflicts(graph)
         definition = json.dumps(graph.model_dump(mode="json"))
+        self._code[name] = graph.hash  # before it is written, lest a new worker's row lacks it
         await self._store.register_graph(
             *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
@@ -87,6 +94,19 @@ class Registry:
         stored = self._stored.get(name)
         if registered is not None or stored is None or state.graph_hash not in stored.graphs:
             await self._look_up(name)
+
+    async def keep_up(self, state: State) -> None:
+        """`learn` for a state that others may have made evolve since it was asked for.
+
+        A definition that cannot be read is told by `resolve`, to those who need it. Raises
+        DatabaseUnavailable.
+        """
+        try:
+            await self.learn(state)
+        except DatabaseUnavailable:
+            raise
+        except JourneyError:
+            pass
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it."""

@@ -29,7 +29,8 @@ class Lending:
     @property
     def lent(self) -> int:
         """How many are out now."""
-        return self._pool.get_size() - self._pool.get_idle_size() - len(self._kept)
+        at_hand = sum(not connection.is_closed() for connection in self._kept)
+        return self._pool.get_size() - self._pool.get_idle_size() - at_hand
 
     @property
     def size(self) -> int:

@@ -94,13 +94,13 @@ class WorkerConnection:
             await self._ask("SELECT pg_notify($1, '')", channel)
 
     async def renew(
-        self, worker: str, lease_until: datetime
+        self, worker: str, lease_until: datetime, graphs: str
     ) -> tuple[datetime | None, list[OtherWorker]]:
         """Move the end of the lease; the database's time, and the others.
 
         None instead of the time: others have declared the worker dead.
         """
-        found = await self._fetch("renew_lease", worker, lease_until, self.has_lock)
+        found = await self._fetch("renew_lease", worker, lease_until, self.has_lock, graphs)
         own = next((row["now"] for row in found if row["id"] == worker), None)
         return own, [OtherWorker(row) for row in found if row["id"] != worker]
 

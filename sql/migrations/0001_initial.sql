@@ -7,6 +7,7 @@ CREATE TABLE :"schema".graphs (
     hash          text COLLATE "C" NOT NULL,
     definition    jsonb            NOT NULL,
     registration  bigint           NOT NULL,
+    started       bigint           NOT NULL DEFAULT 0,
     registered_at timestamptz      NOT NULL,
     had_worker    boolean          NOT NULL DEFAULT false,
     PRIMARY KEY (name, version, hash),

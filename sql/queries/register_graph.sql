@@ -9,8 +9,10 @@ WITH known_of_worker AS (
     WHERE w.id = $6::text
 )
 INSERT INTO :"schema".graphs AS g
-    (name, version, hash, definition, registration, registered_at, had_worker)
-SELECT $1, $2, $3, $4::text::jsonb, coalesce(max(o.registration), 0) + 1, $5, $6::text IS NOT NULL
+    (name, version, hash, definition, registration, started, registered_at, had_worker)
+SELECT
+    $1, $2, $3, $4::text::jsonb, coalesce(max(o.registration), 0) + 1,
+    coalesce(max(o.registration), 0) + 1, $5, $6::text IS NOT NULL
 FROM :"schema".graphs AS o
 WHERE o.name = $1 AND o.version = $2 AND o.hash <> $3
 ON CONFLICT (name, version, hash) DO UPDATE
@@ -19,6 +21,10 @@ SET definition = excluded.definition,
         WHEN excluded.had_worker AND g.registration < excluded.registration
         THEN excluded.registration
         ELSE g.registration
+    END,
+    started = CASE
+        WHEN excluded.had_worker THEN greatest(g.registration, excluded.registration)
+        ELSE g.started
     END,
     registered_at = excluded.registered_at,
     had_worker = g.had_worker OR excluded.had_worker

@@ -18,6 +18,6 @@ WHERE g.name = $1 AND g.version = $2 AND g.hash = $3
       FROM :"schema".graphs AS o
       JOIN :"schema".workers AS w ON w.graphs -> o.name ->> o.version = o.hash
       WHERE o.name = $1 AND o.version = $2
-        AND (o.registration, o.hash) > (g.registration, g.hash)
+        AND (o.started, o.hash) > (g.started, g.hash)
   )
 RETURNING g.registration

@@ -18,7 +18,10 @@ from journey_async.errors import (
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'journey_async'"
+BACKENDS = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'journey_async'
+"""
 
 
 def told(event: Event) -> tuple[int, str, str | None, Any]:

@@ -22,3 +22,13 @@ def test_set_back_by_a_little_it_stands_still() -> None:
     assert clock.now() == before
     clock.discipline(before + timedelta(milliseconds=500), elapsed=0.0)
     assert clock.now() > before
+
+
+def test_of_an_answer_that_took_long_it_takes_what_is_certain() -> None:
+    """The database's time lies anywhere between question and answer."""
+    clock = SystemClock()
+    now = clock.now()
+    clock.discipline(now - timedelta(minutes=1), elapsed=240.0)  # it may be right as it is
+    assert clock.now() - now < timedelta(minutes=0.5)
+    clock.discipline(now + HOUR, elapsed=240.0)
+    assert clock.now() - now >= HOUR

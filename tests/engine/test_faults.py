@@ -256,3 +256,23 @@ async def test_the_alarm_is_not_lost_while_the_scheduler_looks(
         scheduler._next = engine.clock.now()  # as if a timer had woken it
         scheduler.expect()
         await eventually(lambda: asked >= 3)
+
+
+RESTORED = """
+    WITH restored AS (
+        UPDATE journey.executions
+        SET version = version - 1, revision = 1, values_revision = 1, inputs_revision = 1
+        WHERE id = $1 RETURNING id
+    )
+    UPDATE journey."values" SET value = '"one"', revision = 1
+    WHERE execution_id IN (SELECT id FROM restored)
+"""
+
+
+async def test_a_database_that_has_lost_a_commit_is_believed(dsn: str, connection: Any) -> None:
+    """As after a change to a standby that was behind."""
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": "one"})
+        await journey.set_value(execution, "x", "two")
+        await connection.execute(RESTORED, execution.id)
+        assert await journey.get_value(execution.id, "x") == "one"

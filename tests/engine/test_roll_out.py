@@ -15,7 +15,7 @@ from tests.support.worker import calls, graph_of, worker
 
 NEWEST = "SELECT hash FROM journey.graphs ORDER BY registration DESC, hash DESC LIMIT 1"
 NUMBERS = "SELECT hash, registration FROM journey.graphs ORDER BY hash"
-AT_ONCE = "UPDATE journey.graphs SET registration = 1"
+AT_ONCE = "UPDATE journey.graphs SET registration = 1, started = 1"
 TAKEN_FOR_DEAD = "DELETE FROM journey.workers WHERE id = $1"
 
 
@@ -247,3 +247,64 @@ async def test_executions_that_cannot_take_a_definition_on_keep_theirs(
         await looping.archive(execution)
         await check(looping)
         assert await connection.fetchval(NEWEST) == other.hash
+
+
+# --- who waits meanwhile ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graphs", [[OLD], []], ids=["with old code", "without code"])
+async def test_who_waits_while_new_code_comes_is_told(dsn: str, graphs: list[Graph]) -> None:
+    async with Journey(dsn, graphs=graphs, run_computations=False) as client:
+        async with Journey(dsn, graphs=[OLD], run_computations=False) as asks:
+            execution = await asks.start_execution(OLD, {"x": 1})
+        waits = asyncio.create_task(client.get_value(execution.id, "y", settled=True))
+        await eventually(lambda: len(client._engine.waiters) == 1)
+        async with Journey(dsn, graphs=[NEW]):
+            assert await waits == 1
+            assert await client.get_value(execution, "y", settled=True) == 1
+
+
+async def test_an_archived_execution_of_an_older_definition_is_settled(dsn: str) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old:
+        execution = await old.start_execution(OLD, {"x": 1})
+        assert await old.get_value(execution, "y", settled=True) == 1
+        await old.archive(execution)
+    async with Journey(dsn, graphs=[NEW]) as new:
+        assert await new.get_value(execution.id, "y", settled=True) == 1
+
+
+# --- a worker that was taken for dead -----------------------------------------------------------
+
+
+async def newest(connection: Any) -> str:
+    return str(await connection.fetchval(NEWEST))
+
+
+async def test_new_code_that_was_taken_for_dead_comes_back(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW]) as new:
+        engine = new._engine
+        former = engine.runner.worker
+        await connection.execute(TAKEN_FOR_DEAD, former)
+        await check(old)
+        engine.look_at_others()
+        await eventually(lambda: engine.runner.worker != former)
+        await check(new, old, new)
+        assert await newest(connection) == NEW.hash
+
+
+async def test_code_that_is_registered_while_its_worker_is_replaced_is_known(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, lease=1) as new:
+        engine = new._engine
+        former, register = engine.runner.worker, engine.store.register_graph
+
+        async def replaced_meanwhile(*args: Any, **kwargs: Any) -> None:
+            await register(*args, **kwargs)
+            await connection.execute(TAKEN_FOR_DEAD, former)
+            await eventually(lambda: engine.runner.worker != former)
+
+        monkeypatch.setattr(engine.store, "register_graph", replaced_meanwhile)
+        await new.register(NEW)
+        await check(old)
+        assert await newest(connection) == NEW.hash
