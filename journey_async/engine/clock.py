@@ -30,7 +30,7 @@ STILL = timedelta(seconds=1)  # by so much it stands still rather than go back
 class SystemClock:
     """This machine's monotonic clock, set by the database's.
 
-    Set back by a little, as happens each time that the database is asked, it stands still until
+    Set back by a little, as happens now and then when the database is asked, it stands still until
     that time has come again: what happens later is never earlier.
     """
 

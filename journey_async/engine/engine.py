@@ -107,12 +107,11 @@ class Engine:
             committed=self._committed,
             points=points,
         )
-        self._reader = Reader(store, self.cache)
+        self._reader = Reader(store, self.cache, self.registry)
         self._callbacks = Callbacks()
         self._refresher = Refresher(
             store=store,
             cache=self.cache,
-            registry=self.registry,
             reader=self._reader,
             waiters=self.waiters,
             runner=self.runner,
@@ -339,15 +338,9 @@ class Engine:
 
     async def current(self, execution_id: str) -> State:
         """The state as of now; raises ExecutionNotFound, DatabaseUnavailable."""
-        state = await self.patiently(lambda: self._current(execution_id))
+        state = await self.patiently(lambda: self._reader.current(execution_id))
         if state is None:
             raise ExecutionNotFound(execution_id)
-        return state
-
-    async def _current(self, execution_id: str) -> State | None:
-        state = await self._reader.current(execution_id)
-        if state is not None:
-            await self.registry.keep_up(state)
         return state
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:

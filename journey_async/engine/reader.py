@@ -7,6 +7,7 @@ import asyncio
 
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
+from journey_async.engine.registry import Registry
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
@@ -15,11 +16,12 @@ MAX_BATCH = 500  # executions in a query
 
 
 class Reader:
-    """Gives states that are as current as the moment of asking."""
+    """Gives states that are as current as the moment of asking, and whose definitions are known."""
 
-    def __init__(self, store: Store, cache: StateCache) -> None:
+    def __init__(self, store: Store, cache: StateCache, registry: Registry) -> None:
         self._store = store
         self._cache = cache
+        self._registry = registry
         self._asked: dict[str, asyncio.Future[State | None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._tasks = Tasks("reader")
@@ -37,7 +39,10 @@ class Reader:
             answer = self._asked[execution_id] = asyncio.get_running_loop().create_future()
         if self._reading is None or self._reading.done():
             self._reading = self._tasks.start(self._read(), "reads")
-        return await asyncio.shield(answer)
+        state = await asyncio.shield(answer)
+        if state is not None:
+            await self._registry.keep_up(state)
+        return state
 
     async def stop(self) -> None:
         """Give up what is being read."""

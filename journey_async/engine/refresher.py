@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from journey_async.engine.cache import StateCache
 from journey_async.engine.reader import Reader
-from journey_async.engine.registry import Registry
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.engine.waiters import Waiters
@@ -28,7 +27,6 @@ class Refresher:
         *,
         store: Store,
         cache: StateCache,
-        registry: Registry,
         reader: Reader,
         waiters: Waiters,
         runner: Runner,
@@ -36,7 +34,6 @@ class Refresher:
     ) -> None:
         self._store = store
         self._cache = cache
-        self._registry = registry
         self._reader = reader
         self._waiters = waiters
         self._runner = runner
@@ -102,8 +99,6 @@ class Refresher:
                 self._refreshing.discard(execution_id)  # what comes from here on is read anew
                 try:
                     state = await self._reader.current(execution_id)
-                    if state is not None:
-                        await self._registry.keep_up(state)
                 except DatabaseUnavailable:
                     await asyncio.sleep(PAUSE)
                     continue
