@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -103,7 +103,7 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
             max_size=size,
             max_inactive_connection_lifetime=300.0,
             reset=_nothing_to_reset,
-            connection_class=_OwnConnection,
+            connection_class=_class_for_a_pool(),
             timeout=CONNECT_LIMIT,
             command_timeout=ANSWER_LIMIT,
             **options,
@@ -120,6 +120,28 @@ class _OwnConnection(asyncpg.Connection):
 
     async def close(self, *, timeout: float | None = None) -> None:
         await super().close(timeout=CLOSE_LIMIT if timeout is None else timeout)
+
+
+def _class_for_a_pool() -> type[asyncpg.Connection]:
+    """Connections that ask but once, all together, what the types of parameters are made of.
+
+    The driver has each connection ask on its own, which takes 12 of the 17 ms until a new one has
+    prepared its first write.
+    """
+    answers: dict[frozenset[int], Any] = {}
+
+    class PooledConnection(_OwnConnection):
+        async def _introspect_types(self, typeoids: Iterable[int], *rest: Any) -> Any:
+            asked = frozenset(typeoids)
+            if asked not in answers:
+                answers[asked] = await super()._introspect_types(asked, *rest)  # type: ignore[misc]
+            return answers[asked]
+
+        async def reload_schema_state(self) -> None:
+            answers.clear()
+            await super().reload_schema_state()
+
+    return PooledConnection
 
 
 async def _nothing_to_reset(_connection: Any) -> None:

@@ -1,12 +1,15 @@
 """A pool of the caller's own, with whatever it has set up."""
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
+from journey_async.store.connecting import open_pool
+from journey_async.store.sql import in_schema, statement
 from tests.support.graphs import basic_graph
 
 
@@ -61,3 +64,17 @@ async def test_a_pool_may_have_a_search_path_and_a_time_zone(dsn: str) -> None:
             loaded = await fresh.load(execution.id)
         assert loaded.values == others.values
         assert loaded.computations == others.computations
+
+
+@pytest.mark.direct("prepares statements")
+async def test_what_types_are_made_of_is_asked_once_for_all_connections(dsn: str) -> None:
+    asked: list[str] = []
+    text = in_schema(statement("apply_changes"), "journey")
+    pool = await open_pool(dsn, size=3, behind_pooler=False)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        for _ in range(3):
+            connection = await stack.enter_async_context(pool.acquire())
+            connection.add_query_logger(lambda query: asked.append(query.query))
+            await connection.fetch(text, [], [], [], [], "changed", "due", "me")
+    assert sum("pg_type" in query for query in asked) == 1
