@@ -2,6 +2,8 @@
 -- $1: those archived before; $2: how many at the most. What somebody holds is left for the next
 -- time; what has been unarchived meanwhile is seen to be so once its row is held, and what has
 -- changed in any way is left as well: its computations are counted as they were before.
+-- That the ids to delete stand in an interval is said for the planner, which expects few of them then:
+-- else it reads the table from end to end where it was small when the plan was made.
 WITH held AS (
     SELECT id, version
     FROM :"schema".executions
@@ -42,4 +44,5 @@ counted AS (
 )
 DELETE FROM :"schema".executions
 WHERE id = ANY (ARRAY (SELECT id FROM gone))
+  AND id BETWEEN (SELECT min(id) FROM gone) AND (SELECT max(id) FROM gone)
 RETURNING id
