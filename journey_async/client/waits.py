@@ -105,10 +105,10 @@ class Look:
     def __call__(self, state: State) -> NodeValue | object:
         if not self._wanted.settled:
             return self._value(state)
-        _, evolves = self._engine.registry.resolve(state)
+        graph, evolves = self._engine.registry.resolve(state)
         unattended = state.wake_at is not None and state.wake_at <= self._engine.clock.now()
         evolves = evolves and state.archived_at is None  # else it stays as it is
-        return NOT_YET if evolves or unattended else self._settled_value(state)
+        return NOT_YET if evolves or unattended else self._settled_value(graph, state)
 
     def _value(self, state: State) -> NodeValue | object:
         node, newer_than = self._wanted.node, self._wanted.newer_than
@@ -118,14 +118,15 @@ class Look:
         _raise_if_failed(failed_computation(self._graph, state, node))
         return NOT_YET
 
-    def _settled_value(self, state: State) -> NodeValue | object:
-        node = self._wanted.node
-        if not is_settled(self._graph, state, node):
+    def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
+        """By the definition that holds now: another one may have held when the wait began."""
+        node = graph.node_named(self._wanted.node)
+        if not is_settled(graph, state, node.name):
             return NOT_YET
-        _raise_if_failed(failed_upstream(self._graph, state, node))
-        value = state.value_of(self._graph.node_named(node))
+        _raise_if_failed(failed_upstream(graph, state, node.name))
+        value = state.value_of(node)
         if not value.is_set:
-            raise NotSetError(node, state.execution_id)
+            raise NotSetError(node.name, state.execution_id)
         return value
 
 

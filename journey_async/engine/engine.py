@@ -112,6 +112,7 @@ class Engine:
         self._refresher = Refresher(
             store=store,
             cache=self.cache,
+            registry=self.registry,
             reader=self._reader,
             waiters=self.waiters,
             runner=self.runner,
@@ -125,6 +126,7 @@ class Engine:
             of_interest=self._refresher.of_interest,
             changed=self._refresher.changed,
             look=self.scheduler.expect,
+            check=self._refresher.check_waits,
         )
         self._listener = Listener(
             connect=connect,

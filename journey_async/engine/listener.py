@@ -28,8 +28,9 @@ class Listener:
 
     `changed` gets the versions of executions that somebody else wrote, `written_here` those that
     this process wrote, `due` the time for which somebody else has set an alarm (None: look now),
-    `reconnected` is awaited after every gap, `check` now and then, in case something was missed.
-    `polls` is awaited in place of all that where nothing can be heard.
+    `reconnected` is awaited after every gap, `check` when definitions of graphs have another order,
+    and now and then, in case something was missed. `polls` is awaited in place of all that where
+    nothing can be heard.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Listener:
         self._polls = polls
         self._points = points
         self._lost = asyncio.Event()
+        self._reordered = asyncio.Event()
         self._probe_heard = asyncio.Event()
         self._probes_sent = 0
         self._probes_heard = 0
@@ -72,6 +74,7 @@ class Listener:
         """
         await self._open()
         self._tasks.spawn(self._keep_listening(), "listens")
+        self._tasks.spawn(self._keep_to_the_order(), "keeps to the order of definitions")
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -124,20 +127,19 @@ class Listener:
                 except DatabaseUnavailable:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, MAX_PAUSE)
-            self._tasks.spawn(self._catch_up(), "catches up after a gap")
+            self._tasks.spawn(_until_done(self._reconnected), "catches up after a gap")
         log.warning(
             "the connection for notifications leads through a pooler, which delivers none: polling "
             "instead; give Journey a listen_dsn that leads to PostgreSQL directly"
         )
         await self._polls()
 
-    async def _catch_up(self) -> None:
-        """Look at what may have been missed, again and again until the database lets it."""
+    async def _keep_to_the_order(self) -> None:
+        """Check whenever it has changed; many changes at once are one."""
         while True:
-            try:
-                return await self._reconnected()
-            except DatabaseUnavailable:
-                await asyncio.sleep(MAX_PAUSE)
+            await self._reordered.wait()
+            self._reordered.clear()
+            await _until_done(self._check)
 
     async def _until_lost(self) -> None:
         """Return when the connection has ended, or has gone deaf without saying so."""
@@ -163,6 +165,9 @@ class Listener:
                     await self._check()
 
     def _heard(self, channel: str, payload: str) -> None:
+        if channel == self._channels.reordered:
+            self._reordered.set()
+            return
         sender, _, rest = payload.partition("\n")
         if sender == self._sender:
             if rest == PROBE:
@@ -184,6 +189,15 @@ class Listener:
                 self._due(datetime.fromtimestamp(float(rest), UTC) if rest else None)
         except ValueError:
             log.warning("a notification on %s could not be read: %.200r", channel, payload)
+
+
+async def _until_done(look: Callable[[], Awaitable[None]]) -> None:
+    """Look at what may have been missed, again and again until the database lets it."""
+    while True:
+        try:
+            return await look()
+        except DatabaseUnavailable:
+            await asyncio.sleep(MAX_PAUSE)
 
 
 def _versions(text: str) -> dict[str, int]:

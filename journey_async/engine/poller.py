@@ -1,22 +1,24 @@
 """Asks now and then for what cannot be heard: behind a pooler, and only there.
 
 The versions of the executions that are of interest here, in as few queries as there can be, and
-whatever may have become due.
+whatever may have become due; less often, what cannot be seen by a version.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+import itertools
+from collections.abc import Awaitable, Callable, Collection
 
 from journey_async.engine.tasks import log
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 
 POLL_INTERVAL = 1.0  # seconds between looks
+CHECKED_EVERY = 10  # looks
 MAX_BATCH = 1000  # executions in a query
 
 
 class Poller:
-    """Stands in for notifications: calls `changed` and `look` as a listener would.
+    """Stands in for notifications: calls `changed`, `look` and `check` as a listener would.
 
     `of_interest` gives the executions that somebody waits for, or computes for.
     """
@@ -28,19 +30,23 @@ class Poller:
         of_interest: Callable[[], Collection[str]],
         changed: Callable[[dict[str, int]], None],
         look: Callable[[], None],
+        check: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._of_interest = of_interest
         self._changed = changed
         self._look = look
+        self._check = check
         self._seen: dict[str, int] = {}
 
     async def run(self) -> None:
         """Poll until it is cancelled."""
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(POLL_INTERVAL)
             try:
                 await self._poll()
+                if number % CHECKED_EVERY == 0:
+                    await self._check()
             except DatabaseUnavailable:
                 pass  # the next look is soon enough
             except Exception:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from journey_async.engine.cache import StateCache
 from journey_async.engine.reader import Reader
+from journey_async.engine.registry import Registry
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.engine.waiters import Waiters
@@ -27,6 +28,7 @@ class Refresher:
         *,
         store: Store,
         cache: StateCache,
+        registry: Registry,
         reader: Reader,
         waiters: Waiters,
         runner: Runner,
@@ -34,6 +36,7 @@ class Refresher:
     ) -> None:
         self._store = store
         self._cache = cache
+        self._registry = registry
         self._reader = reader
         self._waiters = waiters
         self._runner = runner
@@ -70,10 +73,14 @@ class Refresher:
             self._refresh(execution_id)
 
     async def check_waits(self) -> None:
-        """A safety net: show those who wait what they may have missed, in few queries.
+        """Show those who wait what they may have missed, in few queries.
 
-        Raises DatabaseUnavailable.
+        A safety net, and needed when definitions have another order: what is to evolve by one is
+        settled by the other, and nobody writes it. Raises DatabaseUnavailable.
         """
+        if not self._waiters:
+            return
+        await self._registry.look_again()
         waited_for = list(self._waiters.executions)
         for first in range(0, len(waited_for), CHECKED_AT_ONCE):
             versions = await self._store.versions(waited_for[first : first + CHECKED_AT_ONCE])

@@ -1,7 +1,8 @@
 """The graphs that this process knows: with their code, or as descriptions from the database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from journey_async.core.graph import Graph, described_graph
@@ -26,6 +27,7 @@ class Definitions:
 
     numbers: dict[str, int]
     graphs: dict[str, Graph]
+    asked: int = 0  # which question this is the answer to
 
     def newer_than(self, graph: Graph) -> set[str]:
         """The definitions that were registered later; at the same moment, the greater hash is."""
@@ -49,6 +51,7 @@ class Registry:
         self._registered: dict[Name, Graph] = {}
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}
+        self._asked = 0
 
     def has(self, graph: Graph) -> bool:
         """Whether this very graph is registered."""
@@ -101,12 +104,17 @@ class Registry:
         A definition that cannot be read is told by `resolve`, to those who need it. Raises
         DatabaseUnavailable.
         """
-        try:
+        with _told_by_resolve():
             await self.learn(state)
-        except DatabaseUnavailable:
-            raise
-        except JourneyError:
-            pass
+
+    async def look_again(self) -> None:
+        """Learn in which order the definitions are now of the graphs whose code is here.
+
+        Raises DatabaseUnavailable.
+        """
+        for name in list(self._registered):
+            with _told_by_resolve():
+                await self._look_up(name)
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it."""
@@ -165,14 +173,19 @@ class Registry:
         return done
 
     async def _look_up(self, name: Name) -> None:
+        self._asked += 1
+        asked = self._asked
+        rows = await self._store.graphs(*name)
         known = self._stored.get(name)
+        if known is not None and known.asked > asked:
+            return  # a later question was answered sooner
         graphs = {} if known is None else dict(known.graphs)
         numbers = {}
-        for graph_hash, definition, number in await self._store.graphs(*name):
+        for graph_hash, definition, number in rows:
             numbers[graph_hash] = number
             if graph_hash not in graphs:
                 graphs[graph_hash] = described_graph(json.loads(definition))
-        self._stored[name] = Definitions(numbers, graphs)
+        self._stored[name] = Definitions(numbers, graphs, asked)
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
@@ -191,6 +204,17 @@ class Registry:
                 now=graph.by_name[node].kind,
                 executions=live,
             )
+
+
+@contextmanager
+def _told_by_resolve() -> Iterator[None]:
+    """A definition that cannot be read holds up nobody who does not need it."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except JourneyError:
+        pass
 
 
 def _changed_kinds(known: Graph, graph: Graph) -> dict[str, NodeKind]:

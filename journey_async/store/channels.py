@@ -1,4 +1,4 @@
-"""The channels of a schema: what changed, what is due, and who has joined."""
+"""The channels of a schema: what changed, what is due, which code is the newest, who joined."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ class Channels:
 
     changed: str
     due: str
+    reordered: str
     joined: str
 
     @classmethod
@@ -19,4 +20,9 @@ class Channels:
         """The channels of a schema; a long name is replaced by its digest."""
         readable = len(schema.encode()) <= _MAX_READABLE
         stem = schema if readable else hashlib.sha256(schema.encode()).hexdigest()[:_MAX_READABLE]
-        return cls(changed=f"{stem}.changed", due=f"{stem}.due", joined=f"{stem}.joined")
+        return cls(
+            changed=f"{stem}.changed",
+            due=f"{stem}.due",
+            reordered=f"{stem}.reordered",
+            joined=f"{stem}.joined",
+        )

@@ -24,7 +24,7 @@ class NotificationConnection:
         heard: Callable[[str, str], None],
         closed: Callable[[], None],
     ) -> "NotificationConnection | None":
-        """Connect and listen on both channels; `heard` gets the channel and the payload.
+        """Connect and listen on all but `joined`; `heard` gets the channel and the payload.
 
         None if the connection leads through a pooler: that would take the LISTEN and deliver
         nothing.
@@ -41,8 +41,8 @@ class NotificationConnection:
                     return None
                 connection.add_termination_listener(lambda _connection: closed())
                 await keep_alive(connection)
-                await connection.add_listener(channels.changed, notified)
-                await connection.add_listener(channels.due, notified)
+                for channel in (channels.changed, channels.due, channels.reordered):
+                    await connection.add_listener(channel, notified)
             except BaseException:
                 connection.terminate()
                 raise

@@ -139,13 +139,17 @@ class Store:
         `worker` has its code. None: a process that computes nothing, and whose definition becomes
         the newest only if nobody knew it.
         """
-        await self._fetch("register_graph", name, version, graph_hash, definition, now, worker)
+        channel = self._channels.reordered
+        await self._fetch(
+            "register_graph", name, version, graph_hash, definition, now, worker, channel
+        )
 
     async def reinstate_graph(
         self, name: str, version: str, graph_hash: str, now: datetime
     ) -> bool:
         """Make a definition the newest again if no worker has the code of a newer one."""
-        return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now))
+        channel = self._channels.reordered
+        return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now, channel))
 
     async def graphs(self, name: str, version: str) -> list[tuple[str, str, int]]:
         """Hash, definition (JSON text) and number of each definition, newest first."""

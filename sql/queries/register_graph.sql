@@ -1,6 +1,7 @@
 -- Makes a definition known; if a worker has its code, also the newest of its name and version, unless
 -- it is. A process that computes nothing only adds what nobody knew.
--- $1 name, $2 version, $3 hash, $4 definition, $5 now; $6: the worker, null for such a process.
+-- $1 name, $2 version, $3 hash, $4 definition, $5 now; $6: the worker, null for such a process;
+-- $7: the channel on which others hear of another order, and of nothing else.
 WITH known_of_worker AS (
     UPDATE :"schema".workers AS w
     SET graphs = w.graphs || jsonb_build_object(
@@ -28,4 +29,8 @@ SET definition = excluded.definition,
     END,
     registered_at = excluded.registered_at,
     had_worker = g.had_worker OR excluded.had_worker
-RETURNING registration
+RETURNING CASE WHEN registration IS DISTINCT FROM (
+    SELECT b.registration -- as it was before
+    FROM :"schema".graphs AS b
+    WHERE b.name = $1 AND b.version = $2 AND b.hash = $3
+) THEN pg_notify($7, '')::text END

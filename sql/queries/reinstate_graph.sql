@@ -1,6 +1,7 @@
 -- Makes a definition the newest again if no worker is left that has the code of a newer one: older
 -- code may come last and end before its executions do. A definition that no worker ever had keeps its
--- place: it waits for its first. $1 name, $2 version, $3 hash, $4 now.
+-- place: it waits for its first. $1 name, $2 version, $3 hash, $4 now; $5: the channel on which others
+-- hear of it.
 UPDATE :"schema".graphs AS g
 SET registration = newest.registration + 1, registered_at = $4
 FROM (
@@ -20,4 +21,4 @@ WHERE g.name = $1 AND g.version = $2 AND g.hash = $3
       WHERE o.name = $1 AND o.version = $2
         AND (o.started, o.hash) > (g.started, g.hash)
   )
-RETURNING g.registration
+RETURNING pg_notify($5, '')::text

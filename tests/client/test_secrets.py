@@ -164,7 +164,7 @@ async def test_values_are_in_no_notification_no_log_and_no_error(
     )
     channels = Channels.of("journey")
     listener = await asyncpg.connect(direct_dsn)
-    for channel in (channels.changed, channels.due, channels.joined):
+    for channel in (channels.changed, channels.due, channels.reordered, channels.joined):
         await listener.add_listener(channel, lambda *args: heard.append(str(args[3])))
     async with Journey(direct_dsn, graphs=[graph], max_value_bytes=1000) as journey:
         execution = await journey.start_execution(graph, {"x": SECRET})

@@ -249,30 +249,6 @@ async def test_executions_that_cannot_take_a_definition_on_keep_theirs(
         assert await connection.fetchval(NEWEST) == other.hash
 
 
-# --- who waits meanwhile ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("graphs", [[OLD], []], ids=["with old code", "without code"])
-async def test_who_waits_while_new_code_comes_is_told(dsn: str, graphs: list[Graph]) -> None:
-    async with Journey(dsn, graphs=graphs, run_computations=False) as client:
-        async with Journey(dsn, graphs=[OLD], run_computations=False) as asks:
-            execution = await asks.start_execution(OLD, {"x": 1})
-        waits = asyncio.create_task(client.get_value(execution.id, "y", settled=True))
-        await eventually(lambda: len(client._engine.waiters) == 1)
-        async with Journey(dsn, graphs=[NEW]):
-            assert await waits == 1
-            assert await client.get_value(execution, "y", settled=True) == 1
-
-
-async def test_an_archived_execution_of_an_older_definition_is_settled(dsn: str) -> None:
-    async with Journey(dsn, graphs=[OLD]) as old:
-        execution = await old.start_execution(OLD, {"x": 1})
-        assert await old.get_value(execution, "y", settled=True) == 1
-        await old.archive(execution)
-    async with Journey(dsn, graphs=[NEW]) as new:
-        assert await new.get_value(execution.id, "y", settled=True) == 1
-
-
 # --- a worker that was taken for dead -----------------------------------------------------------
 
 

@@ -4,11 +4,13 @@ Then, and only then, is there polling: once a second, for what is of interest to
 """
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from journey_async import Journey
+from journey_async.engine import poller
 from tests.client.test_journey import (  # noqa: F401
     test_a_client_that_does_not_compute_leaves_it_to_a_worker,
     test_what_was_queued_when_it_was_archived_runs_after_unarchiving,
@@ -21,6 +23,8 @@ from tests.engine.test_attempts import (  # noqa: F401
     test_a_function_stops_when_another_process_abandons_its_attempt,
 )
 from tests.engine.test_processes import here
+from tests.engine.test_roll_out import OLD
+from tests.engine.test_roll_out_waits import ahead, parked, settled
 from tests.support.eventually import eventually
 from tests.support.routes import Route
 from tests.support.worker import calls, graph_of, worker
@@ -37,6 +41,26 @@ async def test_who_has_to_poll_says_what_would_be_better(
     with caplog.at_level(logging.WARNING):
         async with Journey(dsn):
             await eventually(lambda: "give Journey a listen_dsn" in caplog.text)
+
+
+async def test_old_code_that_comes_back_is_noticed(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(poller, "CHECKED_EVERY", 1)
+    async with Journey(dsn, graphs=[OLD]) as old, ahead(dsn) as client:
+        wait = await parked(client, await settled(old), "y")
+        store = client._engine.store
+        looks, read = [], store.versions
+
+        async def counted(ids: Collection[str]) -> dict[str, int]:
+            looks.append(ids)
+            return await read(ids)
+
+        monkeypatch.setattr(store, "versions", counted)
+        await eventually(lambda: len(looks) > 9)  # the first poll would show it anyway
+        async with Journey(dsn, graphs=[OLD]):
+            assert await wait == 1
 
 
 @pytest.mark.exhaustive  # for the lease takes its time

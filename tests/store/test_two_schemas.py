@@ -48,7 +48,7 @@ async def test_nobody_hears_of_what_happens_in_the_other(
     heard: list[str] = []
     async with Journey(empty_dsn, schema="a", graphs=[GRAPH]) as one:
         theirs = Channels.of("b")
-        for channel in (theirs.changed, theirs.due, theirs.joined, "end"):
+        for channel in (theirs.changed, theirs.due, theirs.reordered, theirs.joined, "end"):
             await listening.add_listener(channel, lambda *message: heard.append(message[3]))
         execution = await one.start_execution(GRAPH, {"x": 1})
         assert await one.get_value(execution, "y", wait_any=True) == 2
