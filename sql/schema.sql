@@ -227,7 +227,8 @@ CREATE TABLE :"schema".workers (
 -- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has.
 -- `expected` is the version that a change was decided on, 0 for an execution to be created; `slot`
 -- the singleton graph of which it becomes the live execution; `announces`: others must hear of
--- `wake_at`; `more_…`, `computation_created_at` and `worked_at` are what it adds to the tallies.
+-- `wake_at`; `is_due`: it has come; `more_…`, `computation_created_at` and `worked_at` are what it adds
+-- to the tallies.
 CREATE TYPE :"schema".execution_change AS (
     id                     text COLLATE "C",
     expected               bigint,
@@ -245,6 +246,7 @@ CREATE TYPE :"schema".execution_change AS (
     waiting                integer,
     slot                   text COLLATE "C",
     announces              boolean,
+    is_due                 boolean,
     more_active            integer,
     more_archived          integer,
     more_waiting           integer,

@@ -58,9 +58,10 @@ class Change:
 
     It may be written only over the version `expected` (0: the execution does not exist yet).
     `values` and `computations` are what differs; `state` is the whole afterwards. `announces`:
-    it has a new time to wake at, which other processes must hear of. `slot`: the execution is
-    to become the live one of this singleton graph. `tally` is what it adds to the figures of the
-    graph. A change that is not `written` leaves everything as it is.
+    it has a new time to wake at, which other processes must hear of; `is_due`: that has come, and
+    whoever has the code and room is wanted. `slot`: the execution is to become the live one of this
+    singleton graph. `tally` is what it adds to the figures of the graph. A change that is not
+    `written` leaves everything as it is.
     """
 
     expected: int
@@ -71,6 +72,7 @@ class Change:
     outcomes: tuple[tuple[str, Outcome], ...] = ()
     prunings: tuple[Pruning, ...] = ()
     announces: bool = False
+    is_due: bool = False
     slot: str | None = None
     failures: tuple[tuple[str, Predicate, Exception], ...] = ()
     tally: Tally = NOTHING
@@ -95,6 +97,7 @@ class Change:
             outcomes=self.outcomes + later.outcomes,
             prunings=self.prunings + later.prunings,
             announces=self.announces or later.announces,
+            is_due=later.is_due if later.written else self.is_due,
             slot=None if later.state.archived_at else later.slot or self.slot,
             failures=self.failures + later.failures,
             tally=self.tally.plus(later.tally),

@@ -235,6 +235,7 @@ class Draft:
             outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != base.wake_at,
+            is_due=wake_at is not None and wake_at <= self.now,
             slot=self.slot if self.archived_at is None else None,
             tally=tally_of(base, state, self._touched),
             failures=tuple(self._failures),

@@ -132,8 +132,9 @@ class Engine:
             connect=connect,
             channels=channels,
             sender=worker,
-            changed=self._refresher.changed,
+            changed=self._changed,
             written_here=self.committer.look_at,
+            unblocked=self.scheduler.unblocked,
             due=self.scheduler.expect,
             reconnected=self._refresher.reconnected,
             check=self._refresher.check_waits,
@@ -150,6 +151,7 @@ class Engine:
             graphs=self.registry.own_code,
             died=self._releaser.died,
             replaced=self._releaser.replaced,
+            peers=self.scheduler.peers.become,
             watchdog=Watchdog(self.runner.attempts),
             points=points,
         )
@@ -358,6 +360,11 @@ class Engine:
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))
 
     # --- what happens by itself ---------------------------------------------------------------
+
+    def _changed(self, versions: dict[str, int]) -> None:
+        """Other processes have written these executions."""
+        self.scheduler.moved(versions)
+        self._refresher.changed(versions)
 
     def _committed(self, change: Change, graph: Graph) -> None:
         """This process has written a change."""

@@ -27,10 +27,11 @@ class Listener:
     """Listens on the channels of a schema; hints only: the truth is in the rows.
 
     `changed` gets the versions of executions that somebody else wrote, `written_here` those that
-    this process wrote, `due` the time for which somebody else has set an alarm (None: look now),
-    `reconnected` is awaited after every gap, `check` when definitions of graphs have another order,
-    and now and then, in case something was missed. `polls` is awaited in place of all that where
-    nothing can be heard.
+    this process wrote; `unblocked` gets those that somebody else left to others, each with the
+    beginning of its definition's hash, and who that is; `due` the time for which somebody else has
+    set an alarm (None: look now). `reconnected` is awaited after every gap, `check` when the
+    definitions of graphs have another order, and now and then, in case something was missed.
+    `polls` is awaited in place of all that where nothing can be heard.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Listener:
         sender: str,
         changed: Callable[[dict[str, int]], None],
         written_here: Callable[[dict[str, int]], None],
+        unblocked: Callable[[dict[str, str], str], None],
         due: Callable[[datetime | None], None],
         reconnected: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
@@ -52,6 +54,7 @@ class Listener:
         self._sender = sender
         self._changed = changed
         self._written_here = written_here
+        self._unblocked = unblocked
         self._due = due
         self._reconnected = reconnected
         self._check = check
@@ -185,6 +188,8 @@ class Listener:
         try:
             if channel == self._channels.changed:
                 self._changed(_versions(rest))
+                if left := _left_to_others(rest):
+                    self._unblocked(left, sender)
             else:
                 self._due(datetime.fromtimestamp(float(rest), UTC) if rest else None)
         except ValueError:
@@ -201,5 +206,10 @@ async def _until_done(look: Callable[[], Awaitable[None]]) -> None:
 
 
 def _versions(text: str) -> dict[str, int]:
-    pairs = (line.rpartition(" ") for line in text.split("\n"))
-    return {execution_id: int(version) for execution_id, _, version in pairs}
+    lines = (line.split(" ") for line in text.split("\n"))
+    return {execution_id: int(version) for execution_id, version, *_ in lines}
+
+
+def _left_to_others(text: str) -> dict[str, str]:
+    lines = (line.split(" ") for line in text.split("\n"))
+    return {execution_id: code for execution_id, _, *marked in lines for code in marked}

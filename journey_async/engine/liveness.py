@@ -41,9 +41,10 @@ def new_worker_id() -> str:
 
 
 class Liveness:
-    """The life sign of one worker; `died` gets the ids of others, `replaced` this one's new id.
+    """The life sign of one worker; `died` gets the ids of others, `replaced` this one's new id,
+    `peers` the ids of those that live and have the same code, whenever these are others.
 
-    Both are called on the event loop that started it; `graphs`, which gives what code the worker
+    All are called on the event loop that started it; `graphs`, which gives what code the worker
     has, in the thread.
     """
 
@@ -59,6 +60,7 @@ class Liveness:
         graphs: Callable[[], str],
         died: Callable[[list[str]], Awaitable[None]],
         replaced: Callable[[str], None],
+        peers: Callable[[list[str]], None],
         watchdog: Watchdog,
         points: Points,
     ) -> None:
@@ -74,6 +76,8 @@ class Liveness:
         self._graphs = graphs
         self._died = died
         self._replaced = replaced
+        self._peers = peers
+        self._known_peers: list[str] = []
         self._watchdog = watchdog
         self._suspects: set[str] = set()
         self._reports: dict[str, asyncio.Future[None]] = {}
@@ -237,6 +241,7 @@ class Liveness:
             if others:
                 all_are_back = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, all_are_back)
+            self._tell_peers(others)
             pause = self._look_interval if others else max(renew_at - self._loop.time(), 0)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -287,6 +292,13 @@ class Liveness:
             log.warning("workers have died: %s", ", ".join(sorted(dead)))
             report = self._report(sorted(dead))
             self._reports.update(dict.fromkeys(dead, report))
+
+    def _tell_peers(self, others: list[OtherWorker]) -> None:
+        gone = self._suspects.union(self._reports)
+        peers = sorted(other.id for other in others if other.is_peer and other.id not in gone)
+        if peers != self._known_peers:
+            self._known_peers = peers
+            self._at_home(self._peers, peers)
 
     def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
         """Those that come next in a ring of all, lest everybody look at everybody.

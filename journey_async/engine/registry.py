@@ -61,6 +61,10 @@ class Registry:
         """The graph whose code is here."""
         return self._registered.get((name, version))
 
+    def has_code(self, hash_start: str) -> bool:
+        """Whether the code of a definition is here, by the beginning of its hash."""
+        return any(graph.hash.startswith(hash_start) for graph in self._registered.values())
+
     def own_code(self) -> str:
         """The code that is here, as JSON text: name -> version -> hash; from any thread."""
         hashes: dict[str, dict[str, str]] = {}

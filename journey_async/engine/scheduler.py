@@ -1,14 +1,16 @@
 """The alarm clock: wakes executions when their `wake_at` has come.
 
 It sleeps until the earliest `wake_at`, until it is told of an earlier one (by a commit of this
-process, or by a notification), or until a place for work becomes free that it lacked. A slow,
-jittered check of everything stands behind it as a safety net; what that finds is counted, and in
-a healthy system is zero.
+process, or by a notification), or until a place for work becomes free that it lacked. What
+another process has left to others is named in the notification, and woken without asking what is
+due. Of several workers one takes an execution at once (`peers`), the others what it leaves. A
+slow, jittered check of everything stands behind it as a safety net; what that finds is counted,
+and in a healthy system is zero.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about
+from journey_async.engine.peers import Peers
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Overtaken, Settled
@@ -29,6 +32,7 @@ LEAST_BATCH = 10  # also when there is little room, for not all of them need any
 SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
 CHECK_LIMIT = 10.0  # seconds for one of its steps: somebody may hold a row for long
 LATE = timedelta(seconds=5)  # after its deadline an attempt is given up by others
+MOMENT = 0.03  # seconds that an execution is left to the worker whose turn it is
 UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
 DEFECT_PAUSE = 60.0  # seconds before trying again what raised
 RETRY_PAUSE = 0.5  # seconds, while the database is away
@@ -53,6 +57,7 @@ class Scheduler:
         self._points = points
         self._registry = registry
         self._runner = runner
+        self.peers = Peers(lambda: runner.worker)
         self._clock = clock
         self._submit: Submit | None = None
         self._alarm = asyncio.Event()
@@ -62,6 +67,9 @@ class Scheduler:
         self._starved = False
         self._aside: set[str] = set()
         self._overtaken: set[str] = set()
+        self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
+        self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
+        self._looks_again: asyncio.Task[None] | None = None
         self._checks: list[Callable[[], Awaitable[None]]] = []
         self._tasks = Tasks("scheduler")
         self.found_by_safety_check = 0
@@ -84,18 +92,82 @@ class Scheduler:
 
     async def rest(self) -> None:
         """Return when everybody who is due has been woken."""
-        if self._submit is not None:
+        while not self.is_at_rest:
             await self._rests.wait()
+            if self._under_way():
+                await asyncio.wait(self._under_way())
 
     @property
     def is_at_rest(self) -> bool:
         """Whether everybody who is due has been woken."""
-        return self._submit is None or self._rests.is_set()
+        return self._submit is None or (self._rests.is_set() and not self._under_way())
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        again = [] if self._looks_again is None else [self._looks_again]
+        return [*self._waking.values(), *again]
 
     def expect(self, when: datetime | None = None) -> None:
         """Somebody wants attention at `when`; None: look now."""
         if when is None or self._next is None or when < self._next:
             self._ring()
+
+    def unblocked(self, executions: Mapping[str, str], sender: str) -> None:
+        """Another process has left executions to whoever has their code, and room for them.
+
+        Each comes with the beginning of its definition's hash.
+        """
+        if self._submit is None:
+            return
+        if self._runner.free <= 0:
+            self._starved = True
+            return
+        known = [i for i, code in executions.items() if self._registry.has_code(code)]
+        if len(known) < len(executions):
+            self._ring()  # they may have to evolve
+        if not self.peers.is_my_turn(self._clock.now(), without=sender):
+            self._leave(known)
+            return
+        taken = [i for i in known[: 2 * self._runner.free] if self._take(i)]
+        if len(taken) < len(known):
+            self._ring()
+
+    def moved(self, executions: Iterable[str]) -> None:
+        """Others have written these executions: they need no attention, unless it is said anew."""
+        for execution_id in executions:
+            self._left.pop(execution_id, None)
+
+    def _take(self, execution_id: str) -> bool:
+        """Wake it without asking whether it is due, if nobody here is at it."""
+        if execution_id in self._waking or execution_id in self._aside:
+            return False
+        waking = self._tasks.start(self._wake_and_look(execution_id), f"wakes {execution_id}")
+        self._waking[execution_id] = waking
+        return True
+
+    async def _wake_and_look(self, execution_id: str) -> None:
+        try:
+            if await self._wake(execution_id):
+                self._ring()
+        finally:
+            del self._waking[execution_id]
+
+    def _leave(self, executions: Iterable[str]) -> None:
+        """Leave them to others for a moment."""
+        now = asyncio.get_running_loop().time()
+        for execution_id in executions:
+            self._left.setdefault(execution_id, now)
+        if self._left and self._looks_again is None:
+            self._looks_again = self._tasks.start(self._look_again(), "looks what others left")
+
+    async def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._left:
+                await asyncio.sleep(MOMENT)
+                if any(loop.time() - since >= MOMENT for since in self._left.values()):
+                    return self._ring()
+        finally:
+            self._looks_again = None
 
     def has_room(self) -> None:
         """A place for work has become free."""
@@ -136,6 +208,7 @@ class Scheduler:
         graphs = self._registry.newer_definitions()
         if self._starved or not graphs:
             return None
+        asked_at = asyncio.get_running_loop().time()
         entries = await self._store.attention(
             graphs,
             without=list(self._aside),
@@ -144,11 +217,24 @@ class Scheduler:
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
         self._overtaken.intersection_update(due)
-        if due:
-            await self._wake_all(due)
+        if mine := self._not_left(due, asked_at):
+            await self._wake_all(mine)
             self._starved = self._runner.free <= 0
             return now
-        return entries[0][1] if entries else None
+        return next((wake_at for _, wake_at in entries if wake_at > now), None)
+
+    def _not_left(self, due: list[str], asked_at: float) -> list[str]:
+        """What to wake of what is due: all but that which others are given a moment for."""
+        now = asyncio.get_running_loop().time()
+        due = [i for i in due if i not in self._waking]
+        left: dict[str, float] = {}
+        if not self.peers.is_my_turn(self._clock.now()):
+            left = {i: self._left.get(i, now) for i in due}
+        heard_since = {i: since for i, since in self._left.items() if since >= asked_at}
+        self._left = heard_since | left
+        fresh = {i for i, since in left.items() if now - since < MOMENT}
+        self._leave(fresh)
+        return [i for i in due if i not in fresh]
 
     async def _wake_all(self, due: list[str]) -> None:
         """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""
@@ -159,8 +245,10 @@ class Scheduler:
                 self._aside.add(execution_id)
                 task.add_done_callback(lambda _, i=execution_id: self._take_back(i))  # type: ignore[misc]
 
-    async def _wake(self, execution_id: str) -> None:
-        """Wake one execution; set aside one that does not move, lest it stand before the others.
+    async def _wake(self, execution_id: str) -> bool:
+        """Wake one execution; whether it may still be due.
+
+        One that does not move is set aside, lest it stand before the others.
 
         Other workers are about to wake the same. Who is too late leaves it to them, and insists
         only if it is due still.
@@ -171,16 +259,16 @@ class Scheduler:
         try:
             yields = execution_id not in self._overtaken
             settled = await self._submit(execution_id, Wake(), yields=yields)
-            if settled.change.written or not settled.had_room:
-                return  # if it is still due, the next look finds it
             wake_at = settled.state.wake_at
             if wake_at is None or wake_at > self._clock.now():
-                return  # somebody else was faster
+                return False  # done, or somebody else was faster
+            if settled.change.written or not settled.had_room:
+                return True
         except Overtaken:
             self._overtaken.add(execution_id)
-            return  # the next look finds it, if it is still due
+            return True
         except DatabaseUnavailable:
-            return  # closed
+            return False  # closed
         except Exception:
             log.exception(
                 "execution %s could not be woken", execution_id, extra=about(execution_id)
@@ -188,6 +276,7 @@ class Scheduler:
             pause = DEFECT_PAUSE
         self._aside.add(execution_id)
         asyncio.get_running_loop().call_later(pause, self._take_back, execution_id)
+        return False
 
     def _take_back(self, execution_id: str) -> None:
         self._aside.discard(execution_id)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger("journey_async")
 
@@ -22,7 +24,7 @@ class Tasks:
         """Run `work`; should it fail, that is logged, for nobody awaits it."""
         _ = self.start(work, what)
 
-    def start(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+    def start(self, work: Coroutine[Any, Any, T], what: str) -> asyncio.Task[T]:
         """As `spawn`, for an owner who wants the task as well."""
         task = asyncio.get_running_loop().create_task(work, name=f"journey_async {what}")
         self._tasks.add(task)

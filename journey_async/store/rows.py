@@ -86,6 +86,7 @@ def _execution_row(change: Change) -> Row:
         state.waiting,
         change.slot,
         change.announces,
+        change.is_due,
         *change.tally,
     )
 

@@ -21,13 +21,14 @@ _FREE = "SELECT key FROM unnest($1::bigint[]) AS k (key) WHERE pg_try_advisory_x
 class OtherWorker:
     """Another worker's row."""
 
-    __slots__ = ("id", "lease_until", "lock_key", "locked")
+    __slots__ = ("id", "is_peer", "lease_until", "lock_key", "locked")
 
     def __init__(self, row: Any) -> None:
         self.id: str = row["id"]
         self.lock_key: int = row["lock_key"]
         self.locked: bool = row["locked"]
         self.lease_until: datetime = row["lease_until"]
+        self.is_peer = bool(row["is_peer"])  # it has the very code of this one
 
 
 class WorkerConnection:

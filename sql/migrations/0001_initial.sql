@@ -187,6 +187,7 @@ CREATE TYPE :"schema".execution_change AS (
     waiting                integer,
     slot                   text COLLATE "C",
     announces              boolean,
+    is_due                 boolean,
     more_active            integer,
     more_archived          integer,
     more_waiting           integer,

@@ -154,10 +154,15 @@ counted AS (
 SELECT id, NULL AS notified
 FROM applied
 UNION ALL
--- One notification for many executions; its payload may have 8,000 bytes.
+-- One notification for many executions; its payload may have 8,000 bytes. What is left to others is
+-- marked with the definition that it is on, so that who has its code need not ask what is due.
 SELECT NULL, pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
 FROM (
-    SELECT c.id || ' ' || (c.expected + 1) AS line, row_number() OVER () / 100 AS part
+    SELECT
+        c.id || ' ' || (c.expected + 1) || CASE
+            WHEN c.is_due THEN ' ' || left(c.graph_hash, 8) ELSE ''
+        END AS line,
+        row_number() OVER () / 80 AS part
     FROM change AS c
     WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 ) AS m
@@ -165,5 +170,5 @@ GROUP BY m.part
 UNION ALL
 SELECT NULL, pg_notify($6, $7 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
 FROM change AS c
-WHERE c.announces AND c.id = ANY (ARRAY(SELECT id FROM applied))
+WHERE c.announces AND NOT c.is_due AND c.id = ANY (ARRAY(SELECT id FROM applied))
 HAVING min(c.wake_at) IS NOT NULL

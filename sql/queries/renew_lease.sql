@@ -7,9 +7,9 @@ WITH renewed AS (
     WHERE id = $1
     RETURNING id, lock_key, locked, lease_until
 )
-SELECT id, lock_key, locked, lease_until, clock_timestamp() AS now
+SELECT id, lock_key, locked, lease_until, NULL AS is_peer, clock_timestamp() AS now
 FROM renewed
 UNION ALL
-SELECT id, lock_key, locked, lease_until, NULL
+SELECT id, lock_key, locked, lease_until, graphs = $4::text::jsonb, NULL
 FROM :"schema".workers
 WHERE id <> $1

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Abandon, SetValues, Start, Succeed
+from journey_async.core.commands import Abandon, SetValues, Start, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.core.settle import Env, settle
@@ -23,19 +24,20 @@ from journey_async.store.store import Store
 from tests.support.eventually import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-GRAPH = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+GRAPH = Graph("g", "v1", [input_node("x"), input_node("z"), compute("y", ["x"], lambda x: x)])
+CHANNELS = Channels.of("journey")
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
 
 
-def decide(state: State, command: Any) -> Change:
+def decide(state: State, command: Any, *, capacity: int = 10) -> Change:
     tokens = iter(range(1, 100))
     env = Env(
         now=NOW,
         worker="WORKER1",
-        capacity=10,
+        capacity=capacity,
         can_run=lambda step: True,
         chance=lambda: 0.5,
         fresh_token=lambda: next(tokens),
@@ -211,21 +213,62 @@ async def test_two_active_computations_of_a_node_are_refused(store: Store) -> No
     assert await load(store, state) == state
 
 
-@pytest.mark.direct("listens")
-async def test_one_notification_tells_of_a_whole_batch(store: Store, dsn: str) -> None:
+@asynccontextmanager
+async def listening(dsn: str) -> AsyncIterator["asyncio.Queue[tuple[str, str]]"]:
+    """What is told on the channels, with the channel."""
     heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     listener = await asyncpg.connect(dsn)
-    channels = Channels.of("journey")
-    for channel in (channels.changed, channels.due):
+    for channel in (CHANNELS.changed, CHANNELS.due):
         await listener.add_listener(channel, lambda *args: heard.put_nowait((args[2], args[3])))
-    changes = [decide(new_state(f"EXEC{n:03}", GRAPH, NOW), Start({})) for n in range(250)]
-    assert len(await apply(store, *changes)) == 250
-    lines: set[str] = set()
-    for _ in range(3):
-        channel, payload = await heard.get()
-        sender, *told = payload.split("\n")
-        assert (channel, sender) == (channels.changed, "test")
-        lines |= set(told)
-    assert lines == {f"EXEC{n:03} 1" for n in range(250)}
-    assert heard.empty()
-    await listener.close()
+    try:
+        yield heard
+    finally:
+        await listener.close()
+
+
+@pytest.mark.direct("listens")
+async def test_what_is_left_to_others_is_marked_for_as_long_as_it_is(
+    store: Store, dsn: str
+) -> None:
+    """Also when somebody writes it once more, and the time that it waits since is the same."""
+    async with listening(dsn) as heard:
+        left = decide(new_state("EXEC1", GRAPH, NOW), Start({"x": 1}), capacity=0)
+        again = decide(left.state, SetValues({"z": 1}), capacity=0)
+        taken = decide(again.state, Wake())
+        assert (left.state.wake_at, again.announces) == (again.state.wake_at, False)
+        for change in (left, again, taken):
+            await apply(store, change)
+        told = [await heard.get() for _ in range(3)]
+        mark = GRAPH.hash[:8]
+        assert told == [
+            (CHANNELS.changed, f"test\nEXEC1 1 {mark}"),
+            (CHANNELS.changed, f"test\nEXEC1 2 {mark}"),
+            (CHANNELS.changed, "test\nEXEC1 3"),
+        ]
+        assert heard.empty()
+
+
+@pytest.mark.direct("listens")
+async def test_a_time_to_come_is_told_apart(store: Store, dsn: str) -> None:
+    later = NOW + timedelta(hours=1)
+    async with listening(dsn) as heard:
+        change = decide(new_state("EXEC1", GRAPH, NOW), Start({}))
+        state = replace(change.state, wake_at=later)
+        await apply(store, replace(change, state=state, announces=True))
+        assert await heard.get() == (CHANNELS.changed, "test\nEXEC1 1")
+        assert await heard.get() == (CHANNELS.due, f"test\n{later.timestamp():.6f}")
+
+
+@pytest.mark.direct("listens")
+async def test_one_notification_tells_of_a_whole_batch(store: Store, dsn: str) -> None:
+    async with listening(dsn) as heard:
+        changes = [decide(new_state(f"EXEC{n:03}", GRAPH, NOW), Start({})) for n in range(250)]
+        assert len(await apply(store, *changes)) == 250
+        lines: set[str] = set()
+        for _ in range(4):
+            channel, payload = await heard.get()
+            sender, *told = payload.split("\n")
+            assert (channel, sender) == (CHANNELS.changed, "test")
+            lines |= set(told)
+        assert lines == {f"EXEC{n:03} 1" for n in range(250)}
+        assert heard.empty()

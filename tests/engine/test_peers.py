@@ -1,0 +1,121 @@
+"""Several workers: whose turn it is, and who takes what that one leaves."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, compute, input_node
+from journey_async.engine import peers, scheduler
+from journey_async.engine.peers import Peers
+from tests.support.eventually import eventually
+
+WORKERS = ("W1", "W2", "W3")
+TIMES = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=50 * n) for n in range(120)]
+
+
+def turns(without: str | None = None) -> list[list[str]]:
+    """Whose turn each of three workers, who know each other, finds it to be, time by time."""
+    views = {}
+    for worker in WORKERS:
+        views[worker] = Peers(lambda worker=worker: worker)  # type: ignore[misc]
+        views[worker].become([other for other in WORKERS if other != worker])
+    return [[w for w in WORKERS if views[w].is_my_turn(t, without=without)] for t in TIMES]
+
+
+def test_it_is_the_turn_of_one_and_each_has_as_many() -> None:
+    assert all(len(workers) == 1 for workers in turns())
+    assert Counter(worker for [worker] in turns()) == dict.fromkeys(WORKERS, len(TIMES) / 3)
+
+
+def test_it_is_not_the_turn_of_who_has_passed_something_on() -> None:
+    assert Counter(w for [w] in turns("W2")) == dict.fromkeys(("W1", "W3"), len(TIMES) / 2)
+
+
+def test_who_is_alone_takes_everything() -> None:
+    alone = Peers(lambda: "W1")
+    assert all(alone.is_my_turn(t) and alone.is_my_turn(t, without="W2") for t in TIMES)
+
+
+class Called:
+    """A worker's function, that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.free = asyncio.Event()
+        self.free.set()
+        self.graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], self._call)])
+
+    async def _call(self, x: int) -> int:
+        self.calls += 1
+        await self.free.wait()
+        return x
+
+
+async def workers(
+    stack: AsyncExitStack, dsn: str, *called: Called, **options: Any
+) -> list[Journey]:
+    """A Journey for each."""
+    return [
+        await stack.enter_async_context(Journey(dsn, graphs=[one.graph], **options))
+        for one in called
+    ]
+
+
+async def know_each_other(journeys: list[Journey]) -> None:
+    """Return once each has seen all of the others."""
+    for journey in journeys:
+        known = journey._engine.scheduler.peers
+        await eventually(lambda known=known: len(known.others) == len(journeys) - 1)  # type: ignore[misc]
+
+
+@pytest.mark.hears("is told what was left to others")
+async def test_what_a_web_process_leaves_is_loaded_by_one_worker(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "MOMENT", 1000.0)
+    monkeypatch.setattr(peers, "TURNS", 0.0001)
+    async with AsyncExitStack() as stack:
+        called = [Called(), Called(), Called()]
+        journeys = await workers(stack, dsn, *called)
+        await know_each_other(journeys)
+        loads: Counter[str] = Counter()
+        for journey in journeys:
+            store = journey._engine.store
+
+            async def counted(ids: Any, *rest: Any, load: Any = store.load) -> Any:
+                loads.update(ids)
+                return await load(ids, *rest)
+
+            monkeypatch.setattr(store, "load", counted)
+        web = await stack.enter_async_context(
+            Journey(dsn, graphs=[called[0].graph], run_computations=False)
+        )
+        started = [await web.start_execution(called[0].graph, {"x": n}) for n in range(30)]
+        for number, execution in enumerate(started):
+            assert await web.get_value(execution, "y", wait_any=True) == number
+        assert loads == {execution.id: 1 for execution in started}
+        assert sorted(one.calls for one in called) == [0, 0, len(started)]
+
+
+async def test_others_take_what_the_one_whose_turn_it_is_has_no_room_for(dsn: str) -> None:
+    full, idle = Called(), Called()
+    full.free.clear()
+    async with AsyncExitStack() as stack:
+        web = await stack.enter_async_context(
+            Journey(dsn, graphs=[idle.graph], run_computations=False)
+        )
+        [first] = await workers(stack, dsn, full, max_concurrency=1)
+        stuck = await web.start_execution(idle.graph, {"x": 0})
+        await eventually(lambda: full.calls == 1)
+        [second] = await workers(stack, dsn, idle, max_concurrency=1)
+        await know_each_other([first, second])
+        started = [await web.start_execution(idle.graph, {"x": n}) for n in range(20)]
+        for number, execution in enumerate(started):
+            assert await web.get_value(execution, "y", wait_any=True) == number
+        assert (full.calls, idle.calls) == (1, len(started))
+        full.free.set()
+        assert await web.get_value(stuck, "y", wait_any=True) == 0
