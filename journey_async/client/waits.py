@@ -34,8 +34,48 @@ async def get_node(
     settled: bool,
     timeout: float | None,
 ) -> NodeValue:
-    """The value that the options of `get_value` ask for; raises as it does."""
+    """The value that the options of `get_value` ask for; raises as it does.
+
+    There may be tens of thousands of these at once, so what only the beginning needs is not kept.
+    """
     limit = checked_timeout(timeout)
+    look = await _look_for(
+        engine,
+        execution,
+        node,
+        wait_any=wait_any,
+        wait_new=wait_new,
+        newer_than=newer_than,
+        settled=settled,
+    )
+    with engine.instruments.read(look.execution_id, look.node) as watched:
+        watched.of(look.graph.name, look.graph.version)
+        if not look.waits or limit == 0:
+            found = look.at_once(await engine.current(look.execution_id))
+        else:
+            deadline = None if limit is None else asyncio.get_running_loop().time() + limit
+            with engine.waiters.waiting(look.execution_id, look) as wait:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        wait.begin(await engine.current(look.execution_id))
+                    found = await wait.until(deadline)
+                except TimeoutError:
+                    raise WaitTimeout(look.node, look.execution_id, limit or 0.0) from None
+        watched.gives(found.value)
+    return own_copy(look.graph.node_named(look.node), found, look.execution_id, type_of(node))
+
+
+async def _look_for(
+    engine: Engine,
+    execution: Execution | str,
+    node: NodeName,
+    *,
+    wait_any: bool,
+    wait_new: bool,
+    newer_than: int | None,
+    settled: bool,
+) -> "Look":
+    """What the options of `get_value` mean."""
     execution_id = options.execution_id(execution)
     known = execution._state if isinstance(execution, Execution) else None
     state = known or await engine.known(execution_id)
@@ -43,84 +83,62 @@ async def get_node(
     defined = graph.node_named(node)
     if wait_new and known is None:
         state = await engine.current(execution_id)
-    target = wanted(
-        defined.name,
-        wait_any=wait_any,
-        wait_new=wait_new,
-        newer_than=newer_than,
-        settled=settled,
-        known_revision=state.value_of(defined).revision,
+    waits = _refuse_contradictions(
+        wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled
     )
-    with engine.instruments.read(execution_id, defined.name) as watched:
-        watched.of(state)
-        found = await _found(engine, execution_id, graph, target, limit)
-        watched.gives(found.value)
-    return own_copy(defined, found, execution_id, type_of(node))
+    return Look(
+        engine=engine,
+        execution_id=execution_id,
+        graph=graph,
+        node=defined.name,
+        newer_than=state.value_of(defined).revision if wait_new else newer_than,
+        settled=settled,
+        waits=waits,
+    )
 
 
-async def _found(
-    engine: Engine, execution_id: str, graph: Graph, target: "Wanted", timeout: float | None
-) -> NodeValue:
-    check = Look(engine, graph, target)
-    if not target.waits or timeout == 0:
-        found = check(await engine.current(execution_id))
-        if not isinstance(found, NodeValue):
-            if target.waits:
-                raise WaitTimeout(target.node, execution_id, 0.0)
-            raise NotSetError(target.node, execution_id)
-        return found
-    with engine.waiters.waiting(execution_id, check) as wait:
-        try:
-            async with asyncio.timeout(timeout):
-                wait.begin(await engine.current(execution_id))
-                value: NodeValue = await wait.future
-                return value
-        except TimeoutError:
-            raise WaitTimeout(target.node, execution_id, timeout or 0.0) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which value of a node is wanted: any, one newer than a revision, or the settled one."""
-
-    node: str
-    newer_than: int | None = None
-    settled: bool = False
-    waits: bool = False
-
-
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
-    """Looks at states for what is wanted: the NodeValue, NOT_YET, or the error to raise.
+    """Looks at states for a value of a node: any, one newer than a revision, or the settled one.
 
-    There is one for each parked wait: in slots it is a fifth of what a closure would be.
+    Called, it gives the NodeValue or NOT_YET, or raises what the caller gets.
     """
 
-    __slots__ = ("_engine", "_graph", "_wanted")
+    engine: Engine
+    execution_id: str
+    graph: Graph
+    node: str
+    newer_than: int | None
+    settled: bool
+    waits: bool
 
-    def __init__(self, engine: Engine, graph: Graph, wanted: Wanted) -> None:
-        self._engine = engine
-        self._graph = graph
-        self._wanted = wanted
+    def at_once(self, state: State) -> NodeValue:
+        """The value, for a caller who does not wait; raises NotSetError, or WaitTimeout."""
+        found = self(state)
+        if isinstance(found, NodeValue):
+            return found
+        if self.waits:
+            raise WaitTimeout(self.node, self.execution_id, 0.0)
+        raise NotSetError(self.node, self.execution_id)
 
     def __call__(self, state: State) -> NodeValue | object:
-        if not self._wanted.settled:
+        if not self.settled:
             return self._value(state)
-        graph, evolves = self._engine.registry.resolve(state)
-        unattended = state.wake_at is not None and state.wake_at <= self._engine.clock.now()
+        graph, evolves = self.engine.registry.resolve(state)
+        unattended = state.wake_at is not None and state.wake_at <= self.engine.clock.now()
         evolves = evolves and state.archived_at is None  # else it stays as it is
         return NOT_YET if evolves or unattended else self._settled_value(graph, state)
 
     def _value(self, state: State) -> NodeValue | object:
-        node, newer_than = self._wanted.node, self._wanted.newer_than
-        value = state.value_of(self._graph.node_named(node))
-        if value.is_set and (newer_than is None or value.revision > newer_than):
+        value = state.value_of(self.graph.node_named(self.node))
+        if value.is_set and (self.newer_than is None or value.revision > self.newer_than):
             return value
-        _raise_if_failed(failed_computation(self._graph, state, node))
+        _raise_if_failed(failed_computation(self.graph, state, self.node))
         return NOT_YET
 
     def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
         """By the definition that holds now: another one may have held when the wait began."""
-        node = graph.node_named(self._wanted.node)
+        node = graph.node_named(self.node)
         if not is_settled(graph, state, node.name):
             return NOT_YET
         _raise_if_failed(failed_upstream(graph, state, node.name))
@@ -130,19 +148,10 @@ class Look:
         return value
 
 
-def wanted(
-    node: str,
-    *,
-    wait_any: bool,
-    wait_new: bool,
-    newer_than: int | None,
-    settled: bool,
-    known_revision: int | None,
-) -> Wanted:
-    """What the options of `get_value` mean; raises InvalidOptionError.
-
-    `known_revision` is the node's revision in the snapshot that was passed in, or at the call.
-    """
+def _refuse_contradictions(
+    *, wait_any: bool, wait_new: bool, newer_than: int | None, settled: bool
+) -> bool:
+    """Whether anything is waited for; raises InvalidOptionError for more than one thing."""
     given = [
         name
         for name, on in [
@@ -157,12 +166,7 @@ def wanted(
         raise InvalidOptionError(f"{' and '.join(given)} exclude each other; give one of them")
     if newer_than is not None and (isinstance(newer_than, bool) or not isinstance(newer_than, int)):
         raise InvalidOptionError(f"newer_than must be a revision, not {newer_than!r}")
-    return Wanted(
-        node,
-        newer_than=known_revision if wait_new else newer_than,
-        settled=settled,
-        waits=bool(given),
-    )
+    return bool(given)
 
 
 def checked_timeout(timeout: float | None) -> float | None:

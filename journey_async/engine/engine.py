@@ -333,7 +333,7 @@ class Engine:
                 patience=self.settings.patience,
                 trace_context=watched.trace_context,
             )
-            watched.of(settled.state)
+            watched.of(settled.state.graph_name, settled.state.graph_version)
             return settled
 
     async def known(self, execution_id: str) -> State:

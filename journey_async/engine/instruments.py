@@ -9,7 +9,6 @@ from journey_async.core import commands as c
 from journey_async.core.change import Begun, Change
 from journey_async.core.evaluation import tick_time
 from journey_async.core.graph import Graph
-from journey_async.core.state import State
 from journey_async.core.values import TICKS, UNSUCCESSFUL, ComputationState
 from journey_async.engine.instrumentation import Call, End, Instrumentation, Run, Span
 from journey_async.engine.tasks import log
@@ -100,8 +99,8 @@ class Watched:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         pass
 
-    def of(self, state: State) -> None:
-        """It is about an execution that is now in this state."""
+    def of(self, graph_name: str, graph_version: str) -> None:
+        """It is about an execution of this graph."""
 
     def gives(self, value: Any) -> None:
         """A value comes of it."""
@@ -143,9 +142,9 @@ class Watching(Watched):
             self.ends(_outcome(error), type(error).__qualname__, _text(error))
         self._instruments.safely("end", lambda: span.end(End(**self._end)))
 
-    def of(self, state: State) -> None:
-        """It is about an execution that is now in this state."""
-        self._end |= {"graph_name": state.graph_name, "graph_version": state.graph_version}
+    def of(self, graph_name: str, graph_version: str) -> None:
+        """It is about an execution of this graph."""
+        self._end |= {"graph_name": graph_name, "graph_version": graph_version}
 
     def gives(self, value: Any) -> None:
         """A value comes of it."""

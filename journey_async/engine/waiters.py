@@ -24,25 +24,25 @@ class Wait:
     It is registered while its `with` block runs. There may be tens of thousands, so it is small.
     """
 
-    __slots__ = ("_check", "_execution_id", "_least", "_registered", "_withheld", "future")
+    __slots__ = ("_check", "_execution_id", "_least", "_timer", "_waiters", "_withheld", "future")
 
-    def __init__(self, execution_id: str, check: Check, registered: dict[str, set["Wait"]]) -> None:
+    def __init__(self, execution_id: str, check: Check, waiters: "Waiters") -> None:
         self._execution_id = execution_id
         self._check = check
-        self._registered = registered
+        self._waiters = waiters
+        self._timer: asyncio.TimerHandle | None = None
         self._least: int | None = None
         self._withheld: State | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def __enter__(self) -> Self:
-        self._registered.setdefault(self._execution_id, set()).add(self)
+        self._waiters.add(self._execution_id, self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        waits = self._registered.get(self._execution_id, set())
-        waits.discard(self)
-        if not waits:
-            self._registered.pop(self._execution_id, None)
+        self._waiters.discard(self._execution_id, self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self.future.done() and not self.future.cancelled():
             self.future.exception()  # seen, even if the caller was cancelled meanwhile
         self.future.cancel()
@@ -53,6 +53,16 @@ class Wait:
         withheld, self._withheld = self._withheld, None
         is_newer = withheld is not None and withheld.version > current.version
         self.offer(withheld if withheld is not None and is_newer else current)
+
+    def until(self, deadline: float | None) -> "asyncio.Future[Any]":
+        """The future, which raises TimeoutError at the deadline (the event loop's time)."""
+        if deadline is not None and not self.future.done():
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+        return self.future
+
+    def _expire(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(TimeoutError())
 
     def offer(self, state: State) -> None:
         """Look at a state."""
@@ -74,13 +84,37 @@ class Wait:
 
 
 class Waiters:
-    """All waits of this process, by execution."""
+    """All waits of this process, by execution: a set only where there are several."""
 
     def __init__(self) -> None:
-        self._waits: dict[str, set[Wait]] = {}
+        self._waits: dict[str, Wait | set[Wait]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, list(self._waits.values())))  # from any thread
+        waits = list(self._waits.values())  # from any thread
+        return sum(len(found) if isinstance(found, set) else 1 for found in waits)
+
+    def add(self, execution_id: str, wait: Wait) -> None:
+        """Register a wait."""
+        found = self._waits.setdefault(execution_id, wait)
+        if isinstance(found, set):
+            found.add(wait)
+        elif found is not wait:
+            self._waits[execution_id] = {found, wait}
+
+    def discard(self, execution_id: str, wait: Wait) -> None:
+        """Forget a wait, if it is registered."""
+        found = self._waits.get(execution_id)
+        if isinstance(found, set):
+            found.discard(wait)
+            if found:
+                return
+        elif found is not wait:
+            return
+        del self._waits[execution_id]
+
+    def _of(self, execution_id: str) -> tuple[Wait, ...]:
+        found = self._waits.get(execution_id, ())
+        return (found,) if isinstance(found, Wait) else tuple(found)
 
     @property
     def executions(self) -> Collection[str]:
@@ -89,16 +123,16 @@ class Waiters:
 
     def waiting(self, execution_id: str, check: Check) -> Wait:
         """A wait that is registered for as long as its `with` block runs."""
-        return Wait(execution_id, check, self._waits)
+        return Wait(execution_id, check, self)
 
     def offer(self, state: State) -> None:
         """Show a state to those who wait for its execution."""
-        for wait in tuple(self._waits.get(state.execution_id, ())):
+        for wait in self._of(state.execution_id):
             wait.offer(state)
 
     def close(self, why: str = "Journey was closed") -> None:
         """Nobody will offer a state any more."""
-        for waits in self._waits.values():
-            for wait in waits:
+        for execution_id in self._waits:
+            for wait in self._of(execution_id):
                 if not wait.future.done():
                     wait.future.set_exception(DatabaseUnavailable(why))
