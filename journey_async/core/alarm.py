@@ -34,6 +34,7 @@ def wants_attention(graph: Graph, state: State) -> bool:
     """
     if state.wake_at is None:
         return False
-    known = queue_times(state.newest, state.queued)
-    known += tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
-    return state.wake_at not in known
+    if any(state.newest[node].due_at == state.wake_at for node in state.queued):
+        return False
+    times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
+    return state.wake_at not in times

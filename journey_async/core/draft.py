@@ -1,9 +1,9 @@
 """A change in the making: the state being edited, and notes of what was touched."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
 from journey_async.core.conditions import Predicate
@@ -14,6 +14,11 @@ from journey_async.core.nodes import Node
 from journey_async.core.state import State, system_value
 from journey_async.core.tally import tally_of, waiting_steps
 from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
+
+T = TypeVar("T")
+
+Pieces: TypeAlias = Generator[None, None, T]  # work that pauses now and then
+PIECE = 16  # steps from one pause to the next: some 0.2 ms
 
 
 @dataclass(frozen=True, slots=True)

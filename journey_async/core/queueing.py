@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
-from journey_async.core.draft import Draft
+from journey_async.core.draft import PIECE, Draft, Pieces
 from journey_async.core.evaluation import tick_time
 from journey_async.core.events import is_exhausted
 from journey_async.core.nodes import LoopNode, Step
@@ -57,27 +58,35 @@ def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> 
     return any(node not in met and not _moved_on(draft, node) for node in seen)
 
 
-def begin(draft: Draft) -> None:
+def begin(draft: Draft) -> Pieces[None]:
     """Begin what is queued, due, runnable here, and fits the free capacity; in graph order."""
     if draft.capacity <= 0:
         return
-    for computation in queued(draft):
-        if draft.capacity <= 0:
-            return
-        step = draft.graph.steps[computation.node]
-        if step.name not in draft.graph.built_in and draft.env.can_run(step):
-            draft.run(begun(draft, step, computation), computation.due_at)
+    steps, built_in = draft.graph.steps, draft.graph.built_in
+    able = [n for n in _due(draft) if n not in built_in and draft.env.can_run(steps[n])]
+    # The first few of what may be a thousand: that is not worth sorting all of them.
+    firsts = nsmallest(draft.capacity, able, key=draft.graph.position.__getitem__)
+    for place, node in enumerate(firsts, 1):
+        computation = draft.newest[node]
+        draft.run(begun(draft, steps[node], computation), computation.due_at)
+        if place % PIECE == 0:
+            yield
 
 
 def queued(draft: Draft) -> list[Computation]:
     """The available computations that are due, in graph order."""
-    found = [
-        computation
+    nodes = sorted(_due(draft), key=draft.graph.position.__getitem__)
+    return [draft.newest[node] for node in nodes]
+
+
+def _due(draft: Draft) -> list[str]:
+    """The steps with an available computation that is due."""
+    return [
+        node
         for node in draft.queued
         if node in draft.graph.steps
-        and ((computation := draft.newest[node]).due_at is None or computation.due_at <= draft.now)
+        and ((due_at := draft.newest[node].due_at) is None or due_at <= draft.now)
     ]
-    return sorted(found, key=lambda computation: draft.graph.position[computation.node])
 
 
 def begun(draft: Draft, step: Step, computation: Computation) -> Computation:

@@ -1,5 +1,7 @@
 """What an execution does next: `settle(graph, state, command, env) -> Change`, without I/O.
 
+`settling` does the same piece by piece, for callers who have other things to do as well.
+
 Theory of operation. A command is one event. What follows from it is settled in the same call,
 until nothing more follows, so that nobody ever sees a state half-way:
 
@@ -24,23 +26,33 @@ from journey_async.core import events
 from journey_async.core.alarm import has_ticked, queue_times, tick_times, wants_attention
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change
-from journey_async.core.draft import Draft, Env
+from journey_async.core.draft import PIECE, Draft, Env, Pieces
 from journey_async.core.graph import Graph
 from journey_async.core.queueing import begin, reconsider
 from journey_async.core.state import State
 
-__all__ = ["Env", "settle"]
+__all__ = ["Env", "settle", "settling"]
 
 
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
     """Everything that is to be written because of a command."""
+    pieces = settling(graph, state, command, env)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces[Change]:
+    """As `settle`, with a pause after every few steps."""
     draft = Draft(graph, state, env)
     # A tick that has come, and what was set by somebody who could not settle, are attended to by
     # whoever comes first.
     draft.everything = has_ticked(graph, state, env.now) or wants_attention(graph, state)
     _apply(draft, command)
     if draft.archived_at is None and not graph.is_opaque:
-        _follow(draft)
+        yield from _follow(draft)
     elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
         draft.needs_attention = True
     events.report_exhaustion(draft)
@@ -77,13 +89,16 @@ def _apply(draft: Draft, command: c.Command) -> None:
             assert_never(command)
 
 
-def _follow(draft: Draft) -> None:
+def _follow(draft: Draft) -> Pieces[None]:
     while True:
         steps = _to_look_at(draft)
-        if _clear(draft, steps):
+        if (yield from _clear(draft, steps)):
             steps = _to_look_at(draft)
-        for step in steps:
-            reconsider(draft, step)
+        for first in range(0, len(steps), PIECE):
+            for step in steps[first : first + PIECE]:
+                reconsider(draft, step)
+            if first:
+                yield
         draft.changed.clear()
         draft.ended.clear()
         draft.everything = False
@@ -94,7 +109,7 @@ def _follow(draft: Draft) -> None:
                 return
             continue
         # What a tick unblocks begins while the tick still shows the time that has come.
-        begin(draft)
+        yield from begin(draft)
         if not run_built_in(draft, ticks=True):
             return
 
@@ -111,13 +126,15 @@ def _to_look_at(draft: Draft) -> list[str]:
     return sorted(found, key=draft.graph.position.__getitem__)
 
 
-def _clear(draft: Draft, candidates: list[str]) -> bool:
+def _clear(draft: Draft, candidates: list[str]) -> Pieces[bool]:
     """Clear what may not stay, pass by pass, each judged on one snapshot; whether there was any."""
     cleared = False
     while candidates:
         evaluation = draft.evaluation()
         failing = []
-        for name in candidates:
+        for place, name in enumerate(candidates, 1):
+            if place % PIECE == 0:
+                yield
             step = draft.graph.steps[name]
             if not (step.clearable and draft.value_of(name).is_set):
                 continue

@@ -1,6 +1,6 @@
 """What a change does to the figures of its graph: so that they need not be counted."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -38,8 +38,8 @@ class Tally(NamedTuple):
             self.failed + later.failed,
             self.computing + later.computing,
             self.abandoned + later.abandoned,
-            _latest((self.created_at, later.created_at)),
-            _latest((self.worked_at, later.worked_at)),
+            _later(self.created_at, later.created_at),
+            _later(self.worked_at, later.worked_at),
         )
 
 
@@ -75,8 +75,8 @@ def tally_of(
         old = before.newest.get(key.node)
         if old is not None and old.number == key.number:
             more[old.state] = more.get(old.state, 0) - 1
-        created_at = _latest((created_at, now.created_at))
-        worked_at = _latest((worked_at, now.created_at, now.started_at, now.completed_at))
+        created_at = _later(created_at, now.created_at)
+        worked_at = _later(worked_at, now.completed_at or now.started_at or now.created_at)
     return Tally(
         active=(not is_now) - (existed and not was),
         archived=is_now - (existed and was),
@@ -90,5 +90,7 @@ def tally_of(
     )
 
 
-def _latest(times: Iterable[datetime | None]) -> datetime | None:
-    return max(filter(None, times), default=None)
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return one or other
+    return max(one, other)

@@ -14,11 +14,13 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from time import perf_counter
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Command, Start
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
+from journey_async.engine.breath import is_long
 from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
 from journey_async.engine.contention import Contention
@@ -291,7 +293,7 @@ class Committer:
 
     async def _commit_batch(self, batch: dict[str, list[Request]]) -> None:
         states = await self._loader.states(batch)
-        await self._write(self._decider.decide_all(batch, states))
+        await self._write(await self._decider.decide_all(batch, states))
 
     async def _write(self, decisions: list[Decision]) -> None:
         writes = [decision for decision in decisions if decision.change.written]
@@ -308,12 +310,15 @@ class Committer:
         except BaseException:
             self._decider.give_back(writes)
             raise
+        since = perf_counter()
         self._writer.reach_after([d for d in writes if d.change.state.execution_id in applied])
         for decision in writes:
             if decision.change.state.execution_id in applied:
                 self._writer.follow(decision)
             else:
                 self._lost(decision)
+        if is_long(since):
+            await asyncio.sleep(0)  # the next batch may be long, too
         await self._confirm(answers)
 
     async def _write_apart(self, writes: list[Decision], error: JourneyError) -> None:

@@ -76,7 +76,7 @@ class Contention:
                 await self._registry.learn(state)
                 if self._runner.misses(state):
                     self._runner.adopt(state, await self._registry.graph_of(state))
-                decision = self._decider.decide(state, requests)
+                decision = await self._decider.decide(state, requests)
                 if decision is None:
                     return None
                 if decision.change.written and not await self._writer.write([decision], connection):

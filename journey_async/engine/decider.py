@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Evolve
+from journey_async.core.commands import Command, Evolve
+from journey_async.core.draft import Pieces
 from journey_async.core.graph import Graph
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import Env, settling
 from journey_async.core.state import State
+from journey_async.engine.breath import in_turn
 from journey_async.engine.clock import Clock
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision, Request, Settled, refuse_all
@@ -25,51 +27,87 @@ class Decider:
         self._runner = runner
         self._clock = clock
 
-    def decide_all(
+    async def decide_all(
         self, batch: Mapping[str, list[Request]], states: Mapping[str, State]
     ) -> list[Decision]:
         """Settle the commands for many executions as of one time; refuse those without a state."""
         now = self._clock.now()
         decisions: list[Decision] = []
+        pieces = self._decide_all(batch, states, now, decisions)
+        try:
+            await in_turn(pieces)
+        except BaseException:
+            pieces.close()
+            self.give_back(decisions)
+            raise
+        return decisions
+
+    async def decide(self, state: State, requests: list[Request]) -> Decision | None:
+        """Settle the commands for one execution, each upon the one before; None: none is left."""
+        decided = await self.decide_all({state.execution_id: requests}, {state.execution_id: state})
+        return decided[0] if decided else None
+
+    def _decide_all(
+        self,
+        batch: Mapping[str, list[Request]],
+        states: Mapping[str, State],
+        now: datetime,
+        decisions: list[Decision],
+    ) -> Pieces[None]:
         for execution_id, requests in batch.items():
             state = states.get(execution_id)
             if state is None:
                 refuse_all(requests, ExecutionNotFound(execution_id))
-            elif (decision := self._decide(state, requests, now)) is not None:
-                decisions.append(decision)
-        return decisions
-
-    def decide(self, state: State, requests: list[Request]) -> Decision | None:
-        """Settle the commands for one execution, each upon the one before; None: none is left."""
-        return self._decide(state, requests, self._clock.now())
-
-    def _decide(self, state: State, requests: list[Request], now: datetime) -> Decision | None:
-        try:
-            graph, evolves = self._registry.resolve(state)
-        except JourneyError as error:
-            refuse_all(requests, error)
-            return None
-        change = Change(state.version, state)
-        if evolves:
-            # what it queues is begun with the commands that follow, on what they say
-            patient = replace(self._env(graph, now), capacity=0)
-            change = change.then(settle(graph, state, Evolve(), patient))
-        decision = Decision(requests, change)
-        for request in requests:
-            if request.answer.done():
                 continue
             try:
-                env = self._env(graph, now, request.trace_context)
-                one = settle(graph, decision.change.state, request.command, env)
-            except Exception as error:  # of this command alone, be it refused or a defect
-                decision.answers.append((request, error))
+                graph, evolves = self._registry.resolve(state)
+            except JourneyError as error:
+                refuse_all(requests, error)
                 continue
-            decision.reserved += len(one.begun)
-            self._runner.reserve(len(one.begun))
-            had_room = env.capacity > len(one.begun)
-            decision.answers.append((request, Settled(one.state, one, graph, had_room)))
-            decision.change = decision.change.then(one)
-        return decision
+            decision = Decision(requests, Change(state.version, state))
+            decisions.append(decision)
+            if evolves:
+                # what it queues is begun with the commands that follow, on what they say
+                patient = replace(self._env(graph, now), capacity=0)
+                evolved = yield from self._settle(graph, state, Evolve(), patient)
+                decision.change = decision.change.then(evolved)
+            for request in requests:
+                if not request.answer.done():
+                    yield from self._add(decision, request, graph, now)
+                    yield
+
+    def _add(
+        self, decision: Decision, request: Request, graph: Graph, now: datetime
+    ) -> Pieces[None]:
+        """Settle one more command upon what was decided so far."""
+        env = self._env(graph, now, request.trace_context)
+        try:
+            one = yield from self._settle(graph, decision.change.state, request.command, env)
+        except Exception as error:  # of this command alone, be it refused or a defect
+            decision.answers.append((request, error))
+            return
+        decision.reserved += len(one.begun)
+        self._runner.reserve(len(one.begun))
+        had_room = env.capacity > len(one.begun)
+        decision.answers.append((request, Settled(one.state, one, graph, had_room)))
+        decision.change = decision.change.then(one)
+
+    def _settle(self, graph: Graph, state: State, command: Command, env: Env) -> Pieces[Change]:
+        """Settle; should others have their turn meanwhile, they find its places taken."""
+        kept = 0
+        pieces = settling(graph, state, command, env)
+        try:
+            while True:
+                try:
+                    next(pieces)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                if not kept:
+                    kept = env.capacity
+                    self._runner.reserve(kept)
+                yield
+        finally:
+            self._runner.give_back(kept)
 
     def _env(self, graph: Graph, now: datetime, trace_context: str | None = None) -> Env:
         return Env(

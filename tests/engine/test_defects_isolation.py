@@ -26,7 +26,7 @@ from journey_async import (
     unblocked_when,
 )
 from journey_async.core.commands import Release, Wake
-from journey_async.core.settle import settle
+from journey_async.core.settle import settling
 from journey_async.engine import decider
 from journey_async.testing.clock import LeapingClock
 from tests.engine.test_defects_time import (
@@ -99,9 +99,9 @@ def wakes_of(monkeypatch: pytest.MonkeyPatch, name: str, *, break_them: bool = F
             found.append(state)
             if break_them:
                 raise ZeroDivisionError
-        return settle(graph, state, command, env)
+        return settling(graph, state, command, env)
 
-    monkeypatch.setattr(decider, "settle", spy)
+    monkeypatch.setattr(decider, "settling", spy)
     return found
 
 
@@ -157,9 +157,9 @@ async def test_work_that_cannot_be_given_back_stops_no_other(  # B1, B18
     def breaks(graph: Graph, state: Any, command: Any, env: Any) -> Any:
         if graph.name == "bad" and isinstance(command, Release):
             raise error
-        return settle(graph, state, command, env)
+        return settling(graph, state, command, env)
 
-    monkeypatch.setattr(decider, "settle", breaks)
+    monkeypatch.setattr(decider, "settling", breaks)
     clock = LeapingClock(NOON)
     nodes = [input_node("x"), compute("y", ["x"], lambda x: x)]
     bad, good = Graph("bad", "v1", nodes), Graph("good", "v1", nodes)

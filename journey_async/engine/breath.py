@@ -1,0 +1,29 @@
+"""Lets the event loop breathe while something long is done in pieces."""
+
+import asyncio
+from time import perf_counter
+from typing import TypeVar
+
+from journey_async.core.draft import Pieces
+
+T = TypeVar("T")
+
+HELD = 0.003  # seconds of the event loop until others have their turn
+
+
+async def in_turn(pieces: Pieces[T]) -> T:
+    """What comes of work in pieces, between which others have their turn if it takes long."""
+    since = perf_counter()
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        if is_long(since):
+            await asyncio.sleep(0)
+            since = perf_counter()
+
+
+def is_long(since: float) -> bool:
+    """Whether the event loop has been held for long, since a time of `perf_counter`."""
+    return perf_counter() - since > HELD
