@@ -4,7 +4,7 @@ What it tells is gathered first (`summarised`), then written (`summary_text`): b
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ def summarised(
     newest: dict[str, Computation] = {}
     for computation in sorted(computations, key=lambda c: c.number):
         newest[computation.node] = computation
-    state = replace(state, newest=newest)  # both may have been read at different times
+    state = state._replace(newest=newest)  # both may have been read at different times
     values = [state.value_of(node) for node in graph.nodes]
     values += [value for name, value in state.values.items() if name not in graph.by_name]
     return Summary(

@@ -1,6 +1,5 @@
 """Steps that need no user's function: they run within settling, in one change with their cause."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,7 +41,7 @@ def run_built_in(draft: Draft, *, ticks: bool) -> bool:
 
 
 def _run(draft: Draft, step: Step, computation: Computation) -> None:
-    running = replace(begun(draft, step, computation), worker=None, token=None)
+    running = begun(draft, step, computation)._replace(worker=None, token=None)
     value: JSON
     if isinstance(step, ArchiveNode):
         draft.bump()
@@ -56,8 +55,7 @@ def _run(draft: Draft, step: Step, computation: Computation) -> None:
     revision = draft.bump()
     draft.set_value(step.name, value)
     draft.outcome(step.name, Saved(value, revision))
-    finished = replace(
-        running,
+    finished = running._replace(
         state=ComputationState.SUCCESS,
         completed_at=draft.now,
         deadline=None,
@@ -65,7 +63,7 @@ def _run(draft: Draft, step: Step, computation: Computation) -> None:
         successes=computation.successes + 1,
     )
     if isinstance(step, HistorianNode):
-        finished = replace(finished, carried={**_seen(running), **running.computed_with})
+        finished = finished._replace(carried={**_seen(running), **running.computed_with})
     draft.put(finished)
     draft.ended.add(step.name)
     events.prune(draft, step, finished)

@@ -1,9 +1,10 @@
 """A Change: everything that is written because of a command, and what is due once it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
 
 from journey_async.core.conditions import Predicate
 from journey_async.core.jsonvalue import JSON
@@ -31,8 +32,7 @@ class SaveFailed:
 Outcome: TypeAlias = Saved | SaveFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(NamedTuple):
     """A computation that this process has to run, with the state that it was begun on.
 
     `due_at` is since when it could have been begun.
@@ -43,8 +43,7 @@ class Begun:
     due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pruning:
+class Pruning(NamedTuple):
     """Successful computations of a node to delete: those between the oldest and the latest."""
 
     node: str
@@ -52,8 +51,7 @@ class Pruning:
     below: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What becomes of an execution.
 
     It may be written only over the version `expected` (0: the execution does not exist yet).
@@ -67,7 +65,7 @@ class Change:
     expected: int
     state: State
     values: frozenset[str] = frozenset()
-    computations: Mapping[ComputationKey, Computation] = field(default_factory=dict)
+    computations: Mapping[ComputationKey, Computation] = MappingProxyType({})
     begun: tuple[Begun, ...] = ()
     outcomes: tuple[tuple[str, Outcome], ...] = ()
     prunings: tuple[Pruning, ...] = ()
@@ -86,11 +84,10 @@ class Change:
         """This change and one that was decided upon it, as one write."""
         if not self.written and not self.failures:
             return later
-        return replace(
-            later,
+        return later._replace(
             expected=self.expected,
             # one write, one version: whoever decides next must expect what the database will hold
-            state=replace(later.state, version=self.expected + (self.written or later.written)),
+            state=later.state._replace(version=self.expected + (self.written or later.written)),
             values=self.values | later.values,
             computations={**self.computations, **later.computations},
             begun=tuple(b for b in self.begun + later.begun if _still_runs(b, later.state)),

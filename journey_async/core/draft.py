@@ -232,7 +232,7 @@ class Draft:
             begun=tuple(
                 Begun(
                     self.newest[node],
-                    state if values is self.values else replace(state, values=values),
+                    state if values is self.values else state._replace(values=values),
                     due_at,
                 )
                 for node, values, due_at in self._to_run

@@ -1,7 +1,6 @@
 """What each command does to a draft, before anything follows from it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from journey_async.core import commands as c
@@ -130,7 +129,7 @@ def release(draft: Draft, command: c.Release) -> None:
             draft.bump()
             _end(
                 draft,
-                replace(computation, deaths=deaths),
+                computation._replace(deaths=deaths),
                 ComputationState.FAILED,
                 error=f"the process that ran it died, {MAX_DEATHS} times in a row",
                 permanent=True,
@@ -141,8 +140,7 @@ def release(draft: Draft, command: c.Release) -> None:
             _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
             continue
         draft.put(
-            replace(
-                computation,
+            computation._replace(
                 state=ComputationState.AVAILABLE,
                 worker=None,
                 token=None,
@@ -163,7 +161,7 @@ def retry(draft: Draft, command: c.RetryNode) -> None:
     if newest is None or newest.state is ComputationState.COMPUTING:
         return
     if newest.state is ComputationState.AVAILABLE:
-        draft.put(replace(newest, due_at=min(newest.due_at or draft.now, draft.now)))
+        draft.put(newest._replace(due_at=min(newest.due_at or draft.now, draft.now)))
     else:
         again = newest.state in UNSUCCESSFUL
         draft.put(
@@ -258,8 +256,7 @@ def _running(draft: Draft, key: ComputationKey, token: int | None) -> Computatio
 def _ended(
     draft: Draft, computation: Computation, state: ComputationState, **changes: Any
 ) -> Computation:
-    return replace(
-        computation,
+    return computation._replace(
         state=state,
         completed_at=draft.now,
         revision_at_completion=draft.revision,
@@ -308,9 +305,9 @@ def _finish_iteration(
     if not command.continues:
         draft.set_value(step.name, command.value)
         draft.outcome(step.name, Saved(command.value, draft.revision))
-        return replace(finished, carried=None)
+        return finished._replace(carried=None)
     disposition = "cont_with_fallback" if command.fallback else "cont_no_fallback"
-    finished = replace(finished, carried=command.value, disposition=disposition)
+    finished = finished._replace(carried=command.value, disposition=disposition)
     if (finished.iteration or 1) >= step.max_iterations:
         if command.fallback:
             draft.set_value(step.name, command.value)

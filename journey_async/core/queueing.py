@@ -1,7 +1,6 @@
 """Which steps are to run: the stale are queued, the blocked withdrawn, the due begun."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import nsmallest
 
@@ -33,7 +32,7 @@ def reconsider(draft: Draft, name: str) -> None:
             draft.put(_fresh(draft, step, evaluation.met(step.gated_by), number=1))
     elif newest.state is ComputationState.AVAILABLE:
         if not evaluation.holds(step.gated_by, keeping=True):
-            draft.put(replace(newest, state=ComputationState.CANCELLED, due_at=None))
+            draft.put(newest._replace(state=ComputationState.CANCELLED, due_at=None))
         elif _is_new_to(draft, step, newest, met := evaluation.met(step.gated_by)):
             draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
     else:
@@ -93,8 +92,7 @@ def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
     """The computation as computing, here and now, on the inputs as they are now."""
     met = draft.evaluation().met(step.gated_by)
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
-    return replace(
-        computation,
+    return computation._replace(
         state=ComputationState.COMPUTING,
         computed_with={**fired, **met},
         revision_at_start=draft.bump(),
@@ -121,11 +119,11 @@ def _planned(
         delay = step.retry.delay(newest.attempt, draft.env.chance())
         ended = newest.completed_at or draft.now
         again = _again(draft, newest, due_at=ended + timedelta(seconds=delay))
-        return replace(again, attempt=newest.attempt + 1, deaths=0)
+        return again._replace(attempt=newest.attempt + 1, deaths=0)
     if _goes_on(step, newest):
         iteration = (newest.iteration or 1) + 1
         again = _again(draft, newest, due_at=draft.now)
-        return replace(again, iteration=iteration, attempt=1, deaths=0)
+        return again._replace(iteration=iteration, attempt=1, deaths=0)
     if step.kind is NodeKind.TICK_RECURRING:
         time = tick_time(draft.value_of(step.name))
         if time is not None and time <= draft.now:
@@ -172,8 +170,7 @@ def _inherited(draft: Draft, met: Mapping[str, int]) -> str | None:
 
 def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computation:
     """The same attempt of the same iteration once more, as a computation of its own."""
-    return replace(
-        newest,
+    return newest._replace(
         number=newest.number + 1,
         state=ComputationState.AVAILABLE,
         created_at=draft.now,

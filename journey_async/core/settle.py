@@ -92,7 +92,7 @@ def _apply(draft: Draft, command: c.Command) -> None:
 def _follow(draft: Draft) -> Pieces[None]:
     while True:
         steps = _to_look_at(draft)
-        if (yield from _clear(draft, steps)):
+        if steps and (yield from _clear(draft, steps)):
             steps = _to_look_at(draft)
         for first in range(0, len(steps), PIECE):
             for step in steps[first : first + PIECE]:

@@ -1,9 +1,9 @@
 """The state of an execution, as loaded or as it will be once a change is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from journey_async.core.graph import EXECUTION_ID, SYSTEM_NAMES, Graph
 from journey_async.core.nodes import Node
@@ -12,8 +12,7 @@ from journey_async.core.values import Computation, ComputationState, NodeKind, N
 NOT_SET_STATE = "not_set"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """One execution at one version.
 
     `version` counts writes and is private; `revision` counts what anybody can see. `values` holds
@@ -28,18 +27,18 @@ class State:
     graph_name: str
     graph_version: str
     graph_hash: str
-    version: int = 0
-    revision: int = 0
     created_at: datetime
     updated_at: datetime
+    values_at: datetime
+    version: int = 0
+    revision: int = 0
     archived_at: datetime | None = None
     wake_at: datetime | None = None
-    values_at: datetime
     values_revision: int = 0
     inputs_revision: int = 0
     waiting: int = 0
-    values: Mapping[str, NodeValue] = field(default_factory=dict)
-    newest: Mapping[str, Computation] = field(default_factory=dict)
+    values: Mapping[str, NodeValue] = MappingProxyType({})
+    newest: Mapping[str, Computation] = MappingProxyType({})
     queued: frozenset[str] = frozenset()
 
     def value_of(self, node: Node) -> NodeValue:

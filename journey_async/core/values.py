@@ -73,8 +73,7 @@ class ComputationKey(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computation:
+class Computation(NamedTuple):
     """One attempt at computing a node, or one attempt at one iteration of a loop.
 
     `attempt` counts from 1 since the newest upstream change; `computed_with` maps each upstream
@@ -89,10 +88,10 @@ class Computation:
     number: int
     kind: NodeKind
     state: ComputationState
-    attempt: int = 1
-    iteration: int | None = None
     computed_with: Mapping[str, int]
     created_at: datetime
+    attempt: int = 1
+    iteration: int | None = None
     due_at: datetime | None = None
     started_at: datetime | None = None
     deadline: datetime | None = None

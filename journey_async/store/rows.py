@@ -16,6 +16,8 @@ Row = tuple[Any, ...]
 
 _KINDS = {kind.value: kind for kind in NodeKind}
 _STATES = {state.value: state for state in ComputationState}
+_COMPUTED_WITH = Computation._fields.index("computed_with")
+_CARRIED = Computation._fields.index("carried")
 
 
 def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
@@ -97,7 +99,7 @@ def _value_row(state: State, name: str) -> Row:
     return (
         state.execution_id,
         name,
-        value.kind.value,
+        value.kind,
         jsonvalue.encode(value.value) if is_set else None,
         None if value.metadata is None else jsonvalue.encode(value.metadata),
         value.revision,
@@ -106,33 +108,12 @@ def _value_row(state: State, name: str) -> Row:
 
 
 def _computation_row(computation: Computation) -> Row:
-    carried = computation.carried
-    return (
-        computation.execution_id,
-        computation.node,
-        computation.number,
-        computation.kind.value,
-        computation.state.value,
-        computation.attempt,
-        computation.iteration,
-        _revisions(computation.computed_with),
-        computation.created_at,
-        computation.due_at,
-        computation.started_at,
-        computation.deadline,
-        computation.completed_at,
-        computation.revision_at_start,
-        computation.revision_at_completion,
-        computation.worker,
-        computation.token,
-        computation.deaths,
-        computation.successes,
-        computation.permanent,
-        computation.error,
-        None if carried is None else jsonvalue.encode(carried),
-        computation.disposition,
-        computation.trace_context,
-    )
+    """Its fields are those of the type, in the same order; only JSON is text there."""
+    row = list(computation)
+    row[_COMPUTED_WITH] = _revisions(computation.computed_with)
+    if computation.carried is not None:
+        row[_CARRIED] = jsonvalue.encode(computation.carried)
+    return tuple(row)
 
 
 def _revisions(computed_with: Mapping[str, int]) -> str:

@@ -1,7 +1,7 @@
 """Drives `settle` through a story, and checks after each command what must always hold."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -240,7 +240,7 @@ def check_change(before: State, command: Command, change: Change) -> None:
     for begun in change.begun:
         assert begun.computation is after.newest[begun.computation.node]
         assert begun.computation.state is ComputationState.COMPUTING
-        assert replace(begun.state, values=after.values) == after
+        assert begun.state._replace(values=after.values) == after
     for value in after.values.values():
         assert value.revision <= after.revision
         assert value.is_set or value.value is None
@@ -297,5 +297,5 @@ def events_in(before: State, command: Command, change: Change) -> int:
 
 def looked_at_as_a_whole(story: Story, command: Command) -> State:
     """What the command would give if everything were looked at, not just what is downstream."""
-    due = replace(story.state, wake_at=story.now)
+    due = story.state._replace(wake_at=story.now)
     return settle(story.graph, due, command, story.env(command)).state

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -1292,8 +1291,7 @@ def test_attention_wanted_by_a_clock_that_is_ahead_is_not_forgotten(early: float
 
 def _written_elsewhere(state: State, name: str, value: Any, at: datetime) -> State:
     row = NodeValue(name, NodeKind.INPUT, value, None, state.revision + 1, at)
-    return replace(
-        state,
+    return state._replace(
         version=state.version + 1,
         revision=state.revision + 1,
         inputs_revision=state.revision + 1,
@@ -1556,7 +1554,7 @@ def test_nothing_set_by_whoever_cannot_settle_is_nothing_to_attend_to() -> None:
 
 
 def _settled(state: State) -> State:
-    return replace(state, version=1)
+    return state._replace(version=1)
 
 
 def test_a_description_with_readable_gates_settles_but_runs_nothing() -> None:

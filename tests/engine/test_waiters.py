@@ -1,6 +1,5 @@
 """What a wait takes notice of: nothing that is older than what its caller has read."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from journey_async.core.state import State, new_state
@@ -11,7 +10,7 @@ FIRST = new_state("EXEC1", one_input(), datetime(2026, 4, 23, tzinfo=UTC))
 
 
 def at(version: int) -> State:
-    return replace(FIRST, version=version)
+    return FIRST._replace(version=version)
 
 
 async def test_a_state_from_before_the_read_does_not_answer() -> None:

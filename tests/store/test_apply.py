@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.core.settle import Env, settle
 from journey_async.core.state import State, new_state
-from journey_async.core.values import NodeKind, NodeValue
+from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.store.channels import Channels
 from journey_async.store.faults import DataRefused
 from journey_async.store.lending import Lending
@@ -74,6 +73,15 @@ async def test_what_is_written_is_what_is_loaded(store: Store) -> None:
     change = decide(state, Succeed(state.newest["y"].key, 1, 7))
     assert await apply(store, change) == {"EXEC1"}
     assert await load(store, state) == change.state
+
+
+async def test_a_computation_is_sent_as_the_fields_that_it_has(connection: Any) -> None:
+    """The row is the tuple itself, so both must have the same order."""
+    fields = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'journey.computation_change'::regclass "
+        "AND attnum > 0 ORDER BY attnum"
+    )
+    assert tuple(row["attname"] for row in fields) == Computation._fields
 
 
 async def test_a_lost_swap_gives_no_row_and_writes_nothing(store: Store, connection: Any) -> None:
@@ -188,7 +196,7 @@ def poisoned(change: Change, text: str) -> Change:
     """The change with a value that PostgreSQL refuses, past all checks."""
     bad = NodeValue("x", NodeKind.INPUT, text, None, change.state.revision, NOW)
     values = {**change.state.values, "x": bad}
-    return replace(change, state=replace(change.state, values=values))
+    return change._replace(state=change.state._replace(values=values))
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
@@ -206,8 +214,8 @@ async def test_two_active_computations_of_a_node_are_refused(store: Store) -> No
     state = await started(store, x=1)
     change = decide(state, SetValues({"x": 2}))
     running = state.newest["y"]
-    second = replace(running, number=2, token=9)
-    twice = replace(change, computations={running.key: running, second.key: second})
+    second = running._replace(number=2, token=9)
+    twice = change._replace(computations={running.key: running, second.key: second})
     with pytest.raises(DataRefused):
         await apply(store, twice)
     assert await load(store, state) == state
@@ -253,8 +261,8 @@ async def test_a_time_to_come_is_told_apart(store: Store, dsn: str) -> None:
     later = NOW + timedelta(hours=1)
     async with listening(dsn) as heard:
         change = decide(new_state("EXEC1", GRAPH, NOW), Start({}))
-        state = replace(change.state, wake_at=later)
-        await apply(store, replace(change, state=state, announces=True))
+        state = change.state._replace(wake_at=later)
+        await apply(store, change._replace(state=state, announces=True))
         assert await heard.get() == (CHANNELS.changed, "test\nEXEC1 1")
         assert await heard.get() == (CHANNELS.due, f"test\n{later.timestamp():.6f}")
 

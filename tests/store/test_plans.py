@@ -1,7 +1,6 @@
 """What the statements of the hot path read does not grow with what is in the database."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,7 +52,7 @@ def changes() -> list[Change]:
         Change(0, state("E1", history.GRAPH, values), values=frozenset("xy")),
         Change(
             _version(),
-            replace(known, version=_version() + 1, revision=9),
+            known._replace(version=_version() + 1, revision=9),
             values=frozenset("xy"),
             computations={ended.key: ended, begun.key: begun},
             prunings=(Pruning("sum", 10, 20),),

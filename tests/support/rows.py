@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -174,7 +173,7 @@ _EXECUTION = (
     "waiting",
 )
 _VALUE = ("execution_id", "node", "kind", "value", "metadata", "revision", "set_time")
-_COMPUTATION = tuple(field.name for field in fields(Computation))
+_COMPUTATION = Computation._fields
 _ATTRIBUTE = {"id": "execution_id"}
 
 
