@@ -8,6 +8,7 @@ has beyond them (its navigation) is added here, not in the pages.
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -152,8 +153,16 @@ def give_the_root_its_name(app: Sphinx, error: Exception | None) -> None:
         shutil.copyfile(out / f"{root_doc}.html", out / "index.html")
 
 
+def leave_out_field_numbers(*event: Any) -> None:
+    """What Python says about each field of a named tuple tells nobody anything."""
+    lines: list[str] = event[-1]
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", add_navigation)
     app.connect("autodoc-process-docstring", as_restructured)
+    app.connect("autodoc-process-docstring", leave_out_field_numbers)
     app.connect("missing-reference", link_by_last_name)
     app.connect("build-finished", give_the_root_its_name)
