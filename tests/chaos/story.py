@@ -18,6 +18,7 @@ from tests.chaos.load import TABLES, Record, graphs
 from tests.chaos.processes import LEAVE, Process, running
 from tests.chaos.proxy import proxy_to
 from tests.chaos.server import ChaosServer
+from tests.support.eventually import eventually
 
 FAULTY = 0.01  # of all writes fail in the process that writes
 REST = 90.0  # seconds in which everything that was begun must have come to its end
@@ -79,6 +80,7 @@ async def tell(
         cluster = Cluster(server, proxies, computing, writing)
         storm = Storm(cluster, chance.getrandbits(32), longest=longest, half_open=half_open)
         try:
+            await first_write(server)  # so that the storm meets a cluster at work
             await storm.blow(seconds)
             for writer in writing:
                 await writer.terminate()
@@ -111,6 +113,16 @@ async def prepare(server: ChaosServer) -> None:
     ):
         metronome = graphs(Record(pool), random.Random())[1]
         await journey.start_execution(metronome, {"on": True})
+
+
+async def first_write(server: ChaosServer) -> None:
+    """Return when a writer was told that something is written."""
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        written = "SELECT EXISTS (SELECT FROM chaos.sets WHERE acknowledged)"
+        await eventually(lambda: connection.fetchval(written))
+    finally:
+        await connection.close()
 
 
 LINES: dict[str, Callable[[str], bool]] = {
