@@ -257,7 +257,7 @@ async def newest(connection: Any) -> str:
 
 
 async def test_new_code_that_was_taken_for_dead_comes_back(dsn: str, connection: Any) -> None:
-    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW]) as new:
+    async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW], lease=1) as new:
         engine = new._engine
         former = engine.runner.worker
         await connection.execute(TAKEN_FOR_DEAD, former)
