@@ -168,6 +168,14 @@ class Process:
         assert self._process.stdout is not None
         return json.loads(await self._process.stdout.readline())
 
+    async def end(self) -> Any:
+        """What it says last; it has ended then."""
+        said = await self.hear()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        return said
+
 
 async def _started(roles: Sequence[tuple[str, int, int]], dsn: str) -> list[Process]:
     return await asyncio.gather(*(Process.start(role, dsn, *rest) for role, *rest in roles))
@@ -187,7 +195,7 @@ async def throughput(dsn: str, askers: int, workers: int, executions: int) -> tu
     await asyncio.gather(*(process.hear() for process in computing))
     for process in (*asking, *computing):
         process.tell()
-    calls = await asyncio.gather(*(process.hear() for process in (*asking, *computing)))
+    calls = await asyncio.gather(*(process.end() for process in (*asking, *computing)))
     return share * askers / seconds, sum(calls) / (share * askers)
 
 
@@ -196,7 +204,7 @@ async def contention(dsn: str, role: str) -> float:
     processes = await _started([(role, number, 0) for number in range(WRITERS)], dsn)
     for process in processes:
         process.tell()
-    return float(sum(await asyncio.gather(*(process.hear() for process in processes))) / SECONDS)
+    return float(sum(await asyncio.gather(*(process.end() for process in processes))) / SECONDS)
 
 
 async def _prepare(dsn: str) -> None:
