@@ -15,12 +15,14 @@ WAITING = 'SELECT id, waiting FROM :"schema".executions'
 
 
 async def drifted(connection: asyncpg.Connection, schema: str = "journey") -> list[str]:
-    """What counting anew would change; it is not changed. Nobody may write meanwhile."""
+    """What counting anew would change; it is not changed. Who writes meanwhile has to wait."""
     recount = as_script("recount", schema)
     texts = [in_schema(text, schema) for text in (SUMS, WAITING)]
     transaction = connection.transaction()
     await transaction.start()
     try:
+        # Every change writes its execution, so this keeps all of them out.
+        await connection.execute(f'LOCK TABLE "{schema}".executions IN SHARE ROW EXCLUSIVE MODE')
         before = [set(map(tuple, await connection.fetch(text))) for text in texts]
         await connection.execute(recount.replace("BEGIN;", "").replace("COMMIT;", ""))
         after = [set(map(tuple, await connection.fetch(text))) for text in texts]
