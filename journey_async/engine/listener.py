@@ -177,7 +177,7 @@ class Listener:
                 self._probes_heard += 1
                 self._probe_heard.set()
             elif channel == self._channels.changed:
-                self._written_here(_versions(rest))
+                self._written_here(_versions(_lines(rest)))
             return
         if rest == PROBE:
             return
@@ -187,8 +187,9 @@ class Listener:
             return  # it is the driver that calls, in no task of ours
         try:
             if channel == self._channels.changed:
-                self._changed(_versions(rest))
-                if left := _left_to_others(rest):
+                lines = _lines(rest)
+                self._changed(_versions(lines))
+                if left := _left_to_others(lines):
                     self._unblocked(left, sender)
             else:
                 self._due(datetime.fromtimestamp(float(rest), UTC) if rest else None)
@@ -205,11 +206,14 @@ async def _until_done(look: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(MAX_PAUSE)
 
 
-def _versions(text: str) -> dict[str, int]:
-    lines = (line.split(" ") for line in text.split("\n"))
+def _lines(text: str) -> list[list[str]]:
+    """Of each execution its id, its version and, if it was left to others, a mark."""
+    return [line.split(" ") for line in text.split("\n")]
+
+
+def _versions(lines: list[list[str]]) -> dict[str, int]:
     return {execution_id: int(version) for execution_id, version, *_ in lines}
 
 
-def _left_to_others(text: str) -> dict[str, str]:
-    lines = (line.split(" ") for line in text.split("\n"))
+def _left_to_others(lines: list[list[str]]) -> dict[str, str]:
     return {execution_id: code for execution_id, _, *marked in lines for code in marked}
