@@ -202,7 +202,8 @@ def _shared_options() -> list[click.Option]:
         shared(
             "--app",
             metavar="MODULE:NAME",
-            help="Code of the application: a Journey, a graph, or a list of graphs.",
+            help="Code of the application: a Journey, a graph, a list of graphs, or a function "
+            "that gives one of these.",
         ),
         shared("--json", "as_json", is_flag=True, help="Print JSON, one document a line."),
     ]
