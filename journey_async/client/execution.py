@@ -56,7 +56,10 @@ class Execution:
 
     @cached_property
     def computations(self) -> tuple[Computation, ...]:
-        """The newest computation of each node, in the order of the graph."""
+        """The newest computation of each node, in the order of the graph.
+
+        A node whose newest one was withdrawn has none here; `Journey.computations` gives all.
+        """
         order = self._graph.position
         found = [
             c for c in self._state.newest.values() if c.state is not ComputationState.CANCELLED

@@ -58,10 +58,11 @@ class Journey(Getting):
     Seconds: on closing, functions get `grace_period` to end; a machine that vanished is noticed
     after `lease`; a call waits up to `patience` for a database that cannot be reached.
     `max_value_bytes` limits a value's JSON, `cache_size` the executions kept in memory.
-    `instrumentation` is told what happens: journey_async.contrib.opentelemetry has one.
+    `instrumentation` is told what happens: journey_async.contrib.opentelemetry has one. `clock` is
+    for tests: journey_async.testing has one.
 
     Raises InvalidOptionError; opening it: DatabaseUnavailable, MigrationError,
-    EmbeddedPostgresError.
+    EmbeddedPostgresError, GraphConflictError.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class Journey(Getting):
     ) -> Execution:
         """A new execution of a graph, with `values` set in the same commit.
 
-        Raises SingletonGraphError for a singleton graph; else as `set_values`.
+        Raises SingletonGraphError for a singleton graph; else as `register` and `set_values`.
         """
         if options.checked_graph(graph).singleton:
             raise SingletonGraphError(
@@ -199,7 +200,7 @@ class Journey(Getting):
         """The one live execution of a singleton graph, started if there is none.
 
         Any number of callers in any number of processes get the same. Raises SingletonGraphError
-        for a graph that is no singleton.
+        for a graph that is no singleton; else as `register`.
         """
         if not options.checked_graph(graph).singleton:
             raise SingletonGraphError(
@@ -249,7 +250,8 @@ class Journey(Getting):
         """One more attempt at a node, whatever has been used up.
 
         What waits for its retry is due at once; what runs, or was never unblocked, stays as it is.
-        Raises UnknownNodeError, InvalidOptionError for an input, ExecutionArchivedError.
+        Raises ExecutionNotFound, UnknownNodeError, InvalidOptionError for an input,
+        ExecutionArchivedError.
         """
         graph = await self._graph_of(execution)
         found = graph.node_named(node)
