@@ -44,7 +44,8 @@ CREATE TABLE :"schema".graphs (
 -- `revision` counts the events that anybody can see. `wake_at` is the next moment at which the
 -- execution needs attention without anybody's doing: a retry is due, a tick has come, work was left
 -- for others. Whoever writes values by plain SQL adds 1 to version and revision and sets wake_at to
--- now(); the next process with the graph's code does the rest.
+-- now(); a process with the graph's code does the rest, half a minute later at the latest, with its
+-- safety check.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
 -- `waiting` is how many steps are shown as not_set.
