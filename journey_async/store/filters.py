@@ -98,7 +98,10 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The expressions that read what a node holds."""
+    """The expressions that read what a node holds.
+
+    `number` is null unless `is_number`, so is `prefix`, the beginning of a text, unless `is_text`.
+    """
 
     json: str
     is_number: str
@@ -108,13 +111,18 @@ class Cell:
     prefix: str | None = None
 
 
+_NUMBER = "(CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END)"
+_PREFIX = (
+    "(CASE WHEN jsonb_typeof(v.value) = 'string' THEN \"left\"(v.value #>> '{}', 64) END"
+    ' COLLATE "C")'
+)
 STORED = Cell(
     json="v.value",
-    is_number="jsonb_typeof(v.value) = 'number'",
-    number="(CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END)",
-    is_text="jsonb_typeof(v.value) = 'string'",
+    is_number=f"{_NUMBER} IS NOT NULL",
+    number=_NUMBER,
+    is_text=f"{_PREFIX} IS NOT NULL",
     text="(v.value #>> '{}') COLLATE \"C\"",
-    prefix='"left"(v.value #>> \'{}\', 64) COLLATE "C"',
+    prefix=_PREFIX,
 )
 
 # The system nodes have no rows of their own.
@@ -270,15 +278,14 @@ def _test(cell: Cell, item: Filter, operand: JSON, bound: Parameters) -> str:
 def _compares(cell: Cell, item: Filter, operand: JSON, bound: Parameters) -> str:
     sign = COMPARISONS[item.operator]
     if isinstance(operand, str):
-        tests = [cell.is_text]
-        if cell.prefix is not None:  # a text is less only if its beginning is not greater
-            beginning = bound.bind(operand[:PREFIX], "text")
-            tests.append(f"{cell.prefix} {sign[0]}= {beginning}")
-        tests.append(f"{cell.text} {sign} {bound.bind(operand, 'text')}")
-        return " AND ".join(tests)
+        whole = f"{cell.text} {sign} {bound.bind(operand, 'text')}"
+        if cell.prefix is None:
+            return f"{cell.is_text} AND {whole}"
+        # a text is less only if its beginning is not greater
+        return f"{cell.prefix} {sign[0]}= {bound.bind(operand[:PREFIX], 'text')} AND {whole}"
     if jsonvalue.is_number(operand):
         number = bound.bind(_decimal(operand), "numeric")
-        return f"{cell.is_number} AND {cell.number} {sign} {number}"
+        return _of_number(cell, f"{cell.number} {sign} {number}")
     raise InvalidOptionError(
         f"{item.operator} on node {item.node!r} wants a number or a text: "
         f"a {type(operand).__name__} has no order"
@@ -292,16 +299,29 @@ def _equals_one_of(cell: Cell, operands: Sequence[JSON], bound: Parameters) -> s
     others = [o for o in operands if not isinstance(o, str) and not jsonvalue.is_number(o)]
     tests = []
     if numbers:
-        tests.append(f"{cell.is_number} AND {_is_one_of(cell.number, numbers, 'numeric', bound)}")
+        tests.append(_of_number(cell, _is_one_of(cell.number, numbers, "numeric", bound)))
     if texts:
-        whole = _is_one_of(cell.text, texts, "text", bound)
-        if cell.prefix is not None:
-            beginnings = list(dict.fromkeys(text[:PREFIX] for text in texts))
-            whole = f"{_is_one_of(cell.prefix, beginnings, 'text', bound)} AND {whole}"
-        tests.append(f"{cell.is_text} AND {whole}")
+        tests.append(_is_one_of_texts(cell, texts, bound))
     if others:
         tests.append(f"{cell.json} = ANY ({_jsons(others, bound)})")
     return tests[0] if len(tests) == 1 else _joined(" OR ", tests, "false")
+
+
+def _of_number(cell: Cell, test: str) -> str:
+    """The test of a number; null where there is none will do, if it stands within EXISTS."""
+    return test if cell is STORED else f"{cell.is_number} AND {test}"
+
+
+def _is_one_of_texts(cell: Cell, texts: Sequence[str], bound: Parameters) -> str:
+    if cell.prefix is None:
+        return f"{cell.is_text} AND {_is_one_of(cell.text, texts, 'text', bound)}"
+    beginnings = list(dict.fromkeys(text[:PREFIX] for text in texts))
+    begins = _is_one_of(cell.prefix, beginnings, "text", bound)
+    if all(len(text) < PREFIX for text in texts):
+        return begins  # which is the whole text then
+    # Of a CASE the planner expects half to hold, of an equality one in two hundred: most texts that
+    # begin alike are alike.
+    return f"{begins} AND CASE WHEN {_is_one_of(cell.text, texts, 'text', bound)} THEN true END"
 
 
 def _is_one_of(expression: str, operands: Sequence[object], kind: str, bound: Parameters) -> str:

@@ -212,12 +212,19 @@ class Store:
     # --- the way there ------------------------------------------------------------------------
 
     async def fetch_text(self, text: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement that was put together (see `search`)."""
+        """The rows of a statement that was put together (see `search`).
+
+        It is planned for these arguments, each time: how many executions have a value is another
+        matter for each value.
+        """
         with translated():
             async with self._lending.one() as connection:
-                return await self._ask(
-                    connection, in_schema(text, self._schema), *arguments, limit=SEARCH_LIMIT
-                )
+                try:
+                    prepared = await connection.prepare(in_schema(text, self._schema), name="")
+                    return await prepared.fetch(*arguments, timeout=SEARCH_LIMIT)
+                except TimeoutError:
+                    await self._give_up(connection)
+                    raise
 
     def _text(self, name: str) -> str:
         text = self._texts.get(name)
@@ -251,6 +258,9 @@ class Store:
             await connection.reload_schema_state()
             return await connection.fetch(text, *arguments, timeout=limit)
         except TimeoutError:
-            connection.terminate()
-            await self._lending.distrust()
+            await self._give_up(connection)
             raise
+
+    async def _give_up(self, connection: Connection) -> None:
+        connection.terminate()
+        await self._lending.distrust()

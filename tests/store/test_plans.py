@@ -25,9 +25,6 @@ IDS = [history.id_of(number) for number in (11, 1_111)]
 LARGE = {"executions", "values", "computations"}
 # What is read of each statement, in pages of 8 kB, for two executions of ten values.
 BLOCKS = 150
-NUMBERS = """
-    SELECT FROM :"schema"."values" WHERE node = $1 AND jsonb_typeof(value) = 'number'
-"""
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "attention": (["growth"], ["v1"], ["one,two"], ["E1"], 100),
     "computations": (IDS[0], None),
@@ -131,6 +128,3 @@ async def test_what_is_read_is_bounded(dsn: str, plans: Plans) -> None:
     assert not plan.scanned & LARGE
     assert plan.cost < COMPILED
     assert plan.blocks <= BLOCKS, plan.blocks
-    # else it would be searched from the wrong end, once there are many
-    numbers = await plans.of_text(NUMBERS, ["y"])
-    assert EXECUTIONS / 5 < numbers.expected < EXECUTIONS * 5

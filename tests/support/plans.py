@@ -34,7 +34,6 @@ class Plan:
     def __init__(self, text: str, root: dict[str, Any]) -> None:
         self.text = text
         self.nodes = list(_nodes(root))
-        self.expected: int = root["Plan Rows"]
         self.cost: float = root["Total Cost"]
         self.blocks: int = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
 
