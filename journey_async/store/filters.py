@@ -112,16 +112,14 @@ class Cell:
 
 
 _NUMBER = "(CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END)"
-_PREFIX = (
-    "(CASE WHEN jsonb_typeof(v.value) = 'string' THEN \"left\"(v.value #>> '{}', 64) END"
-    ' COLLATE "C")'
-)
+_TEXT = "(v.value #>> '{}') COLLATE \"C\""
+_PREFIX = f"(CASE WHEN jsonb_typeof(v.value) = 'string' THEN \"left\"({_TEXT}, 64) END)"
 STORED = Cell(
     json="v.value",
     is_number=f"{_NUMBER} IS NOT NULL",
     number=_NUMBER,
     is_text=f"{_PREFIX} IS NOT NULL",
-    text="(v.value #>> '{}') COLLATE \"C\"",
+    text=_TEXT,
     prefix=_PREFIX,
 )
 

@@ -69,7 +69,7 @@ async def test_the_schema_may_have_any_name() -> None:
 
 # --- plans ------------------------------------------------------------------------------------
 
-MANY = 20_000
+MANY = 10_000
 NOTE = "a text that is longer than what the index holds of it, and that all executions have"
 
 
@@ -100,7 +100,7 @@ async def test_selective_searches_use_the_indexes(connection: asyncpg.Connection
 async def test_what_most_executions_have_is_searched_among_the_newest(
     connection: asyncpg.Connection,
 ) -> None:
-    """To read all that has it, and sort that, would be 60,000 pages and more."""
+    """To read all that has it, and sort that, would be 30,000 pages and more."""
     await _many(connection)
     common = [Filter("status", "eq", "done"), Filter("note", "eq", NOTE), Filter("n", "gt", -8)]
     rare = Filter("x", "eq", 7)
