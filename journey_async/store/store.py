@@ -220,7 +220,7 @@ class Store:
         with translated():
             async with self._lending.one() as connection:
                 try:
-                    prepared = await connection.prepare(in_schema(text, self._schema), name="")
+                    prepared = await connection.prepare(in_schema(text, self._schema))
                     return await prepared.fetch(*arguments, timeout=SEARCH_LIMIT)
                 except TimeoutError:
                     await self._give_up(connection)

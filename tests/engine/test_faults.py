@@ -200,6 +200,7 @@ async def test_a_server_that_only_reads_is_not_available_for_writing(
             await journey.set_value(execution, "x", 2)
 
 
+@pytest.mark.direct("makes the schema anew, and gives no rights to it")
 async def test_tables_that_are_gone_are_reported_and_are_used_when_they_are_back(
     dsn: str, connection: Any
 ) -> None:
