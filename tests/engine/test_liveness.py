@@ -16,6 +16,9 @@ DEAD = """
     INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
     VALUES ('WORKERDEAD', 7, $1, 'h', 1, now(), now() + $2 * interval '1 second')
 """
+RUN_OUT = """
+    UPDATE journey.workers SET lease_until = now() - interval '1 second' WHERE id = 'WORKERDEAD'
+"""
 TAKE_OVER = """
     WITH written AS (
         UPDATE journey.executions SET version = version + 1 WHERE id = $1 RETURNING id
@@ -110,6 +113,7 @@ async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was
 ) -> None:
     monkeypatch.setattr(liveness, "SETTLE_TIME", 1000.0)
     execution = await begun(dsn, connection, graph_of(hangs))
+    await connection.execute(DEAD, False, 1000)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
         looks = 0
         original = journey._engine._liveness._look_at
@@ -123,7 +127,7 @@ async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was
         async with connection.transaction():
             await connection.execute("LOCK TABLE journey.workers")  # nobody looks before it is cut
             await connection.execute(CUT)
-            await connection.execute(DEAD, False, -1)
+            await connection.execute(RUN_OUT)
         await eventually(lambda: looks >= 2)
         assert await workers_are(connection, 2)
         [computation] = await journey.computations(execution)
