@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop
 from journey_async.engine import scheduler
 from journey_async.errors import GraphConflictError
+from journey_async.store.sql import in_schema, statement
 from tests.support.eventually import eventually
 from tests.support.worker import calls, graph_of, worker
 
@@ -155,6 +157,18 @@ async def test_code_that_a_worker_has_no_longer_does_not_count(dsn: str, connect
             pass
         await check(journey)
         assert await connection.fetchval(NEWEST) == NEW.hash
+
+
+async def test_a_heartbeat_from_before_a_registration_takes_no_code_away(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[NEW]) as new, Journey(dsn, graphs=[OLD]) as old:
+        numbers = await connection.fetch(NUMBERS)
+        lease_until = datetime.now(UTC) + timedelta(seconds=60)
+        heartbeat = in_schema(statement("renew_lease"), "journey")
+        await connection.fetch(heartbeat, old._engine.runner.worker, lease_until, True, "{}")
+        await check(new, old)
+        assert await connection.fetch(NUMBERS) == numbers
 
 
 async def test_who_registers_at_the_same_moment_agrees_on_an_order(
