@@ -79,7 +79,6 @@ class Committer:
         self._writer = Writer(
             store=store,
             cache=cache,
-            registry=registry,
             runner=runner,
             sender=sender,
             committed=committed,

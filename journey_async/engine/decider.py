@@ -64,7 +64,7 @@ class Decider:
             except JourneyError as error:
                 refuse_all(requests, error)
                 continue
-            decision = Decision(requests, Change(state.version, state))
+            decision = Decision(requests, Change(state.version, state), graph)
             decisions.append(decision)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say

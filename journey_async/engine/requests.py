@@ -53,10 +53,14 @@ class Request:
 
 @dataclass(slots=True)
 class Decision:
-    """The requests for one execution, decided together on one state."""
+    """The requests for one execution, decided together on one state, by one definition.
+
+    Another one may be registered before this is written.
+    """
 
     requests: list[Request]
     change: Change
+    graph: Graph
     reserved: int = 0
     answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
 

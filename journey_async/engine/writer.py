@@ -7,7 +7,6 @@ from journey_async.core.change import Change
 from journey_async.core.graph import Graph
 from journey_async.engine.cache import StateCache
 from journey_async.engine.points import Point, Points
-from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision
 from journey_async.engine.runner import Runner
 from journey_async.store.connecting import Connection
@@ -34,7 +33,6 @@ class Writer:
         *,
         store: Store,
         cache: StateCache,
-        registry: Registry,
         runner: Runner,
         sender: str,
         committed: Callable[[Change, Graph], None],
@@ -42,7 +40,6 @@ class Writer:
     ) -> None:
         self._store = store
         self._cache = cache
-        self._registry = registry
         self._runner = runner
         self._sender = sender
         self._committed = committed
@@ -69,13 +66,12 @@ class Writer:
         """
         change = decision.change
         self._cache.put(change.state)
-        graph, _ = self._registry.resolve(change.state)
         for begun in change.begun:
-            self._runner.start(begun, graph)
+            self._runner.start(begun, decision.graph)
         self._runner.give_back(decision.reserved - len(change.begun))
         decision.give_answers()
         if change.written:
-            self._committed(change, graph)
+            self._committed(change, decision.graph)
 
     def reach_after(self, written: Sequence[Decision]) -> None:
         """Say of which decisions it is known that they were written; nobody has been told yet."""

@@ -298,3 +298,33 @@ async def test_code_that_is_registered_while_its_worker_is_replaced_is_known(
         await new.register(NEW)
         await check(old)
         assert await newest(connection) == NEW.hash
+
+
+async def test_what_is_begun_goes_by_the_definition_on_which_it_was_decided(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another one is registered here before the write of it has come back."""
+    other = Graph("other", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+    async with Journey(dsn, graphs=[OLD, other], max_concurrency=2) as journey:
+        execution = await journey.start_execution(OLD)
+        innocent = await journey.start_execution(other)
+        apply, written, go_on = journey._engine.store.apply, asyncio.Event(), asyncio.Event()
+
+        async def held_up(*args: Any, **kwargs: Any) -> set[str]:
+            result = await apply(*args, **kwargs)
+            written.set()
+            await go_on.wait()
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journey._engine.store, "apply", held_up)
+            writes = [journey.set_value(e, "x", 1) for e in (execution, innocent)]
+            writing = asyncio.gather(*writes)
+            await written.wait()
+            await journey._engine.registry.register(orders("a"))
+            go_on.set()
+            await writing
+        assert await journey.get_value(innocent, "y", settled=True) == 1
+        await taken_on(orders("a"), journey, await journey.set_value(execution, "x", 2))
+        assert await journey.get_value(execution.id, "a", settled=True) == 2
+        await eventually(lambda: journey._engine.runner.free == 2)
