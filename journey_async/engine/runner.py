@@ -103,6 +103,7 @@ class Runner:
         self._attempts[computation.token] = attempt
         self._moved.set()
         attempt.task = self._tasks.start(self._run(attempt), f"computes {computation.id}")
+        attempt.task.add_done_callback(lambda _: self._leave_place(attempt))  # also if none begins
         if computation.deadline is not None:
             attempt.timer = self._clock.call_at(
                 computation.deadline, functools.partial(self._give_up, attempt)
@@ -141,16 +142,20 @@ class Runner:
         try:
             command = await self._functions.outcome(attempt)
         finally:
-            if attempt.timer is not None:
-                attempt.timer.cancel()
-            del self._attempts[token]
-            self.give_back(1)
+            self._leave_place(attempt)
         if command is not None and not attempt.given_up and self._submit is not None:
             self._recording.add(token)
             try:
                 await self._record(attempt, command)
             finally:
                 self._recording.discard(token)
+
+    def _leave_place(self, attempt: Attempt) -> None:
+        """Nothing of an attempt runs any more, be it for it was cancelled before it began."""
+        if self._attempts.pop(attempt.token, None) is not None:
+            if attempt.timer is not None:
+                attempt.timer.cancel()
+            self.give_back(1)
 
     async def _record(self, attempt: Attempt, command: Command) -> None:
         assert self._submit is not None

@@ -252,6 +252,32 @@ async def test_a_cancelled_close_is_carried_through(dsn: str, cancelled_after: i
     assert asyncio.all_tasks() == before
 
 
+async def test_an_attempt_that_is_stopped_before_it_begins_leaves_its_place(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def counts(x: int) -> int:
+        nonlocal calls
+        calls += 1
+        return x
+
+    graph = graph_of(counts)
+    async with Journey(dsn, graphs=[graph], max_concurrency=2) as journey:
+        runner = journey._engine.runner
+        start = runner.start
+
+        def taken_for_dead_meanwhile(*begun: Any) -> None:
+            start(*begun)
+            runner.become("WORKER2")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "start", taken_for_dead_meanwhile)
+            await journey.start_execution(graph, {"x": 1})
+        await eventually(lambda: runner.free == 2, limit=5)
+        assert (calls, runner.attempts()) == (0, [])
+
+
 @pytest.mark.parametrize("places", [1, 2])
 async def test_who_finds_no_place_is_not_taken_for_stuck(
     dsn: str, monkeypatch: pytest.MonkeyPatch, places: int
