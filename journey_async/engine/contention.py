@@ -73,9 +73,9 @@ class Contention:
                     refuse_all(requests, ExecutionNotFound(execution_id))
                     return None
                 self._see_whether_contended(state)
-                await self._registry.learn(state)
+                await self._registry.learn(state, connection)  # of which there may be no other
                 if self._runner.misses(state):
-                    self._runner.adopt(state, await self._registry.graph_of(state))
+                    self._runner.adopt(state, self._registry.resolve(state)[0])
                 decision = await self._decider.decide(state, requests)
                 if decision is None:
                     return None

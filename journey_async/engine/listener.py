@@ -107,11 +107,11 @@ class Listener:
             await self._probe_heard.wait()
 
     async def _open(self) -> None:
-        self._lost.clear()
+        self._lost = lost = asyncio.Event()  # the end of a former one may be told late
         self._probes_heard = self._probes_sent  # those on their way are lost
         self._probe_heard.set()
         self._connection = await NotificationConnection.open(
-            self._connect, self._channels, self._heard, self._lost.set
+            self._connect, self._channels, self._heard, lost.set
         )
         if self._connection is None:
             self.is_polling.set()

@@ -86,7 +86,8 @@ class Refresher:
             versions = await self._store.versions(waited_for[first : first + CHECKED_AT_ONCE])
             for execution_id, version in versions.items():
                 state = self._cache.get(execution_id)
-                if state is not None and state.version == version:
+                is_current = state is not None and state.version == version
+                if state is not None and is_current and self._registry.knows(state):
                     self._waiters.offer(state)
                 else:
                     self._refresh(execution_id)

@@ -16,6 +16,7 @@ from journey_async.errors import (
     GraphNotRegisteredError,
     JourneyError,
 )
+from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
@@ -88,8 +89,8 @@ class Registry:
         await self._look_up(name)
         self._registered[name] = graph
 
-    async def learn(self, state: State) -> None:
-        """Make sure that `resolve` can answer for the state.
+    async def learn(self, state: State, connection: Connection | None = None) -> None:
+        """Make sure that `resolve` can answer for the state; asks on a `connection` one holds.
 
         Where this process has other code than the execution is on, what counts is which of the
         two was registered later, and that may have changed.
@@ -100,7 +101,7 @@ class Registry:
             return
         stored = self._stored.get(name)
         if registered is not None or stored is None or state.graph_hash not in stored.graphs:
-            await self._look_up(name)
+            await self._look_up(name, connection)
 
     async def keep_up(self, state: State) -> None:
         """`learn` for a state that others may have made evolve since it was asked for.
@@ -119,6 +120,12 @@ class Registry:
         for name in list(self._registered):
             with _told_by_resolve():
                 await self._look_up(name)
+
+    def knows(self, state: State) -> bool:
+        """Whether `resolve` can answer for the state."""
+        name = (state.graph_name, state.graph_version)
+        stored = self._stored.get(name, Definitions({}, {}))
+        return name in self._registered or state.graph_hash in stored.graphs
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it."""
@@ -176,10 +183,10 @@ class Registry:
             )
         return done
 
-    async def _look_up(self, name: Name) -> None:
+    async def _look_up(self, name: Name, connection: Connection | None = None) -> None:
         self._asked += 1
         asked = self._asked
-        rows = await self._store.graphs(*name)
+        rows = await self._store.graphs(*name, connection)
         known = self._stored.get(name)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner

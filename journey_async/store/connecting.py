@@ -1,6 +1,5 @@
 """Opens connections and pools, directly or by way of a transaction pooler."""
 
-import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -82,7 +81,12 @@ def beside(pool: Pool) -> Connect | None:
     if arguments is None or options is None:
         return None
     options = {**options, "statement_cache_size": 0}  # whatever the pool does through a pooler
-    return functools.partial(asyncpg.connect, *arguments, **options)
+
+    async def connect_beside() -> asyncpg.Connection:
+        with translated():
+            return await asyncpg.connect(*arguments, **options)
+
+    return connect_beside
 
 
 async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool:

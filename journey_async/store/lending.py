@@ -19,6 +19,7 @@ class Lending:
         self._pool = pool
         self._keep = keep
         self._kept: list[PoolConnection] = []
+        self._waiting = 0  # for one from the pool: what comes back is for them first
         self._trust = 0
         self._is_cut = False
 
@@ -65,11 +66,19 @@ class Lending:
             if not connection.is_closed():
                 return connection
             await self._give_back(connection)
-        return await self._pool.acquire()
+        self._waiting += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._waiting -= 1
 
     async def take_back(self, connection: PoolConnection, *, is_fine: bool) -> None:
-        """Keep it at hand; what cannot be used again goes back to the pool, which replaces it."""
-        if is_fine and len(self._kept) < self._keep and not connection.is_closed():
+        """Keep it at hand, unless somebody waits for one.
+
+        What cannot be used again goes back to the pool, which replaces it.
+        """
+        is_spare = len(self._kept) < self._keep and not self._waiting
+        if is_fine and is_spare and not connection.is_closed():
             self._kept.append(connection)
         else:
             await self._give_back(connection)

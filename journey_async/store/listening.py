@@ -1,12 +1,13 @@
 """A direct connection that hears notifications; through a pooler there is none."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect, keep_alive, look
+from journey_async.store.connecting import ANSWER_LIMIT, Connect, keep_alive, look
 from journey_async.store.faults import translated
 
 
@@ -27,7 +28,7 @@ class NotificationConnection:
         """Connect and listen on all but `joined`; `heard` gets the channel and the payload.
 
         None if the connection leads through a pooler: that would take the LISTEN and deliver
-        nothing.
+        nothing. Raises DatabaseUnavailable.
         """
 
         def notified(_connection: Any, _pid: int, channel: str, payload: object) -> None:
@@ -36,13 +37,14 @@ class NotificationConnection:
         with translated():
             connection = await connect()
             try:
-                if (await look(connection)).behind_pooler:
-                    connection.terminate()
-                    return None
-                connection.add_termination_listener(lambda _connection: closed())
-                await keep_alive(connection)
-                for channel in (channels.changed, channels.due, channels.reordered):
-                    await connection.add_listener(channel, notified)
+                async with asyncio.timeout(ANSWER_LIMIT):
+                    if (await look(connection)).behind_pooler:
+                        connection.terminate()
+                        return None
+                    connection.add_termination_listener(lambda _connection: closed())
+                    await keep_alive(connection)
+                    for channel in (channels.changed, channels.due, channels.reordered):
+                        await connection.add_listener(channel, notified)
             except BaseException:
                 connection.terminate()
                 raise

@@ -151,9 +151,11 @@ class Store:
         channel = self._channels.reordered
         return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now, channel))
 
-    async def graphs(self, name: str, version: str) -> list[tuple[str, str, int]]:
+    async def graphs(
+        self, name: str, version: str, connection: Connection | None = None
+    ) -> list[tuple[str, str, int]]:
         """Hash, definition (JSON text) and number of each definition, newest first."""
-        rows = await self._fetch("find_graphs", name, version)
+        rows = await self._fetch("find_graphs", name, version, connection=connection)
         return [(row["hash"], row["definition"], row["registration"]) for row in rows]
 
     async def newest_graphs(self) -> list[str]:

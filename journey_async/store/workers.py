@@ -1,5 +1,6 @@
 """The connection by which a worker shows that it lives, and sees who does not."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime
@@ -62,11 +63,13 @@ class WorkerConnection:
         connection = await connect()
         try:
             connection.add_termination_listener(lambda _connection: lost())
-            server = await look(connection)
-            if not server.behind_pooler:  # else others would be left with the LISTEN
-                await keep_alive(connection)
-                with translated():
-                    await connection.add_listener(Channels.of(schema).joined, lambda *_: joined())
+            with translated():
+                async with asyncio.timeout(ANSWER_LIMIT):
+                    server = await look(connection)
+                    if not server.behind_pooler:  # else others would be left with the LISTEN
+                        await keep_alive(connection)
+                        channel = Channels.of(schema).joined
+                        await connection.add_listener(channel, lambda *_: joined())
         except BaseException:
             connection.terminate()
             raise

@@ -162,3 +162,24 @@ async def test_who_only_wakes_an_execution_leaves_it_to_who_was_faster(dsn: str)
         cache.put(before)
         settled = await committer.submit(execution.id, Wake())
         assert settled.state.values["x"].value == 2
+
+
+AWAITED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+@pytest.mark.direct("has one connection in its pool")
+async def test_the_only_connection_is_enough_for_a_row_lock(dsn: str, connection: Any) -> None:
+    """Also where what is locked is on another definition than the code that is here."""
+    old = one_input("g")
+    new = Graph("g", "v1", [input_node("x"), input_node("y")])
+    async with (
+        Journey(dsn, graphs=[old], pool_size=1) as journey,
+        Journey(dsn, graphs=[new], run_computations=False) as other,
+    ):
+        execution = await other.start_execution(new)
+        async with connection.transaction():
+            await connection.fetch(HOLD, [execution.id])
+            write = asyncio.create_task(journey.set_value(execution.id, "x", 1))
+            await eventually(lambda: connection.fetchval(AWAITED))
+        async with asyncio.timeout(5):
+            assert (await write).values["x"].value == 1

@@ -77,8 +77,8 @@ async def test_an_answer_that_comes_late_brings_no_older_order_back(
         engine, ask = client._engine, client._engine.store.graphs
         answered, given = asyncio.Event(), asyncio.Event()
 
-        async def is_late(name: str, version: str) -> Any:
-            answer = await ask(name, version)
+        async def is_late(*args: Any) -> Any:
+            answer = await ask(*args)
             if len(engine.waiters) == 1 and not answered.is_set():
                 answered.set()
                 await given.wait()
@@ -125,3 +125,27 @@ async def test_an_archived_execution_of_an_older_definition_is_settled(dsn: str)
         await old.archive(execution)
     async with Journey(dsn, graphs=[NEW]) as new:
         assert await new.get_value(execution.id, "y", settled=True) == 1
+
+
+async def test_who_waits_is_shown_nothing_whose_definition_is_yet_to_be_read(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, run_computations=False) as client:
+        async with Journey(dsn, graphs=[OLD], run_computations=False) as asks:
+            execution = await asks.start_execution(OLD, {"x": 1})
+        wait = await parked(client, execution.id, "y")
+        store, cache = client._engine.store, client._engine.cache
+        graphs, go_on = store.graphs, asyncio.Event()
+
+        async def held_up(*args: Any) -> Any:
+            await go_on.wait()
+            return await graphs(*args)
+
+        monkeypatch.setattr(store, "graphs", held_up)
+        async with Journey(dsn, graphs=[NEW]) as worker:
+            await worker.get_value(execution.id, "z", settled=True)
+            last = await worker._engine.current(execution.id)
+            await eventually(lambda: (s := cache.get(execution.id)) and s.version == last.version)
+            await client._engine._refresher.check_waits()
+            go_on.set()
+            assert await wait == 1

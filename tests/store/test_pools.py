@@ -1,5 +1,6 @@
 """A pool of the caller's own, with whatever it has set up."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from typing import Any
@@ -8,7 +9,9 @@ import asyncpg
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
+from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import open_pool
+from journey_async.store.lending import Lending
 from journey_async.store.sql import in_schema, statement
 from tests.support.graphs import basic_graph
 
@@ -78,3 +81,25 @@ async def test_what_types_are_made_of_is_asked_once_for_all_connections(dsn: str
             connection.add_query_logger(lambda query: asked.append(query.query))
             await connection.fetch(text, [], [], [], [], "changed", "due", "me")
     assert sum("pg_type" in query for query in asked) == 1
+
+
+async def test_who_waits_for_a_connection_gets_the_next_that_comes_back(direct_dsn: str) -> None:
+    pool = await open_pool(direct_dsn, size=2, behind_pooler=False)
+    lending = Lending(pool, keep=1)
+    async with lending.one():
+        async with lending.one():
+            waits = asyncio.create_task(lending.take())
+            await asyncio.sleep(0)  # it waits for the pool now, which has no more
+        async with asyncio.timeout(10):
+            connection = await waits  # though the first one is still out
+    await lending.take_back(connection, is_fine=True)
+    await lending.close()
+    await pool.close()
+
+
+async def test_a_pool_whose_server_is_away_is_told_as_any_database_that_is() -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    async with asyncpg.create_pool(nowhere, min_size=0) as pool:
+        with pytest.raises(DatabaseUnavailable):
+            async with Journey(pool=pool):
+                pass
