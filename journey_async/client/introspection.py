@@ -59,7 +59,7 @@ async def introspect(engine: Engine, execution: Execution | str) -> str:
 async def summary(engine: Engine, execution: Execution | str) -> Summary:
     """What `introspect` tells, as data; raises ExecutionNotFound, DatabaseUnavailable."""
     state = await engine.current(options.execution_id(execution))
-    graph = await engine.registry.graph_of(state)
+    graph = await engine.graph_of(state)
     computations = await engine.patiently(
         lambda: engine.store.computations(state.execution_id, None)
     )

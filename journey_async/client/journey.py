@@ -222,7 +222,7 @@ class Journey(Getting):
         state = await self._engine.current(options.execution_id(execution))
         if state.archived_at is not None and not include_archived:
             raise ExecutionNotFound(state.execution_id, archived=True)
-        return snapshot(state, await self._engine.registry.graph_of(state))
+        return snapshot(state, await self._engine.graph_of(state))
 
     async def archive(self, execution: Execution | str) -> Execution:
         """Archive an execution: it can be read, and nothing of it runs. Twice changes nothing.

@@ -262,10 +262,10 @@ class Looking:
 
     async def _graph_of(self, execution: Execution | str) -> Graph:
         if isinstance(execution, Execution):
-            return await self._engine.registry.graph_of(execution._state)
+            return await self._engine.graph_of(execution._state)
         state = await self._engine.known(options.execution_id(execution))
-        return await self._engine.registry.graph_of(state)
+        return await self._engine.graph_of(state)
 
     async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
         state = await self._engine.current(options.execution_id(execution))
-        return state, await self._engine.registry.graph_of(state)
+        return state, await self._engine.graph_of(state)

@@ -57,7 +57,7 @@ async def list_executions(
     await _refuse_unknown_nodes(engine, selection, order)
     search = Search(engine.store)
     states = await engine.patiently(lambda: search.page(page))
-    return [snapshot(state, await engine.registry.graph_of(state)) for state in states]
+    return [snapshot(state, await engine.graph_of(state)) for state in states]
 
 
 async def count_executions(

@@ -10,7 +10,7 @@ from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
 from journey_async.core.reading import failed_computation, failed_upstream, is_settled
-from journey_async.core.reference import NodeName, type_of
+from journey_async.core.reference import NodeName, name_of, type_of
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
 from journey_async.engine.engine import Engine
@@ -39,21 +39,28 @@ async def get_node(
     There may be tens of thousands of these at once, so what only the beginning needs is not kept.
     """
     limit = checked_timeout(timeout)
-    look = await _look_for(
-        engine,
-        execution,
-        node,
-        wait_any=wait_any,
-        wait_new=wait_new,
-        newer_than=newer_than,
-        settled=settled,
+    waits = _refuse_contradictions(
+        wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled
     )
+    deadline = asyncio.get_running_loop().time() + limit if waits and limit else None
+    try:
+        async with asyncio.timeout_at(deadline):
+            look = await _look_for(
+                engine,
+                execution,
+                node,
+                wait_new=wait_new,
+                newer_than=newer_than,
+                settled=settled,
+                waits=waits,
+            )
+    except TimeoutError:
+        raise WaitTimeout(name_of(node), options.execution_id(execution), limit or 0.0) from None
     with engine.instruments.read(look.execution_id, look.node) as watched:
         watched.of(look.graph.name, look.graph.version)
         if not look.waits or limit == 0:
             found = look.at_once(await engine.current(look.execution_id))
         else:
-            deadline = None if limit is None else asyncio.get_running_loop().time() + limit
             with engine.waiters.waiting(look.execution_id, look) as wait:
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -70,22 +77,19 @@ async def _look_for(
     execution: Execution | str,
     node: NodeName,
     *,
-    wait_any: bool,
     wait_new: bool,
     newer_than: int | None,
     settled: bool,
+    waits: bool,
 ) -> "Look":
     """What the options of `get_value` mean."""
     execution_id = options.execution_id(execution)
     known = execution._state if isinstance(execution, Execution) else None
     state = known or await engine.known(execution_id)
-    graph = await engine.registry.graph_of(state)
+    graph = await engine.graph_of(state)
     defined = graph.node_named(node)
     if wait_new and known is None:
         state = await engine.current(execution_id)
-    waits = _refuse_contradictions(
-        wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled
-    )
     return Look(
         engine=engine,
         execution_id=execution_id,

@@ -84,7 +84,7 @@ async def watch(
     with engine.waiters.waiting(execution_id, look) as wait:
         wait.future.add_done_callback(lambda _: something.set())  # the Journey was closed
         current = await engine.current(execution_id)
-        graph = await engine.registry.graph_of(current)
+        graph = await engine.graph_of(current)
         names = None if nodes is None else {graph.node_named(node).name for node in nodes}
         seen, since = _beginning(execution, current, since_revision)
         wait.begin(current)
@@ -95,7 +95,7 @@ async def watch(
                 state = shown.popleft()
                 if seen is not None and state.version <= seen.version:
                     continue  # read before the last one was written
-                graph = await engine.registry.graph_of(state)
+                graph = await engine.graph_of(state)
                 told = news(graph, seen, since, state, names)
                 before, since = since, max(since, state.revision)
                 for place, event in enumerate(told, 1):

@@ -81,7 +81,6 @@ class Engine:
         self.settings = settings
         worker = new_worker_id()
         channels = Channels.of(settings.schema)
-        capacity = settings.max_concurrency if settings.run_computations else 0
         self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
@@ -89,7 +88,7 @@ class Engine:
         self.registry = Registry(store, clock, lambda: self.runner.worker if computes else None)
         self.runner = Runner(
             worker,
-            capacity,
+            settings.max_concurrency if computes else 0,
             clock,
             settings.max_value_bytes,
             journey,
@@ -188,11 +187,8 @@ class Engine:
             for graph in graphs:
                 await self.registry.register(graph)
             if self.settings.run_computations:
-                self.scheduler.start(
-                    self.committer.submit,
-                    self._evolve_idle,
-                    self.store.fold_tallies,
-                )
+                also_checks = (self._evolve_idle, self.store.fold_tallies)
+                self.scheduler.start(self.committer.submit, *also_checks)
                 stack.push_async_callback(self.scheduler.stop)
             self._stack = stack.pop_all()
 
@@ -346,6 +342,10 @@ class Engine:
         if state is None:
             raise ExecutionNotFound(execution_id)
         return state
+
+    async def graph_of(self, state: State) -> Graph:
+        """The graph to read a state by; raises GraphNotRegisteredError, DatabaseUnavailable."""
+        return await self.patiently(lambda: self.registry.graph_of(state))
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Try to read until the database lets it, or the patience of a caller is at an end."""

@@ -212,7 +212,8 @@ class Scheduler:
         entries = await self._store.attention(
             graphs,
             without=list(self._aside),
-            limit=min(BATCH, max(2 * self._runner.free, LEAST_BATCH)),
+            # besides those that are being woken: they must hide nobody, nor whoever is next
+            limit=min(BATCH, max(2 * self._runner.free, LEAST_BATCH)) + len(self._waking),
         )
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]

@@ -80,7 +80,7 @@ class TestJourney(Journey):
         """
         engine = self._engine
         execution_id = options.execution_id(execution)
-        await engine.registry.graph_of(await engine.known(execution_id))
+        await engine.graph_of(await engine.known(execution_id))
         state = None
 
         def look(seen: State) -> State | object:
@@ -98,7 +98,7 @@ class TestJourney(Journey):
                     f"{execution_id} has not settled within {timeout:g} seconds: "
                     f"{_described(state)}"
                 ) from None
-        return snapshot(settled, await engine.registry.graph_of(settled))
+        return snapshot(settled, await engine.graph_of(settled))
 
     # --- dying --------------------------------------------------------------------------------
 

@@ -207,6 +207,23 @@ async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
         assert parked(journey) == 0
 
 
+async def test_it_ends_there_while_the_database_is_away_as_well(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_away(*_: Any) -> Any:
+        raise DatabaseUnavailable("the server is being restarted")
+
+    async with Journey(dsn) as journey, Journey(dsn) as other:
+        execution = await other.start_execution(one_input())
+        monkeypatch.setattr(journey._engine.store, "load", is_away)
+        for wanted in ({"wait_any": True}, {"wait_new": True}, {"newer_than": 7}):
+            began = time.monotonic()
+            with pytest.raises(WaitTimeout) as raised:
+                await journey.get_value(execution.id, "x", timeout=0.1, **wanted)
+            assert time.monotonic() - began < 2
+            assert (raised.value.node, raised.value.timeout) == ("x", 0.1)
+
+
 async def test_a_default_is_given_in_place_of_an_absent_value(dsn: str) -> None:
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())

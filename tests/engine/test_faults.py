@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from journey_async import Graph, Journey, Retry, compute, input_node
+from journey_async import Graph, Journey, Retry, compute, input_node, tick_once
+from journey_async.engine import scheduler
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.migrations import migrate
 from tests.support.eventually import eventually
@@ -257,6 +259,81 @@ async def test_the_alarm_is_not_lost_while_the_scheduler_looks(
         scheduler._next = engine.clock.now()  # as if a timer had woken it
         scheduler.expect()
         await eventually(lambda: asked >= 3)
+
+
+async def test_who_is_being_woken_hides_nobody_from_the_alarm(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the time that comes next, however many there are."""
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 3600.0)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+    soon = Graph(
+        "soon",
+        "v1",
+        [tick_once("at", [], lambda: timedelta(seconds=2)), compute("z", ["at"], lambda: "rung")],
+    )
+    async with (
+        Journey(dsn, graphs=[graph, soon], max_concurrency=20) as journey,
+        Journey(dsn, graphs=[graph], run_computations=False) as web,
+    ):
+        rings = await journey.start_execution(soon)
+        await journey.get_value(rings, "at", wait_any=True)
+        left = [await web.start_execution(graph) for _ in range(15)]
+        engine = journey._engine
+        attention, apply = engine.store.attention, engine.store.apply
+        looked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def looks(*args: Any, **kwargs: Any) -> Any:
+            found = await attention(*args, **kwargs)
+            looked.set()
+            return found
+
+        async def held_up(*args: Any, **kwargs: Any) -> Any:
+            await go_on.wait()
+            return await apply(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine.store, "apply", held_up)
+            await asyncio.gather(*(web.set_value(e, "x", n) for n, e in enumerate(left)))
+            await eventually(lambda: engine.runner.free == 20 - len(left))
+            patch.setattr(engine.store, "attention", looks)
+            engine.scheduler.expect()
+            await looked.wait()
+            go_on.set()
+            for number, execution in enumerate(left):
+                assert await journey.get_value(execution, "y", wait_any=True) == number
+        assert await journey.get_value(rings, "z", wait_any=True, timeout=10) == "rung"
+
+
+CALLS: dict[str, Callable[[Journey, str], Awaitable[object]]] = {
+    "set_value": lambda journey, execution: journey.set_value(execution, "x", 2),
+    "load": lambda journey, execution: journey.load(execution),
+    "get_value": lambda journey, execution: journey.get_value(execution, "x"),
+    "list_executions": lambda journey, _: journey.list_executions(graph_name="g"),
+    "watch": lambda journey, execution: anext(journey.watch(execution, since_revision=0)),
+}
+
+
+@pytest.mark.parametrize("verb", CALLS)
+async def test_a_definition_is_waited_for_as_patiently_as_anything(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    old, new = one_input("g"), Graph("g", "v1", [input_node("x"), input_node("y")])
+    async with Journey(dsn, graphs=[old]) as journey, Journey(dsn) as other:
+        execution = await other.start_execution(new, {"x": 1})
+        await journey.load(execution.id)
+        graphs, asked = journey._engine.store.graphs, 0
+
+        async def away_at_times(*args: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked % 3:
+                raise DatabaseUnavailable("the server is being restarted")
+            return await graphs(*args)
+
+        monkeypatch.setattr(journey._engine.store, "graphs", away_at_times)
+        assert await CALLS[verb](journey, execution.id)
+        assert asked >= 3
 
 
 RESTORED = """
