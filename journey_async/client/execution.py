@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 
+from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
@@ -65,7 +66,15 @@ class Execution:
             c for c in self._state.newest.values() if c.state is not ComputationState.CANCELLED
         ]
         found.sort(key=lambda c: (order.get(c.node, len(order)), c.node))
-        return tuple(found)
+        return tuple(_own(computation) for computation in found)
+
+
+def _own(computation: Computation) -> Computation:
+    """A computation for its receiver to keep: the state that it is of is decided upon."""
+    return computation._replace(
+        computed_with=dict(computation.computed_with),
+        carried=jsonvalue.copied(computation.carried),
+    )
 
 
 class Values(Mapping[str, NodeValue]):

@@ -163,8 +163,8 @@ class Liveness:
             while True:
                 pause = RECONNECT_PAUSE
                 try:
-                    if connection is None:
-                        connection = await self._register()
+                    if connection is None:  # the lease is renewed first, if there still is one
+                        connection = await self._open()
                         reconnected_at = self._loop.time()
                     await self._watch(connection, reconnected_at)
                 except DatabaseUnavailable:
@@ -190,16 +190,16 @@ class Liveness:
     async def _register(self) -> WorkerConnection:
         connection = await self._open()
         try:
-            await self._register_on(connection)
+            await self._register_on(connection, self._worker)
         except BaseException:
             await connection.close()
             raise
         return connection
 
-    async def _register_on(self, connection: WorkerConnection) -> None:
+    async def _register_on(self, connection: WorkerConnection, worker: str) -> None:
         now = self._clock.now()
         await connection.register(
-            self._worker,
+            worker,
             host=socket.gethostname(),
             pid=os.getpid(),
             now=now,
@@ -256,9 +256,10 @@ class Liveness:
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""
         log.warning("worker %s was taken for dead; going on as a new one", self._worker)
-        self._worker = new_worker_id()
-        await self._register_on(connection)
-        self._at_home(self._replaced, self._worker)
+        worker = new_worker_id()
+        await self._register_on(connection, worker)
+        self._worker = worker
+        self._at_home(self._replaced, worker)
 
     async def _look_at(
         self, connection: WorkerConnection, others: list[OtherWorker], all_are_back: bool

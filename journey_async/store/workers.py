@@ -40,10 +40,9 @@ class WorkerConnection:
     has lost it.
     """
 
-    def __init__(self, connection: asyncpg.Connection, schema: str, can_lock: bool) -> None:
+    def __init__(self, connection: asyncpg.Connection, schema: str) -> None:
         self._connection = connection
         self._schema = schema
-        self._can_lock = can_lock
         self._key = random.getrandbits(62)
         self.has_lock = False
 
@@ -55,25 +54,27 @@ class WorkerConnection:
         joined: Callable[[], None],
         lost: Callable[[], None],
     ) -> "WorkerConnection":
-        """Connect, and find out whether the session is this worker's own.
+        """Connect, and take the lock, where there can be one.
 
         `joined` is called when another worker registers, if that can be heard; `lost` when the
         connection has ended.
         """
         connection = await connect()
+        made = cls(connection, schema)
         try:
             connection.add_termination_listener(lambda _connection: lost())
             with translated():
                 async with asyncio.timeout(ANSWER_LIMIT):
                     server = await look(connection)
-                    if not server.behind_pooler:  # else others would be left with the LISTEN
+                    if not server.behind_pooler:  # else others would be left with LISTEN and lock
                         await keep_alive(connection)
                         channel = Channels.of(schema).joined
                         await connection.add_listener(channel, lambda *_: joined())
+                        made.has_lock = bool((await made._ask(_LOCK, made._key))[0][0])
         except BaseException:
             connection.terminate()
             raise
-        return cls(connection, schema, can_lock=not server.behind_pooler)
+        return made
 
     async def register(
         self,
@@ -85,26 +86,24 @@ class WorkerConnection:
         lease_until: datetime,
         graphs: str,
     ) -> None:
-        """Take the lock, where there can be one, and make the worker known.
+        """Make a new worker known.
 
         `graphs` (JSON text) is the code that it has: name -> version -> hash.
         """
-        with translated():
-            if self._can_lock and not self.has_lock:
-                self.has_lock = bool((await self._ask(_LOCK, self._key))[0][0])
-            row = (worker, self._key, self.has_lock, host, pid, now, lease_until, graphs)
-            await self._fetch("register_worker", *row)
-            channel = Channels.of(self._schema).joined
-            await self._ask("SELECT pg_notify($1, '')", channel)
+        row = (worker, self._key, self.has_lock, host, pid, now, lease_until, graphs)
+        await self._fetch("register_worker", *row)
+        channel = Channels.of(self._schema).joined
+        await self._ask("SELECT pg_notify($1, '')", channel)
 
     async def renew(
         self, worker: str, lease_until: datetime, graphs: str
     ) -> tuple[datetime | None, list[OtherWorker]]:
-        """Move the end of the lease; the database's time, and the others.
+        """Move the end of the lease, held by this connection; the database's time, and the others.
 
         None instead of the time: others have declared the worker dead.
         """
-        found = await self._fetch("renew_lease", worker, lease_until, self.has_lock, graphs)
+        renewal = (worker, lease_until, self.has_lock, graphs, self._key)
+        found = await self._fetch("renew_lease", *renewal)
         own = next((row["now"] for row in found if row["id"] == worker), None)
         return own, [OtherWorker(row) for row in found if row["id"] != worker]
 

@@ -1,6 +1,4 @@
 -- A process begins to take work. $1 id, $2 lock key, $3 locked, $4 host, $5 pid, $6 now, $7 lease,
--- $8 the graphs whose code it has; of a row that is there these are known.
+-- $8 the graphs whose code it has.
 INSERT INTO :"schema".workers (id, lock_key, locked, host, pid, started_at, lease_until, graphs)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)
-ON CONFLICT (id) DO UPDATE
-SET lock_key = excluded.lock_key, locked = excluded.locked, lease_until = excluded.lease_until

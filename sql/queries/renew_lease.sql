@@ -1,10 +1,10 @@
 -- A worker says that it is alive, and sees the others. $1 id, $2 the new end of its lease, $3
 -- whether it holds its lock, $4 the graphs whose code it has; more may have been registered since they
--- were put down. Its own row is there unless others have declared it dead; with it comes the
--- database's clock.
+-- were put down; $5 the key of its lock, another one for each connection. Its own row is there unless
+-- others have declared it dead; with it comes the database's clock.
 WITH renewed AS (
     UPDATE :"schema".workers
-    SET lease_until = $2, locked = $3,
+    SET lease_until = $2, locked = $3, lock_key = $5,
         graphs = CASE WHEN graphs @> $4::text::jsonb THEN graphs ELSE $4::text::jsonb END
     WHERE id = $1
     RETURNING id, lock_key, locked, lease_until

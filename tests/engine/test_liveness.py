@@ -134,6 +134,21 @@ async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was
         assert computation.deaths == 0
 
 
+@pytest.mark.hears("cuts the connection of the lease, which a pooler hides")
+async def test_who_was_taken_for_dead_while_it_was_cut_off_comes_back_as_another(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        former = journey._engine.runner.worker
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE journey.workers")  # it is not back before that
+            await connection.execute(CUT)
+            await connection.execute("DELETE FROM journey.workers WHERE id = $1", former)
+        await eventually(lambda: journey._engine.runner.worker != former)
+        there = await connection.fetch("SELECT id FROM journey.workers")
+        assert [row["id"] for row in there] == [journey._engine.runner.worker]
+
+
 async def test_work_that_cannot_be_released_does_not_stop_the_others(
     dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

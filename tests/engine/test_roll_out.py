@@ -166,7 +166,7 @@ async def test_a_heartbeat_from_before_a_registration_takes_no_code_away(
         numbers = await connection.fetch(NUMBERS)
         lease_until = datetime.now(UTC) + timedelta(seconds=60)
         heartbeat = in_schema(statement("renew_lease"), "journey")
-        await connection.fetch(heartbeat, old._engine.runner.worker, lease_until, True, "{}")
+        await connection.fetch(heartbeat, old._engine.runner.worker, lease_until, False, "{}", 0)
         await check(new, old)
         assert await connection.fetch(NUMBERS) == numbers
 
