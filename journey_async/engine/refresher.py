@@ -83,10 +83,11 @@ class Refresher:
         await self._registry.look_again()
         waited_for = list(self._waiters.executions)
         for first in range(0, len(waited_for), CHECKED_AT_ONCE):
-            versions = await self._store.versions(waited_for[first : first + CHECKED_AT_ONCE])
-            for execution_id, version in versions.items():
+            asked = waited_for[first : first + CHECKED_AT_ONCE]
+            versions = await self._store.versions(asked)
+            for execution_id in asked:
                 state = self._cache.get(execution_id)
-                is_current = state is not None and state.version == version
+                is_current = state is not None and state.version == versions.get(execution_id)
                 if state is not None and is_current and self._registry.knows(state):
                     self._waiters.offer(state)
                 else:
@@ -110,7 +111,9 @@ class Refresher:
                 except DatabaseUnavailable:
                     await asyncio.sleep(PAUSE)
                     continue
-                if state is not None:
+                if state is None:
+                    self._waiters.gone(execution_id)
+                else:
                     self._waiters.offer(state)
                     self._runner.reconcile(state)
                 return

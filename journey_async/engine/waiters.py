@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Self
 
 from journey_async.core.state import State
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 
 NOT_YET = object()
 Check = Callable[[State], Any]
@@ -61,8 +61,12 @@ class Wait:
         return self.future
 
     def _expire(self) -> None:
+        self.refuse(TimeoutError())
+
+    def refuse(self, error: Exception) -> None:
+        """Let the caller get an error, if there is no result yet."""
         if not self.future.done():
-            self.future.set_exception(TimeoutError())
+            self.future.set_exception(error)
 
     def offer(self, state: State) -> None:
         """Look at a state."""
@@ -130,9 +134,13 @@ class Waiters:
         for wait in self._of(state.execution_id):
             wait.offer(state)
 
+    def gone(self, execution_id: str) -> None:
+        """The execution was purged: there will be no state to offer."""
+        for wait in self._of(execution_id):
+            wait.refuse(ExecutionNotFound(execution_id))
+
     def close(self, why: str = "Journey was closed") -> None:
         """Nobody will offer a state any more."""
         for execution_id in self._waits:
             for wait in self._of(execution_id):
-                if not wait.future.done():
-                    wait.future.set_exception(DatabaseUnavailable(why))
+                wait.refuse(DatabaseUnavailable(why))

@@ -67,6 +67,19 @@ async def test_other_processes_notice_that_it_is_gone(dsn: str, connection: Any)
                 await verb(gone)
 
 
+async def test_who_waits_for_what_is_gone_is_told_by_the_next_check(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as one, Journey(dsn) as two:
+        gone = await archived(one, connection, DAY)
+        waiting = asyncio.create_task(two.get_value(gone, "x", wait_new=True, timeout=None))
+        await eventually(lambda: len(two._engine.waiters) == 1)
+        assert await one.purge(older_than=HOUR) == 1
+        await two._engine._refresher.check_waits()
+        with pytest.raises(ExecutionNotFound):
+            await waiting
+
+
 async def test_what_somebody_holds_is_left_for_the_next_time(dsn: str, connection: Any) -> None:
     async with Journey(dsn, graphs=[basic_graph()]) as journey:
         held, _ = [await archived(journey, connection, DAY) for _ in range(2)]
