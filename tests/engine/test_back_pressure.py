@@ -20,10 +20,8 @@ WAITING = """
 
 @pytest.mark.direct("counts connections and statements, and a pooler has its own")
 async def test_they_wait_and_gather_and_the_server_gets_no_more_to_do(
-    dsn: str, connection: asyncpg.Connection
+    dsn: str, connection: asyncpg.Connection, statements: Statements
 ) -> None:
-    await connection.execute("CREATE EXTENSION pg_stat_statements")
-    statements = Statements(connection)
     blocker: Any = await asyncpg.connect(dsn)
     async with Journey(dsn, run_computations=False) as journey:
         executions = [await journey.start_execution(one_input()) for _ in range(20)]

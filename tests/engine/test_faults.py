@@ -172,12 +172,17 @@ async def test_callers_are_told_when_their_patience_is_at_an_end(
         assert (await journey.set_value(execution, "x", 2)).revision == 1
 
 
+def with_option(dsn: str, option: str) -> str:
+    """The address with one more parameter."""
+    return f"{dsn}{'&' if '?' in dsn else '?'}{option}"
+
+
 @pytest.mark.direct("gives parameters that a pooler does not know")
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
 async def test_the_servers_own_timeouts_are_no_strangers(
     dsn: str, connection: Any, setting: str
 ) -> None:
-    async with Journey(f"{dsn}&{setting}=100", patience=0.1) as journey:
+    async with Journey(with_option(dsn, f"{setting}=100"), patience=0.1) as journey:
         execution = await journey.start_execution(one_input())
         async with connection.transaction():
             await connection.execute("LOCK TABLE journey.executions IN ACCESS EXCLUSIVE MODE")
@@ -195,7 +200,7 @@ async def test_a_server_that_only_reads_is_not_available_for_writing(
 ) -> None:
     async with Journey(dsn) as writer:
         execution = await writer.start_execution(one_input(), {"x": 1})
-    readonly = f"{dsn}&options={quote('-c default_transaction_read_only=on')}"
+    readonly = with_option(dsn, f"options={quote('-c default_transaction_read_only=on')}")
     async with Journey(readonly, patience=0.1, run_computations=False, migrate=False) as journey:
         assert await journey.get_value(execution, "x") == 1
         with pytest.raises(DatabaseUnavailable):

@@ -25,14 +25,6 @@ WRITTEN = """
 """
 
 
-@pytest.fixture
-async def statements(connection: Any, has_pg_stat_statements: bool) -> Statements:
-    if not has_pg_stat_statements:
-        pytest.skip("the server does not have pg_stat_statements")
-    await connection.execute("CREATE EXTENSION pg_stat_statements")
-    return Statements(connection)
-
-
 async def test_what_does_not_concern_a_large_value_neither_reads_nor_writes_it(
     dsn: str, connection: Any, statements: Statements
 ) -> None:

@@ -1,7 +1,6 @@
 """What a step costs at the database, counted in statements."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -11,14 +10,6 @@ from tests.support.graphs import basic_graph
 from tests.support.statements import Statements, named
 
 APPLY = named("apply_changes")
-
-
-@pytest.fixture
-async def statements(connection: Any, has_pg_stat_statements: bool) -> Statements:
-    if not has_pg_stat_statements:
-        pytest.skip("the server does not have pg_stat_statements")
-    await connection.execute("CREATE EXTENSION pg_stat_statements")
-    return Statements(connection)
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
