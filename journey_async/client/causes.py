@@ -8,6 +8,7 @@ from typing import Any
 from journey_async.client.explaining import Blocker, blockers
 from journey_async.client.texts import stamp, value_text
 from journey_async.client.trees import reading_of
+from journey_async.core import jsonvalue
 from journey_async.core.graph import SYSTEM_NAMES, Graph
 from journey_async.core.nodes import MutateNode
 from journey_async.core.state import State
@@ -113,7 +114,7 @@ class _Causes:
 
 
 def _value(value: NodeValue | None) -> Any:
-    return None if value is None else value.value
+    return None if value is None else jsonvalue.copied(value.value)
 
 
 def _lines(cause: Cause, first: str, rest: str, told: set[tuple[str, int]]) -> Iterator[str]:

@@ -66,10 +66,10 @@ class Execution:
             c for c in self._state.newest.values() if c.state is not ComputationState.CANCELLED
         ]
         found.sort(key=lambda c: (order.get(c.node, len(order)), c.node))
-        return tuple(_own(computation) for computation in found)
+        return tuple(own_computation(computation) for computation in found)
 
 
-def _own(computation: Computation) -> Computation:
+def own_computation(computation: Computation) -> Computation:
     """A computation for its receiver to keep: the state that it is of is decided upon."""
     return computation._replace(
         computed_with=dict(computation.computed_with),

@@ -13,7 +13,7 @@ from journey_async.client.execution import Execution
 from journey_async.client.texts import seconds_between, span, stamp, state_text, value_text
 from journey_async.client.trees import reading_of, tree_text
 from journey_async.core.graph import SYSTEM_NODES, Graph
-from journey_async.core.nodes import LoopNode
+from journey_async.core.nodes import LoopNode, own_copy
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.engine.engine import Engine
@@ -73,7 +73,9 @@ def summarised(
     newest: dict[str, Computation] = {}
     for computation in sorted(computations, key=lambda c: c.number):
         newest[computation.node] = computation
-    state = state._replace(newest=newest)  # both may have been read at different times
+    own = {name: own_copy(None, v, state.execution_id) for name, v in state.values.items()}
+    # Computations may have been read at another time; the values are for the receiver to keep.
+    state = state._replace(newest=newest, values=own)
     values = [state.value_of(node) for node in graph.nodes]
     values += [value for name, value in state.values.items() if name not in graph.by_name]
     return Summary(

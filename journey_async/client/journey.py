@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, overload
 from ulid import ULID
 
 from journey_async.client import options, purging
-from journey_async.client.execution import Execution, snapshot
+from journey_async.client.execution import Execution, own_computation, snapshot
 from journey_async.client.getting import Getting
 from journey_async.client.opening import open_store
 from journey_async.core.commands import (
@@ -40,6 +40,8 @@ from journey_async.store.connecting import Pool
 from journey_async.store.sql import checked_schema
 
 T = TypeVar("T")
+
+LONGEST_LEASE = 1e9  # seconds; the database has no times that are much farther away
 
 
 class Journey(Getting):
@@ -104,7 +106,7 @@ class Journey(Getting):
             max_concurrency=options.positive("max_concurrency", max_concurrency),
             cache_size=options.positive("cache_size", cache_size),
             max_value_bytes=options.positive("max_value_bytes", max_value_bytes),
-            lease=options.seconds("lease", lease, least=1.0),
+            lease=options.seconds("lease", lease, least=1.0, most=LONGEST_LEASE),
             grace_period=options.seconds("grace_period", grace_period),
             patience=options.seconds("patience", patience),
         )
@@ -276,7 +278,7 @@ class Journey(Getting):
             raise ComputationNotFound(
                 computation_id, f"there is no computation {computation_id!r} that runs"
             )
-        return abandoned
+        return own_computation(abandoned)
 
     # --- values -------------------------------------------------------------------------------
 

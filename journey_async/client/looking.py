@@ -86,7 +86,7 @@ class Looking:
         Decided as `set_values` and `unset_value` would, and raises as they do; nothing is written.
         """
         state, graph = await self._read(execution)
-        if isinstance(unset, str):
+        if isinstance(unset, str) or not isinstance(unset, Collection):
             raise InvalidOptionError(f"unset must be a list of names, not {unset!r:.80}")
         names = tuple(graph.input_named(node).name for node in unset)
         if state.archived_at is not None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Any, TypeAlias
 
 from journey_async.client.execution import Execution
@@ -91,8 +92,28 @@ def positive(name: str, number: object) -> int:
     return number
 
 
-def seconds(name: str, number: object, *, least: float = 0.0) -> float:
+def seconds(name: str, number: object, *, least: float = 0.0, most: float = inf) -> float:
     """A number of seconds; raises InvalidOptionError."""
-    if isinstance(number, bool) or not isinstance(number, int | float) or not number >= least:
-        raise InvalidOptionError(f"{name} must be seconds, at least {least:g}, not {number!r}")
-    return float(number)
+    found = as_float(number)
+    if found is None or not least <= found <= most:
+        limits = f"at least {least:g}" + (f" and at most {most:g}" if most < inf else "")
+        raise InvalidOptionError(f"{name} must be seconds, {limits}, not {shown(number)}")
+    return found
+
+
+def as_float(number: object) -> float | None:
+    """The number, None for what is none, or has too many digits for a float."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        return float(number)
+    except OverflowError:
+        return None
+
+
+def shown(given: object) -> str:
+    """What was given, for the message of an error."""
+    try:
+        return f"{given!r:.80}"
+    except Exception:  # a number with too many digits, or somebody's __repr__
+        return f"a {type(given).__name__}"

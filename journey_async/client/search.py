@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from journey_async.client.execution import Execution, snapshot
+from journey_async.client.options import shown
 from journey_async.core.conditions import Condition, as_condition, leaves
 from journey_async.core.nodes import storable_name
 from journey_async.engine.engine import Engine
@@ -92,7 +93,7 @@ def _selection(
         raise InvalidOptionError("graph_version means nothing without graph_name; give both")
     if not isinstance(include_archived, bool):
         raise InvalidOptionError(
-            f"include_archived must be True or False, not {_shown(include_archived)}"
+            f"include_archived must be True or False, not {shown(include_archived)}"
         )
     return Selection(
         now=engine.clock.now(),
@@ -108,34 +109,34 @@ def _name(option: str, given: object) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str):
-        raise InvalidOptionError(f"{option} must be a text, not {_shown(given)}")
+        raise InvalidOptionError(f"{option} must be a text, not {shown(given)}")
     try:
         return storable_name(given)
     except ValueError as error:
-        raise InvalidOptionError(f"{option} {error}: {_shown(given)}") from None
+        raise InvalidOptionError(f"{option} {error}: {shown(given)}") from None
 
 
 def _listed(option: str, given: object) -> Sequence[object]:
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        raise InvalidOptionError(f"{option} must be a list, not {_shown(given)}")
+        raise InvalidOptionError(f"{option} must be a list, not {shown(given)}")
     return given
 
 
 def _filter(item: object) -> Filter:
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         raise InvalidOptionError(
-            f"filter_by holds (node, operator) and (node, operator, operand), not {_shown(item)}"
+            f"filter_by holds (node, operator) and (node, operator, operand), not {shown(item)}"
         )
     node, operator, *operand = item
     checked_name(node)
     if not isinstance(operator, str) or operator not in WITH_OPERAND | WITHOUT_OPERAND:
         known = ", ".join(sorted(WITH_OPERAND | WITHOUT_OPERAND))
         raise InvalidOptionError(
-            f"filter_by has no operator {_shown(operator)}; its operators are {known}"
+            f"filter_by has no operator {shown(operator)}; its operators are {known}"
         )
     if bool(operand) is (operator in WITHOUT_OPERAND):
         wants = "no operand" if operand else "an operand"
-        raise InvalidOptionError(f"{operator} wants {wants}: {_shown(item)}")
+        raise InvalidOptionError(f"{operator} wants {wants}: {shown(item)}")
     return Filter(node, operator, *operand)
 
 
@@ -157,14 +158,14 @@ def _order_item(item: object) -> Order:
         case (str(name), "asc" | "desc" as direction):
             return Order(checked_name(name), DIRECTIONS[direction])
     raise InvalidOptionError(
-        f'order_by holds names, and tuples of a name and "asc" or "desc", not {_shown(item)}'
+        f'order_by holds names, and tuples of a name and "asc" or "desc", not {shown(item)}'
     )
 
 
 def _count(option: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_COUNT:
         raise InvalidOptionError(
-            f"{option} must be a whole number of at least 0, not {_shown(number)}"
+            f"{option} must be a whole number of at least 0, not {shown(number)}"
         )
     return number
 
@@ -194,10 +195,3 @@ async def _refuse_unknown_nodes(
                 f"graph {name!r} version {version!r} has no node {node!r:.80} to {purpose} by; "
                 f"its nodes are {', '.join(map(repr, list(known)[:20]))}"
             )
-
-
-def _shown(given: object) -> str:
-    try:
-        return f"{given!r:.80}"
-    except Exception:  # a number with too many digits, or somebody's __repr__
-        return f"a {type(given).__name__}"

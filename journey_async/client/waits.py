@@ -177,12 +177,13 @@ def checked_timeout(timeout: float | None) -> float | None:
     """The timeout in seconds; raises InvalidOptionError."""
     if timeout is None:
         return None
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or timeout < 0 or not isfinite(timeout):
+    limit = options.as_float(timeout)
+    if limit is None or limit < 0 or not isfinite(limit):
         raise InvalidOptionError(
-            f"timeout must be a number of seconds, or None for no limit, not {timeout!r}"
+            "timeout must be a number of seconds, or None for no limit, "
+            f"not {options.shown(timeout)}"
         )
-    return float(timeout)
+    return limit
 
 
 def _raise_if_failed(failed: Computation | None) -> None:

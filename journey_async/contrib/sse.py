@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from journey_async.client.watching import Event
+from journey_async.client.watching import Event, EventKind
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import InputNode
@@ -23,6 +23,11 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+def position(revision: int) -> str:
+    """What no page sees, but a browser keeps: who is cut off before an event goes on from here."""
+    return f"id: {revision}\n\n"
+
+
 def message_of(event: Event, graph: Graph) -> str:
     """An event in the form in which it is sent."""
     return f"id: {event.resume_from}\ndata: {json.dumps(event_data(event, graph))}\n\n"
@@ -34,7 +39,7 @@ def event_data(event: Event, graph: Graph) -> dict[str, Any]:
         "kind": event.kind.value,
         "revision": event.revision,
         "node": event.node,
-        "value": stored(graph, event.node, event.value),
+        "value": stored(graph, event.node, event.value) if event.kind is EventKind.SET else None,
         "metadata": event.metadata,
         "time": None if event.time is None else event.time.isoformat(),
     }

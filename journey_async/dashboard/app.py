@@ -1,6 +1,7 @@
 """The dashboard as an ASGI application: its pages, their updates, and their buttons."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -115,7 +116,7 @@ class Pages:
         """Executions, searched by graph and by value."""
         asked = request.query_params
         where, graph = asked.get("where", "").strip(), asked.get("graph", "")
-        page = int(asked["page"]) if asked.get("page", "").isdecimal() else 1
+        page = int(asked["page"]) if re.fullmatch("[0-9]{1,9}", asked.get("page", "")) else 1
         name, _, version = graph.partition("\n")
         if where.isalnum() and await self._exists(where):
             return RedirectResponse(f"{self._root(request)}/executions/{where}", 303)

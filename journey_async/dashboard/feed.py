@@ -44,8 +44,9 @@ class StatusFeed:
                 yield
         finally:
             self._watchers.discard(changed)
-            if not self._watchers:
+            if not self._watchers and self._looking is not None:
                 self._looking.cancel()
+                self._looking = None  # who comes before it has ended begins another one
 
     async def _look(self) -> None:
         seen = await self._journey.status()

@@ -111,7 +111,10 @@ class TestClock(LeapingClock):
         not_waiting_for: Collection[str] = (),
         patience: float = PATIENCE,
     ) -> datetime:
-        """As `advance`, up to a time."""
+        """As `advance`, up to a time (aware); at one that has passed, only what is due is done."""
+        if when.tzinfo is None:
+            raise ValueError(f"time goes on to an aware datetime, not to {when!r}")
+        when = when.astimezone(UTC)  # in other zones not all days have as many hours
         if isinstance(not_waiting_for, str):
             not_waiting_for = (not_waiting_for,)
         while True:

@@ -105,8 +105,17 @@ async def test_the_dashboard_lets_in_who_has_its_address(dsn: str) -> None:
             page = await visitor.get(url)
             assert page.status_code == 200
             assert "<html" in page.text
-        server.send_signal(signal.SIGTERM)
-        assert await server.wait() == 0
+            open_page = visitor.stream("GET", url.partition("?")[0] + "events", timeout=30)
+            async with open_page as events, asyncio.timeout(30):
+                lines = events.aiter_lines()
+                await anext(lines)
+                server.send_signal(signal.SIGTERM)
+                assert await server.wait() == 0
+
+
+async def test_a_log_level_that_is_none_is_refused(journey: Run) -> None:
+    refused = await journey("worker", "--app", APP, "--log-level", "loud", code=2)
+    assert "--log-level" in refused.err
 
 
 async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:

@@ -76,17 +76,6 @@ async def test_a_snapshot_has_every_node_of_the_graph(dsn: str) -> None:
             execution.values["x"] = NOT_SET  # type: ignore[index]
 
 
-async def test_the_computations_of_a_snapshot_are_its_receivers_own(dsn: str) -> None:
-    async with Journey(dsn) as journey:
-        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
-        await journey.get_value(execution, "sum", wait_any=True)
-        given, *_ = (await journey.load(execution.id)).computations
-        seen = dict(given.computed_with)
-        given.computed_with.clear()  # type: ignore[attr-defined]
-        kept, *_ = (await journey.load(execution.id)).computations
-        assert kept.computed_with == seen != {}
-
-
 async def test_the_same_value_again_changes_nothing(dsn: str, connection: Any) -> None:
     async with Journey(dsn, run_computations=False) as journey:
         execution = await journey.start_execution(one_input())

@@ -280,6 +280,10 @@ BAD_OPTIONS: dict[str, Verb] = {
         e, "x", wait_any=True, timeout=float("nan")
     ),
     "a timeout that is a text": lambda j, e: j.get_value(e, "x", timeout="1"),
+    "a timeout with too many digits": lambda j, e: j.get_value(
+        e, "x", wait_any=True, timeout=10**5000
+    ),
+    "an age with too many digits": lambda j, e: j.purge(older_than=10**5000),
     "a timeout that is a bool": lambda j, e: j.get_value(e, "x", timeout=True),
     "nothing to unset": lambda j, e: j.unset_value(e),
     "values that are a list": lambda j, e: j.set_values(e, ["x"]),
@@ -338,6 +342,8 @@ async def test_what_is_no_graph_is_refused(dsn: str, connection: Any) -> None:
         {"max_value_bytes": "1"},
         {"lease": 0.5},
         {"lease": float("nan")},
+        {"lease": float("inf")},
+        {"patience": 10**5000},
         {"grace_period": -1},
         {"patience": "1"},
         {"graphs": [None]},

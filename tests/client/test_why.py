@@ -124,6 +124,7 @@ async def test_what_would_follow_is_what_follows_and_nothing_is_written(
         ({"set": {"nothing": 1}}, UnknownNodeError),
         ({"set": {"x": "one"}}, InvalidValueError),
         ({"unset": "x"}, InvalidOptionError),
+        ({"unset": 1}, InvalidOptionError),
         ({"unset": ["sum"]}, NotAnInputError),
     ],
 )

@@ -1,11 +1,13 @@
 """The router of executions, by real HTTP."""
 
 import asyncio
-from typing import Any
+from datetime import date
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
+from pydantic import PlainSerializer
 
 from journey_async import Graph, Journey, input_node
 from journey_async.contrib.fastapi import execution_router, journey_lifespan
@@ -17,8 +19,8 @@ from tests.support.serving import hanging, served
 LUIGI = {"name": "Luigi", "address": {"street name": "Main Street", "since": "1983-07-14"}}
 
 
-async def started(client: httpx.AsyncClient, **values: Any) -> str:
-    answer = await client.post("/shop", json={"values": values})
+async def started(client: httpx.AsyncClient, path: str = "/shop", **values: Any) -> str:
+    answer = await client.post(path, json={"values": values})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 
@@ -251,6 +253,42 @@ async def test_events_are_told_and_resumed_from_the_last_one(
     both["name"] = "Peach"
     [third] = await told(1, **{"Last-Event-ID": second[0]})
     assert '"node": "name", "value": "Peach"' in third[1]
+
+
+async def test_who_is_cut_off_before_the_first_event_misses_none(
+    client: httpx.AsyncClient,
+) -> None:
+    path = f"/other/{await started(client, '/other', name='Mario')}"
+    async with client.stream("GET", f"{path}/events") as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("id: "):
+                break
+    await client.patch(f"{path}/values", json={"values": {"name": "Peach"}})
+    headers = {"Last-Event-ID": line.removeprefix("id: ")}
+    async with client.stream("GET", f"{path}/events", headers=headers) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data: "):
+                break
+    assert '"value": "Peach"' in line
+
+
+async def test_a_type_that_serializes_by_a_function_of_its_own_is_told_when_cleared(
+    dsn: str,
+) -> None:
+    day = Annotated[date, PlainSerializer(lambda given: given.isoformat())]
+    graph = Graph("days", "v1", [input_node("day", type=day)])
+    app = FastAPI(lifespan=journey_lifespan(dsn, graphs=[graph]))
+    app.include_router(execution_router([graph]))
+    async with served(app) as address, httpx.AsyncClient(base_url=address) as client:
+        journey: Journey = app.state.journey
+        execution = await journey.start_execution(graph, {"day": date(1983, 7, 14)})
+        await journey.unset_value(execution, "day")
+        path = f"/days/{execution.id}/events?since_revision=0"
+        async with client.stream("GET", path) as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    break
+    assert '"kind": "cleared", "revision": 2, "node": "day", "value": null' in line
 
 
 async def test_why_an_attempt_failed_is_not_told(client: httpx.AsyncClient) -> None:

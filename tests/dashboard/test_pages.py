@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from journey_async import Journey
-from journey_async.dashboard import basic_auth, dashboard, token_auth
+from journey_async.dashboard import basic_auth, dashboard, feed, token_auth
 from tests.dashboard.conftest import GRAPH
 from tests.support.eventually import eventually
 from tests.support.serving import served
@@ -125,6 +125,8 @@ async def test_nobody_gets_in_without_being_let_in(journey: Journey, site: str) 
             assert answer.status_code == 401
             assert "Basic" in answer.headers["WWW-Authenticate"]
         assert (await stranger.get("/", auth=("ops", "wrong"))).status_code == 401
+        odd = [(b"Authorization", "Basic é".encode("latin-1"))]
+        assert (await stranger.get("/", headers=odd)).status_code == 401
     async with (
         served(dashboard(journey, auth=token_auth("a-token"))) as address,
         httpx.AsyncClient(base_url=address) as guest,
@@ -171,3 +173,30 @@ async def test_changes_are_told_and_who_goes_leaves_nothing_behind(
     await eventually(lambda: len(journey._engine.waiters) == 0)
     missing = await browser.get("/executions/EXECnone/events")
     assert missing.status_code == 404
+
+
+async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "STATUS_INTERVAL", 0.01)
+    status = feed.StatusFeed(journey)
+    last = status.changes()
+    going = asyncio.ensure_future(anext(last))
+    await asyncio.sleep(0)  # it waits now
+    going.cancel()
+    changes = status.changes()
+    coming = asyncio.ensure_future(anext(changes))
+    try:
+        async with asyncio.timeout(30):
+            while not coming.done():
+                await started(journey)
+            await coming
+    finally:
+        coming.cancel()
+        await asyncio.wait([going, coming])
+        await changes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_page_of_any_number_is_answered(browser: httpx.AsyncClient) -> None:
+    for page in ("0", "-1", "x", "9" * 9, "9" * 5000):
+        assert (await browser.get("/executions", params={"page": page})).status_code == 200

@@ -1,10 +1,15 @@
-"""The clock of a Journey, which the database sets."""
+"""The clock of a Journey, which the database sets, and that of tests."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from journey_async.engine.clock import SystemClock
+from journey_async.testing import TestClock
 
 HOUR = timedelta(hours=1)
+NAIVE = datetime(2031, 4, 1, tzinfo=UTC).replace(tzinfo=None)
 
 
 def test_it_takes_over_the_time_of_the_database() -> None:
@@ -32,3 +37,14 @@ def test_of_an_answer_that_took_long_it_takes_what_is_certain() -> None:
     assert clock.now() - now < timedelta(minutes=0.5)
     clock.discipline(now + HOUR, elapsed=240.0)
     assert clock.now() - now >= HOUR
+
+
+async def test_a_clock_for_tests_counts_hours_in_all_zones() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    clock = TestClock(datetime(2031, 3, 29, 12, tzinfo=UTC))
+    evening = datetime(2031, 3, 29, 20, tzinfo=berlin)  # of the day before summer time
+    reached = await clock.advance_to(evening)
+    assert (reached, reached.tzinfo) == (evening, UTC)
+    assert await clock.advance(hours=24) - reached == timedelta(hours=24)
+    with pytest.raises(ValueError, match="aware"):
+        await clock.advance_to(NAIVE)

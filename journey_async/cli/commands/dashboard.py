@@ -1,6 +1,7 @@
 """The command that serves the dashboard."""
 
 import asyncio
+import logging
 import secrets
 import signal
 from contextlib import nullcontext
@@ -9,6 +10,8 @@ import click
 
 from journey_async.cli.terminal import Terminal, command
 from journey_async.errors import InvalidOptionError
+
+LINGER = 1  # seconds until who still looks is cut off: a page that is open never ends by itself
 
 
 @command("dashboard")
@@ -35,14 +38,25 @@ async def dashboard(
     token = token or secrets.token_urlsafe(24)
     async with terminal.journey() as journey:
         app = application(journey, auth=token_auth(token), read_only=not writable)
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=LINGER,
+        )
         server = uvicorn.Server(config)
+
+        def stop() -> None:
+            server.should_exit = True
+            # that some are cut off is no news
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
         # uvicorn's own handling would end the process before the Journey is closed
         server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(
-                number, setattr, server, "should_exit", True
-            )
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         with config.bind_socket() as listening:
             listening.listen()
             url = f"http://{host}:{listening.getsockname()[1]}/?token={token}"

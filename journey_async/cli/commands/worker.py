@@ -35,6 +35,8 @@ async def worker(
     """
     if terminal.app is None:
         raise InvalidOptionError("worker wants --app MODULE:NAME: the code that it is to run")
+    if log_level.upper() not in logging.getLevelNamesMapping():
+        raise InvalidOptionError(f"--log-level is DEBUG, INFO, WARNING or ERROR, not {log_level!r}")
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     application = load_application(terminal.app)
     with ExitStack() as stack:

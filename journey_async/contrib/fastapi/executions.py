@@ -228,6 +228,7 @@ class Executions:
         self, journey: Journey, execution: Execution, nodes: list[str] | None, since: int | None
     ) -> AsyncGenerator[str, None]:
         events = journey.watch(execution, nodes=nodes, since_revision=since)
+        yield sse.position(execution.revision if since is None else since)
         async with aclosing(events):
             async for event in events:
                 if event.node not in self._exposure.hidden:

@@ -95,10 +95,8 @@ function follow(live) {
   };
   const source = new EventSource(live.dataset.events);
   source.addEventListener("changed", update);
-  let opened = false;
   source.addEventListener("open", () => {
-    if (opened) update(); // something may have been missed
-    opened = true;
+    update(); // something may have been missed since the page was made
     live.dataset.following = "yes";
   });
 }
