@@ -21,6 +21,7 @@ from journey_async.errors import ExecutionArchivedError
 MAX_ERROR = 1000  # characters of an error that are kept
 MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
 LEFT_THE_GRAPH = "the node left the graph"
+OTHER_KIND = "the node became one of another kind"
 MAX_ITERATIONS_REACHED = "max_iterations_reached"
 
 
@@ -71,6 +72,9 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
     step = draft.graph.steps.get(computation.node)
     if step is None:  # the node left the graph: nobody wants the result
         _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
+        return
+    if step.kind is not computation.kind:  # its new function gives something else
+        _end(draft, computation, ComputationState.ABANDONED, error=OTHER_KIND)
         return
     draft.trace_context = computation.trace_context
     revision = draft.bump()

@@ -1477,6 +1477,18 @@ def test_a_result_of_a_removed_node_is_dropped_and_stops_nothing(how: str) -> No
     assert told.state.wake_at is None
 
 
+def test_a_result_of_a_node_that_became_another_kind_is_dropped_and_it_runs_anew() -> None:
+    told = x_and(input_node("y"), compute("a", ["x"], f))
+    told.evolve(graph(input_node("x"), input_node("y"), mutate("a", ["x"], f, mutates="y")))
+    change = told.succeed("a", "of the function that was")
+    assert "y" not in told.state.values
+    assert change.outcomes == ()
+    assert told.state.newest["a"].kind is NodeKind.MUTATE
+    assert told.state.newest["a"].state is COMPUTING
+    told.succeed("a", "new")
+    assert told.state.values["y"].value == "new"
+
+
 def test_released_work_of_a_removed_node_is_withdrawn() -> None:
     told = x_and(compute("a", ["x"], f))
     told.evolve(graph(input_node("x")))
