@@ -86,9 +86,8 @@ class Refresher:
             asked = waited_for[first : first + CHECKED_AT_ONCE]
             versions = await self._store.versions(asked)
             for execution_id in asked:
-                state = self._cache.get(execution_id)
-                is_current = state is not None and state.version == versions.get(execution_id)
-                if state is not None and is_current and self._registry.knows(state):
+                state, version = self._cache.get(execution_id), versions.get(execution_id)
+                if state is not None and state.version == version and self._registry.knows(state):
                     self._waiters.offer(state)
                 else:
                     self._refresh(execution_id)

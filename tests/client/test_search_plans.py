@@ -166,14 +166,20 @@ async def _explained(
 ) -> dict[str, Any]:
     """What a page of a hundred does at its root, in EXPLAIN's words."""
     selection = Selection(now=NOW, graph_name="g", graph_version="v1", filters=filters)
-    page = page_statement(selection, [order], 100, 0)
-    text = f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {in_schema(page.text, SCHEMA)}"
-    plan: dict[str, Any] = json.loads(await connection.fetchval(text, *page.arguments))[0]["Plan"]
+    how = "(ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)"
+    [told] = await _explain(connection, selection, order, how)
+    plan: dict[str, Any] = json.loads(told)[0]["Plan"]
     return plan
 
 
 async def _plan(connection: asyncpg.Connection, **selection: Any) -> str:
-    page = page_statement(Selection(now=NOW, **selection), [Order("updated_at")], 100, 0)
-    text = in_schema(page.text, SCHEMA)
-    rows = await connection.fetch(f"EXPLAIN {text}", *page.arguments)
-    return "\n".join(row[0] for row in rows)
+    order = Order("updated_at")
+    return "\n".join(await _explain(connection, Selection(now=NOW, **selection), order))
+
+
+async def _explain(
+    connection: asyncpg.Connection, selection: Selection, order: Order, how: str = ""
+) -> list[str]:
+    page = page_statement(selection, [order], 100, 0)
+    text = f"EXPLAIN {how} {in_schema(page.text, SCHEMA)}"
+    return [row[0] for row in await connection.fetch(text, *page.arguments)]
