@@ -16,9 +16,9 @@ from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect
 from journey_async.store.listening import NotificationConnection
 
-PROBE_INTERVAL = 20.0  # seconds between proofs that the connection still hears
+PROBE_INTERVAL = 30.0  # seconds between proofs that the connection still hears
 PROBE_PATIENCE = 5.0  # seconds that a probe may take to come back
-CHECKED_EVERY = 3  # probes
+CHECKED_EVERY = 2  # probes
 MAX_PAUSE = 0.5  # seconds between attempts to connect
 PROBE = "probe"
 
