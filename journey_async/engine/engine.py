@@ -35,7 +35,7 @@ from journey_async.engine.scheduler import Scheduler
 from journey_async.engine.tasks import Tasks, log
 from journey_async.engine.waiters import Waiters
 from journey_async.engine.watchdog import Watchdog
-from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, JourneyError
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect
 from journey_async.store.store import Store
@@ -304,13 +304,13 @@ class Engine:
     # --- what the verbs need ------------------------------------------------------------------
 
     async def register(self, graph: Graph) -> None:
-        """Make the code of a graph known; raises GraphConflictError."""
-        if self.registry.has(graph):
-            return
-        await self.patiently(lambda: self.registry.register(graph))
-        if self.settings.run_computations:
-            self._tasks.spawn(self._evolve_idle(), f"evolves executions of {graph.name}")
-            self.scheduler.expect()
+        """Make the code of a graph known; raises GraphConflictError, DatabaseUnavailable.
+
+        Cancelling the caller stops no attempt half-way: others may know of it already.
+        """
+        if not self.registry.has(graph):
+            what = f"registers {graph.name}"
+            await self.patiently(lambda: self._tasks.completed(self._register(graph), what))
 
     async def create(self, graph: Graph, execution_id: str, values: dict[str, JSON]) -> Settled:
         """Start an execution of a graph that is registered."""
@@ -358,6 +358,17 @@ class Engine:
                 if self._is_closing or self._killed is not None or loop.time() >= give_up_at:
                     raise
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))
+
+    async def _register(self, graph: Graph) -> JourneyError | None:
+        """Register it, and let executions take it on; the error is for the caller alone."""
+        try:
+            await self.registry.register(graph)
+        except JourneyError as error:
+            return error
+        if self.settings.run_computations:
+            self._tasks.spawn(self._evolve_idle(), f"evolves executions of {graph.name}")
+            self.scheduler.expect()
+        return None
 
     # --- what happens by itself ---------------------------------------------------------------
 

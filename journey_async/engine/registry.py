@@ -1,6 +1,8 @@
 """The graphs that this process knows: with their code, or as descriptions from the database."""
 
+import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
+
+NO_CODE = ""  # the hash of no definition
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class Registry:
         self._registered: dict[Name, Graph] = {}
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}
+        self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asked = 0
 
     def has(self, graph: Graph) -> bool:
@@ -76,18 +81,22 @@ class Registry:
     async def register(self, graph: Graph) -> None:
         """Make this process's code for a graph known, here and to everybody.
 
-        Raises GraphConflictError if live executions cannot take the definition on.
+        One after the other, so that the last one here is the last one in the database. Raises
+        GraphConflictError if live executions cannot take the definition on.
         """
         name = (graph.name, graph.version)
-        await self._look_up(name)
-        await self._refuse_conflicts(graph)
-        definition = json.dumps(graph.model_dump(mode="json"))
-        self._code[name] = graph.hash  # before it is written, lest a new worker's row lacks it
-        await self._store.register_graph(
-            *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
-        )
-        await self._look_up(name)
-        self._registered[name] = graph
+        async with self._registering[name]:
+            if self.has(graph):
+                return
+            await self._look_up(name)
+            await self._refuse_conflicts(graph)
+            with self._claimed(graph):
+                definition = json.dumps(graph.model_dump(mode="json"))
+                await self._store.register_graph(
+                    *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
+                )
+                await self._look_up(name)
+                self._registered[name] = graph
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state; asks on a `connection` one holds.
@@ -182,6 +191,22 @@ class Registry:
                 graph.version,
             )
         return done
+
+    @contextmanager
+    def _claimed(self, graph: Graph) -> Iterator[None]:
+        """Counts as code that is here before it is written, lest a new worker's row lacks it.
+
+        If that fails, the former code does, or none: what has been written of it all the same the
+        next heartbeat puts right, which sees it by a hash that is no definition's.
+        """
+        name = (graph.name, graph.version)
+        self._code[name] = graph.hash
+        try:
+            yield
+        except BaseException:
+            former = self._registered.get(name)
+            self._code[name] = former.hash if former else NO_CODE
+            raise
 
     async def _look_up(self, name: Name, connection: Connection | None = None) -> None:
         self._asked += 1

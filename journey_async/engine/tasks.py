@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from journey_async.errors import DatabaseUnavailable
+
 T = TypeVar("T")
 
 log = logging.getLogger("journey_async")
@@ -30,6 +32,18 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def completed(self, work: Coroutine[Any, Any, Exception | None], what: str) -> None:
+        """Wait for `work`, which goes on though the caller is cancelled; raise what it gives.
+
+        Raises DatabaseUnavailable if its owner ends first.
+        """
+        task = self.start(work, what)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise DatabaseUnavailable("Journey was closed before it could do this")
+        if (error := task.result()) is not None:
+            raise error
 
     @property
     def all(self) -> list[asyncio.Task[Any]]:
