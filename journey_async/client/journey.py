@@ -1,11 +1,11 @@
 """Journey: opening and closing it, and the verbs that write and wait."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Self, TypeVar, overload
 
 from ulid import ULID
 
@@ -112,6 +112,7 @@ class Journey(Getting):
         )
         self._points = Points()
         self._stack = AsyncExitStack()
+        self._closing: asyncio.Task[None] | None = None
 
     # --- opening and closing ------------------------------------------------------------------
 
@@ -157,11 +158,16 @@ class Journey(Getting):
     async def close(self) -> None:
         """Stop taking work, let functions end within the grace period, release the rest.
 
-        A cancelled caller does not stop it half-way.
+        A cancelled caller does not stop it half-way; who calls while it closes waits for the same.
         """
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.ensure_future(self._close())
+        await _completed(self._closing)
+
+    async def _close(self) -> None:
         stack, self._stack = self._stack, AsyncExitStack()
         try:
-            await _completed(stack.aclose())
+            await stack.aclose()
         finally:
             self._opened = None
 
@@ -343,9 +349,8 @@ class Journey(Getting):
         return snapshot(settled.state, settled.graph)
 
 
-async def _completed(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for work to its end even if the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
+async def _completed(task: asyncio.Task[T]) -> T:
+    """Wait for a task to its end even if the caller is cancelled meanwhile."""
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

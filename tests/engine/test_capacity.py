@@ -252,6 +252,30 @@ async def test_a_cancelled_close_is_carried_through(dsn: str, cancelled_after: i
     assert asyncio.all_tasks() == before
 
 
+async def test_whoever_closes_it_goes_on_once_it_is_closed(dsn: str) -> None:
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    ended: list[bool] = []
+
+    async def close(journey: Journey) -> None:
+        await journey.close()
+        ended.append(gauge.release.is_set())
+
+    async with Journey(dsn, graphs=[graph], grace_period=30) as journey:
+        [execution] = await start(journey, graph, 1)
+        await eventually(lambda: gauge.running == 1)
+        closing = [asyncio.create_task(close(journey)) for _ in range(2)]
+        leaving = asyncio.create_task(journey.__aexit__(None, None, None))
+        for _ in range(3):  # meanwhile it can be used
+            assert (await journey.load(execution)).id == execution.id
+        assert not any(task.done() for task in [*closing, leaving])
+        gauge.release.set()
+        await asyncio.gather(*closing, leaving)
+    assert ended == [True, True]
+    async with journey:  # once it is closed it can be opened anew
+        assert (await journey.load(execution)).id == execution.id
+
+
 async def test_an_attempt_that_is_stopped_before_it_begins_leaves_its_place(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
