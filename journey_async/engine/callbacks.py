@@ -13,6 +13,8 @@ from journey_async.core.types import ANY, NodeType
 from journey_async.engine.logs import ABOUT, about
 from journey_async.engine.tasks import Tasks, log
 
+LAST_GRACE = 5.0  # seconds for cancelled callbacks to end
+
 
 class Callbacks:
     """Fires the callbacks of nodes and graphs, the node's first."""
@@ -40,9 +42,11 @@ class Callbacks:
         return self._tasks.all
 
     async def finish(self, grace: float) -> None:
-        """Wait for callbacks that run, then cancel them."""
+        """Wait for callbacks that run, then cancel them; one may wait for this very end."""
         if not await self._tasks.finished(grace):
-            await self._tasks.cancel()
+            self._tasks.kill()
+            if not await self._tasks.finished(LAST_GRACE):
+                log.error("callbacks that ignore their cancellation were left behind")
 
 
 async def _call(

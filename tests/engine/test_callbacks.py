@@ -16,6 +16,7 @@ from journey_async import (
     compute,
     input_node,
 )
+from journey_async.engine import callbacks
 from tests.support.eventually import eventually
 
 
@@ -172,3 +173,18 @@ async def test_closing_cancels_a_callback_that_takes_too_long(dsn: str) -> None:
         await journey.start_execution(graph, {"x": 1})
         await begun.wait()
     assert cancelled == ["x"]
+
+
+async def test_a_callback_that_closes_its_journey_does_not_wait_for_itself(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "LAST_GRACE", 0.1)
+    journeys: list[Journey] = []
+
+    async def close(execution_id: str, node: str, result: Saved) -> None:
+        await journeys[0].close()
+
+    graph = Graph("g", "v1", [input_node("x", on_save=close)])
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        journeys.append(journey)
+        await journey.start_execution(graph, {"x": 1})
