@@ -41,6 +41,7 @@ from journey_async.store.sql import checked_schema
 
 T = TypeVar("T")
 
+MOST_CONNECTIONS = 262_143  # that a server can have
 LONGEST_LEASE = 1e9  # seconds; the database has no times that are much farther away
 
 
@@ -90,19 +91,19 @@ class Journey(Getting):
         super().__init__()
         if dsn is not None and pool is not None:
             raise InvalidOptionError("give a dsn or a pool, not both")
-        for graph in graphs:
-            options.checked_graph(graph)
-        self._dsn = dsn
-        self._pool = pool
-        self._listen_dsn = listen_dsn
-        self._graphs = tuple(graphs)
-        self._migrate = migrate
-        self._pool_size = options.positive("pool_size", pool_size)
-        self._clock = clock or SystemClock()
-        self._instrumentation = instrumentation
+        self._dsn = options.text("the DSN", dsn)
+        self._pool = options.having("pool", pool, "acquire", "release")
+        self._listen_dsn = options.text("listen_dsn", listen_dsn)
+        self._graphs = options.checked_graphs(graphs)
+        self._migrate = options.flag("migrate", migrate)
+        self._pool_size = options.positive("pool_size", pool_size, most=MOST_CONNECTIONS)
+        self._clock = options.having("clock", clock, "now", "call_at") or SystemClock()
+        self._instrumentation = options.having(
+            "instrumentation", instrumentation, "opened", "closed", "call", "run", "recorded"
+        )
         self._settings = Settings(
             schema=checked_schema(schema),
-            run_computations=run_computations,
+            run_computations=options.flag("run_computations", run_computations),
             max_concurrency=options.positive("max_concurrency", max_concurrency),
             cache_size=options.positive("cache_size", cache_size),
             max_value_bytes=options.positive("max_value_bytes", max_value_bytes),

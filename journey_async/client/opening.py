@@ -83,8 +83,6 @@ async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:
             f"Journey needs a database: pass its DSN or a pool, set {VARIABLE}, "
             f'or pass "{EMBEDDED}" for a private one'
         )
-    if not isinstance(dsn, str):
-        raise InvalidOptionError(f"the DSN must be a text, not {type(dsn).__name__}")
     if not dsn.startswith(EMBEDDED):
         return dsn
     from journey_async import embedded  # only for those who want it

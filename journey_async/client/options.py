@@ -1,9 +1,9 @@
 """Checks what callers pass to the verbs, before anything is written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
@@ -17,6 +17,8 @@ from journey_async.errors import (
     InvalidOptionError,
     InvalidValueError,
 )
+
+T = TypeVar("T")
 
 Inputs: TypeAlias = Mapping[str, object] | Mapping[NodeRef[Any], object] | Mapping[NodeName, object]
 
@@ -85,10 +87,40 @@ def storable_metadata(metadata: object, max_bytes: int) -> JSON:
         raise InvalidValueError(f"the metadata {error}") from None
 
 
-def positive(name: str, number: object) -> int:
+def checked_graphs(graphs: Iterable[Graph]) -> tuple[Graph, ...]:
+    """The graphs, if they are some; raises InvalidOptionError."""
+    if not isinstance(graphs, Iterable):
+        raise InvalidOptionError(f"graphs must be a list of graphs, not {shown(graphs)}")
+    return tuple(checked_graph(graph) for graph in graphs)
+
+
+def text(name: str, given: str | None) -> str | None:
+    """A text, or None; raises InvalidOptionError."""
+    if given is not None and not isinstance(given, str):
+        raise InvalidOptionError(f"{name} must be a text, not a {type(given).__name__}")
+    return given
+
+
+def flag(name: str, given: object) -> bool:
+    """True or False; raises InvalidOptionError."""
+    if not isinstance(given, bool):
+        raise InvalidOptionError(f"{name} must be True or False, not {shown(given)}")
+    return given
+
+
+def having(name: str, given: T, *methods: str) -> T:
+    """Something that has these methods, or None; raises InvalidOptionError."""
+    missing = [method for method in methods if not callable(getattr(given, method, None))]
+    if given is not None and missing:
+        raise InvalidOptionError(f"{name} must have {' and '.join(missing)}, not {shown(given)}")
+    return given
+
+
+def positive(name: str, number: object, *, most: float = inf) -> int:
     """A whole number of at least 1; raises InvalidOptionError."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InvalidOptionError(f"{name} must be a whole number of at least 1, not {number!r}")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+        limits = "at least 1" + (f" and at most {most:.0f}" if most < inf else "")
+        raise InvalidOptionError(f"{name} must be a whole number, {limits}, not {shown(number)}")
     return number
 
 

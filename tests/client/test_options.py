@@ -337,7 +337,16 @@ async def test_what_is_no_graph_is_refused(dsn: str, connection: Any) -> None:
         {"max_concurrency": 0},
         {"max_concurrency": True},
         {"max_concurrency": 1.5},
+        {"dsn": 5},
+        {"listen_dsn": 5},
+        {"pool": 5},
+        {"clock": 5},
+        {"instrumentation": 5},
+        {"run_computations": "no"},
+        {"migrate": 1},
         {"pool_size": 0},
+        {"pool_size": 10**9},
+        {"pool_size": 10**5000},
         {"cache_size": -1},
         {"max_value_bytes": "1"},
         {"lease": 0.5},
@@ -348,6 +357,9 @@ async def test_what_is_no_graph_is_refused(dsn: str, connection: Any) -> None:
         {"patience": "1"},
         {"graphs": [None]},
         {"graphs": ["g1"]},
+        {"graphs": "g1"},
+        {"graphs": 5},
+        {"graphs": None},
         {"dsn": "postgresql://", "pool": object()},
     ],
     ids=lambda options: ascii(list(options)),
@@ -355,6 +367,12 @@ async def test_what_is_no_graph_is_refused(dsn: str, connection: Any) -> None:
 def test_a_journey_refuses_options_that_mean_nothing(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError):
         Journey(**options)
+
+
+async def test_graphs_may_come_one_after_the_other(dsn: str) -> None:
+    graphs: Any = (graph for graph in [one_input()])
+    async with Journey(dsn, graphs=graphs) as journey:
+        assert [graph.name for graph in journey.own_graphs] == ["one input"]
 
 
 async def test_singletons_and_other_graphs_have_verbs_of_their_own(
