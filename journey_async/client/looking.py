@@ -107,7 +107,8 @@ class Looking:
         From the snapshot on that is passed in (with an id: from the first step of the iteration
         on), or from `since_revision` on, for whoever was away; of some `nodes`, or of all. Who
         asks slowly, or was cut off, is told the latest of each node that changed, cleared ones
-        included, and goes on from there.
+        included, and goes on from there. From `since_revision` on, that it is archived is told if
+        it still is; nothing is kept of an unarchiving.
 
         Its first step raises ExecutionNotFound, UnknownNodeError, InvalidOptionError; closing the
         Journey ends it with DatabaseUnavailable.

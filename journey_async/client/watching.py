@@ -16,7 +16,7 @@ from typing import Any
 from journey_async.client import options
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import own_copy
+from journey_async.core.nodes import MutateNode, own_copy
 from journey_async.core.reference import NodeName
 from journey_async.core.state import State
 from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
@@ -131,13 +131,11 @@ def news(
 def _of_values(
     graph: Graph, seen: State | None, since: int, state: State, nodes: Collection[str] | None
 ) -> Iterator[Event]:
+    replaced = _replaced(graph, seen, since, state)
     for name, value in state.values.items():
         if nodes is not None and name not in nodes:
             continue
-        before = None if seen is None else seen.values.get(name)
-        # A mutation may change a value at the revision that it had.
-        is_other = before is not None and before.set_time != value.set_time
-        if value.revision > since or is_other:
+        if value.revision > since or name in replaced:
             kind = EventKind.SET if value.is_set else EventKind.CLEARED
             error = None
             try:
@@ -155,6 +153,30 @@ def _of_values(
                 error=error,
                 time=value.set_time,
             )
+
+
+def _replaced(graph: Graph, seen: State | None, since: int, state: State) -> set[str]:
+    """The nodes that have another value, maybe at the revision that they had: by a mutation.
+
+    Where it is not known what they held before, those that were written with the marker of one.
+    """
+    times = {name: value.set_time for name, value in state.values.items()}
+    if seen is not None:
+        before = {name: value.set_time for name, value in seen.values.items()}
+        return {name for name in times if name not in before or before[name] != times[name]}
+    mutations = [
+        step
+        for step in graph.steps.values()
+        if isinstance(step, MutateNode)
+        and step.name in state.values
+        and state.values[step.name].revision > since
+    ]
+    return {
+        target
+        for step in mutations
+        for target in step.mutates
+        if target in times and times[target] == times[step.name]
+    }
 
 
 def _of_computations(since: int, state: State, nodes: Collection[str] | None) -> Iterator[Event]:

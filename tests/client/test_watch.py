@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Event, Graph, Journey, Retry, compute, input_node
+from journey_async import Event, Graph, Journey, Retry, compute, input_node, mutate
 from journey_async.client.watching import MAX_BEHIND
 from journey_async.errors import (
     DatabaseUnavailable,
@@ -109,6 +109,53 @@ async def test_who_was_away_is_told_the_latest_of_each_node(dsn: str) -> None:
             assert await some(events, 2) == [(5, "set", "x", 4), (6, "cleared", "y", None)]
         async with aclosing(journey.watch(execution.id, since_revision=5)) as events:
             assert await some(events, 1) == [(6, "cleared", "y", None)]
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["there", "away"])
+async def test_a_mutation_is_told_though_it_keeps_the_revision(dsn: str, is_away: bool) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("ssn"),
+            input_node("note"),
+            input_node("go"),
+            mutate("redact", ["go"], lambda: "<redacted>", mutates=["ssn", "note"]),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"ssn": "123"})
+        wanted = ["ssn", "note"]
+        since = execution.revision if is_away else None
+        events = journey.watch(execution, nodes=wanted, since_revision=since)
+        async with aclosing(events):
+            first = None if is_away else await begun(journey, events)
+            await journey.set_value(execution, "go", True)
+            await journey.get_value(execution, "redact", wait_any=True)
+            heard = [told(await first)] if first else []
+            heard += await some(events, 2 - len(heard))
+            assert heard == [
+                (0, "set", "note", "<redacted>"),
+                (1, "set", "ssn", "<redacted>"),
+            ]
+        after = await journey.load(execution)
+        again = journey.watch(execution.id, nodes=wanted, since_revision=after.revision)
+        async with aclosing(again) as events:
+            first = await begun(journey, events)
+            await journey.set_value(execution, "note", "new")
+            assert told(await first) == (after.revision + 1, "set", "note", "new")
+
+
+async def test_over_a_gap_an_execution_is_told_to_be_archived_if_it_still_is(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        await journey.archive(execution)
+        async with aclosing(journey.watch(execution.id, since_revision=1)) as events:
+            assert await some(events, 1) == [(2, "archived", None, None)]
+        await journey.unarchive(execution)
+        await journey.set_value(execution, "x", 2)
+        async with aclosing(journey.watch(execution.id, since_revision=1)) as events:
+            assert await some(events, 1) == [(4, "set", "x", 2)]
 
 
 async def test_an_event_says_from_where_to_go_on(dsn: str) -> None:
