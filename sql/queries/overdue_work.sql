@@ -1,7 +1,9 @@
--- What runs past its deadline, and what runs for workers that do not exist. $1: now; $2: how many.
+-- What runs past its deadline, and what runs for workers that do not exist, the longest overdue first:
+-- all that is computing is read in any case. $1: now; $2: how many.
 SELECT k.execution_id, k.node, k.number, k.worker, k.deadline < $1 AS overdue
 FROM :"schema".computations AS k
 WHERE k.state = 'computing'
   AND (k.deadline < $1
        OR NOT EXISTS (SELECT 1 FROM :"schema".workers AS w WHERE w.id = k.worker))
+ORDER BY k.deadline
 LIMIT $2
