@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
+from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
+from journey_async.core.types import ANY
 from journey_async.core.values import Computation, ComputationState, NodeValue
 from journey_async.errors import StoredTypeError
 
@@ -111,6 +114,11 @@ def stored_values(execution: Execution) -> list[NodeValue]:
         own_copy(None, execution._state.value_of(node), execution.id)
         for node in execution._graph.nodes
     ]
+
+
+def stored_value(execution: Execution, node: str, value: Any) -> JSON:
+    """The JSON that is stored for a value that a node was read to hold."""
+    return execution._graph.types.get(node, ANY).dump(value)
 
 
 def snapshot(state: State, graph: Graph) -> Execution:

@@ -8,10 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from journey_async.client.execution import Execution, stored_value
 from journey_async.client.watching import Event, EventKind
-from journey_async.core.graph import Graph
-from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import InputNode
 
 HELLO = "retry: 2000\n\n"  # milliseconds until a browser that was cut off comes back
 KEEP_ALIVE = ": still here\n\n"
@@ -28,27 +26,21 @@ def position(revision: int) -> str:
     return f"id: {revision}\n\n"
 
 
-def message_of(event: Event, graph: Graph) -> str:
-    """An event in the form in which it is sent."""
-    return f"id: {event.resume_from}\ndata: {json.dumps(event_data(event, graph))}\n\n"
+def message_of(event: Event, execution: Execution) -> str:
+    """An event of an execution in the form in which it is sent."""
+    return f"id: {event.resume_from}\ndata: {json.dumps(event_data(event, execution))}\n\n"
 
 
-def event_data(event: Event, graph: Graph) -> dict[str, Any]:
+def event_data(event: Event, execution: Execution) -> dict[str, Any]:
     """What is told of an event: not why an attempt failed, which is nobody's business outside."""
+    value = None
+    if event.node is not None and event.kind is EventKind.SET:
+        value = stored_value(execution, event.node, event.value)
     return {
         "kind": event.kind.value,
         "revision": event.revision,
         "node": event.node,
-        "value": stored(graph, event.node, event.value) if event.kind is EventKind.SET else None,
+        "value": value,
         "metadata": event.metadata,
         "time": None if event.time is None else event.time.isoformat(),
     }
-
-
-def stored(graph: Graph, node: str | None, value: Any) -> JSON:
-    """The JSON that is stored for the value of a node."""
-    defined = graph.by_name.get(node or "")
-    if isinstance(defined, InputNode):
-        return defined.type.dump(value)
-    json_value: JSON = value
-    return json_value

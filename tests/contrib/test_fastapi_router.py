@@ -16,6 +16,7 @@ from tests.contrib.shop import SECRET, other, shop
 from tests.support.eventually import eventually
 from tests.support.serving import hanging, served
 
+DAY = Annotated[date, PlainSerializer(lambda given: given.isoformat())]
 LUIGI = {"name": "Luigi", "address": {"street name": "Main Street", "since": "1983-07-14"}}
 
 
@@ -275,8 +276,7 @@ async def test_who_is_cut_off_before_the_first_event_misses_none(
 async def test_a_type_that_serializes_by_a_function_of_its_own_is_told_when_cleared(
     dsn: str,
 ) -> None:
-    day = Annotated[date, PlainSerializer(lambda given: given.isoformat())]
-    graph = Graph("days", "v1", [input_node("day", type=day)])
+    graph = Graph("days", "v1", [input_node("day", type=DAY)])
     app = FastAPI(lifespan=journey_lifespan(dsn, graphs=[graph]))
     app.include_router(execution_router([graph]))
     async with served(app) as address, httpx.AsyncClient(base_url=address) as client:
@@ -289,6 +289,30 @@ async def test_a_type_that_serializes_by_a_function_of_its_own_is_told_when_clea
                 if line.startswith("data: "):
                     break
     assert '"kind": "cleared", "revision": 2, "node": "day", "value": null' in line
+
+
+@pytest.mark.parametrize("types", [(DAY, Any), (Any, DAY)], ids=["no type", "a type"])
+async def test_an_execution_of_another_definition_is_shown_by_that(
+    dsn: str, types: tuple[Any, Any]
+) -> None:
+    known, other_one = (Graph("days", "v1", [input_node("day", type=type)]) for type in types)
+    assert known.hash != other_one.hash
+    app = FastAPI(lifespan=journey_lifespan(dsn, graphs=[other_one]))
+    app.include_router(execution_router([known]))
+    async with served(app) as address, httpx.AsyncClient(base_url=address) as client:
+        journey: Journey = app.state.journey
+        execution = await journey.start_execution(other_one)
+        path = f"/days/{execution.id}"
+        sent = {"values": {"day": "1983-07-14"}}
+        shown = await client.patch(f"{path}/values", json=sent)
+        assert (shown.status_code, shown.json()["values"]["day"]) == (200, "1983-07-14")
+        value = await client.get(f"{path}/values/day")
+        assert (value.status_code, value.json()["value"]) == (200, "1983-07-14")
+        async with client.stream("GET", f"{path}/events?since_revision=0") as stream:
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    break
+        assert '"node": "day", "value": "1983-07-14"' in line
 
 
 async def test_why_an_attempt_failed_is_not_told(client: httpx.AsyncClient) -> None:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, stored_value
 from journey_async.client.journey import Journey
 from journey_async.contrib import sse
 from journey_async.contrib.fastapi.answers import UNREADABLE, Route, members_of, problems
@@ -183,7 +183,7 @@ class Executions:
                 timeout=timeout,
             )
             try:
-                return self._held(await while_connected(request, work))
+                return self._held(execution, await while_connected(request, work))
             except WaitTimeout:
                 return Response(status_code=204, headers=UNSEEN)
 
@@ -232,7 +232,7 @@ class Executions:
         async with aclosing(events):
             async for event in events:
                 if event.node not in self._exposure.hidden:
-                    yield sse.message_of(event, self._graph)
+                    yield sse.message_of(event, execution)
 
     def _execution(
         self, execution: Execution, status: int = 200, headers: Mapping[str, str] = UNSEEN
@@ -246,7 +246,7 @@ class Executions:
             "updated_at": _text(execution.updated_at),
             "archived_at": _text(execution.archived_at),
             "values": {
-                name: sse.stored(self._graph, name, execution.values[name].value)
+                name: stored_value(execution, name, execution.values[name].value)
                 for name in execution.values
                 if name in self._exposure.nodes
                 and name not in execution.unreadable
@@ -255,10 +255,10 @@ class Executions:
         }
         return JSONResponse(data, status, headers)
 
-    def _held(self, node: NodeValue) -> Response:
+    def _held(self, execution: Execution, node: NodeValue) -> Response:
         data = {
             "node": node.name,
-            "value": sse.stored(self._graph, node.name, node.value),
+            "value": stored_value(execution, node.name, node.value),
             "metadata": node.metadata,
             "revision": node.revision,
             "set_time": _text(node.set_time),
