@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,9 @@ from journey_async import (
     tick_once,
 )
 from journey_async.contrib.opentelemetry import OpenTelemetry
-from journey_async.contrib.opentelemetry.metrics import FRESH
+from journey_async.contrib.opentelemetry.metrics import FRESH, PATIENCE
+from journey_async.errors import DatabaseUnavailable
+from journey_async.testing import Point
 from journey_async.testing.clock import TestClock
 from journey_async.testing.journey import TestJourney
 from tests.support.eventually import eventually
@@ -214,4 +217,51 @@ async def test_on_the_event_loop_nobody_waits_for_the_database(
         assert "journey.executions" not in gauges.read_here()
         await eventually(lambda: "journey.executions" in gauges.read_here())
     assert FRESH == 15
+    assert not caplog.records
+
+
+async def test_a_dead_journey_hides_nothing_of_the_others(
+    dsn: str, gauges: Gauges, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = Graph("g", "v1", [input_node("x")])
+    async with (
+        TestJourney(dsn, max_concurrency=5, instrumentation=gauges.telemetry) as mortal,
+        Journey(dsn, max_concurrency=7, instrumentation=gauges.telemetry),
+    ):
+        mortal.crash_at(Point.AFTER_COMMIT)
+        with pytest.raises(DatabaseUnavailable):
+            await mortal.start_execution(graph, {"x": 1})
+        caplog.clear()
+        told = await gauges.read()
+        assert told["journey.capacity"] == {labels(): 7}
+        assert told["journey.healthy"] == {labels(): 1}
+        assert not caplog.records
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "not closed"])
+async def test_an_event_loop_that_has_ended_is_not_waited_for(
+    gauges: Gauges, caplog: pytest.LogCaptureFixture, closed: bool
+) -> None:
+    async def opens() -> None:
+        gauges.telemetry.opened(Journey("postgresql://"))  # and never closes it
+
+    def looks() -> dict[str, Any]:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(opens())
+        try:
+            if closed:
+                loop.close()
+            return gauges.read_here()
+        finally:
+            loop.close()
+
+    def looks_later() -> float:
+        began = time.monotonic()
+        gauges.read_here()
+        return time.monotonic() - began
+
+    told = await asyncio.to_thread(looks)
+    assert await asyncio.to_thread(looks_later) < PATIENCE
+    assert told["journey.capacity"] == {labels(): 0}
+    assert not {"journey.healthy", "journey.executions"} & told.keys()
     assert not caplog.records

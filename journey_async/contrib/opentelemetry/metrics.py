@@ -16,6 +16,7 @@ from journey_async.client.vitals import Vitals
 from journey_async.contrib.opentelemetry.spans import SCOPE
 from journey_async.core.values import Computation, ComputationState
 from journey_async.engine.instrumentation import Run
+from journey_async.errors import JourneyError
 
 FRESH = 15.0  # seconds for which the figures of the database are taken as they were
 PATIENCE = 6.0  # seconds to wait for them: a little more than status() waits for the database
@@ -138,7 +139,8 @@ class Metrics:
             yield Observation(int(all(status.status == "healthy" for status in statuses)))
 
     def _vitals(self) -> list[Vitals]:
-        return [opened.journey.vitals() for opened in list(self._opened.values())]
+        found = [opened.vitals() for opened in list(self._opened.values())]
+        return [vitals for vitals in found if vitals is not None]
 
     def _statuses(self) -> list[SystemStatus]:
         found = [opened.status() for opened in list(self._opened.values())]
@@ -156,14 +158,24 @@ class Opened:
         self._reading: concurrent.futures.Future[SystemStatus] | None = None
         self._status: SystemStatus | None = None
         self._read_at = -FRESH
+        self._is_closed = False
+
+    def vitals(self) -> Vitals | None:
+        """What it is doing; None if it has died, or was closed meanwhile."""
+        try:
+            return self.journey.vitals()
+        except JourneyError:
+            return None
 
     def status(self) -> SystemStatus | None:
         """The figures of the database, up to 15 seconds old; older ones if it takes too long.
 
-        On the event loop nothing can be waited for: there, those that were read last.
+        On the event loop nothing can be waited for: there, those that were read last, and so where
+        no loop runs that could read them.
         """
         with self._lock:
-            if time.monotonic() < self._read_at + FRESH:
+            is_fresh = time.monotonic() < self._read_at + FRESH
+            if is_fresh or self._is_closed or not self._loop.is_running():
                 return self._status
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
@@ -179,8 +191,10 @@ class Opened:
 
     def close(self) -> None:
         """Read nothing any more."""
-        if self._reading is not None:
-            self._reading.cancel()
+        with self._lock:
+            self._is_closed = True
+            if self._reading is not None:
+                self._reading.cancel()
 
 
 def labels_of(run: Run) -> dict[str, str]:
