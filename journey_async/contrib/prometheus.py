@@ -61,7 +61,8 @@ def serving_metrics(port: int, host: str = "127.0.0.1") -> Iterator[str]:
     try:
         if not isinstance(metrics.get_meter_provider(), MeterProvider):
             metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
-        yield f"http://{host}:{server.server_port}/metrics"
+        shown = f"[{host}]" if ":" in host else host  # as a URL has an address of IPv6
+        yield f"http://{shown}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()

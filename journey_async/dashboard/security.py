@@ -5,7 +5,7 @@ import hmac
 import inspect
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,10 +52,11 @@ def token_auth(token: str) -> Auth:
         raise ValueError("token_auth wants a token that nobody guesses, not an empty one")
 
     def auth(request: Request) -> bool:
-        given = request.query_params.get("token") or request.cookies.get(TOKEN_COOKIE) or ""
+        remembered = unquote(request.cookies.get(TOKEN_COOKIE) or "")
+        given = request.query_params.get("token") or remembered
         if not hmac.compare_digest(given.encode(), token.encode()):
             return False
-        request.state.remember = token
+        request.state.remember = quote(token, safe="")  # which holds all that a cookie may
         return True
 
     return auth

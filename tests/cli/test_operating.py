@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,16 @@ from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import shop
 from tests.support.eventually import eventually
 
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+wants_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no address of IPv6")
 METRICS = ["--metrics-port", "0"]
 
 
@@ -111,6 +122,38 @@ async def test_the_dashboard_lets_in_who_has_its_address(dsn: str) -> None:
                 await anext(lines)
                 server.send_signal(signal.SIGTERM)
                 assert await server.wait() == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=wants_ipv6)])
+async def test_the_address_of_the_dashboard_is_one_whatever_its_parts(dsn: str, host: str) -> None:
+    token = 'a b&c=d#e?f+g%h/[i];"☃'
+    asked = ("--host", host, "--port", "0", "--token", token, "--json")
+    async with process(dsn, "dashboard", *asked) as server:
+        assert server.stdout is not None
+        url = json.loads(await server.stdout.readline())["url"]
+        async with httpx.AsyncClient() as visitor:
+            assert (await visitor.get(url)).status_code == 200
+            remembered = await visitor.get(url.partition("?")[0])
+            assert remembered.status_code == 200
+
+
+@wants_ipv6
+async def test_the_address_of_metrics_is_one_for_ipv6_too(dsn: str) -> None:
+    asked = ("--app", f"{APP}:graphs", *METRICS, "--metrics-host", "::1", "--json")
+    async with process(dsn, "worker", *asked) as worker:
+        assert worker.stdout is not None
+        address = json.loads(await worker.stdout.readline())["metrics"]
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(address)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "command", [["dashboard", "--port"], ["worker", "--app", f"{APP}:graphs", "--metrics-port"]]
+)
+async def test_a_port_that_is_none_is_refused(journey: Run, command: list[str]) -> None:
+    for port in ("-1", "65536"):
+        refused = await journey(*command, port, code=2)
+        assert command[-1] in refused.err
 
 
 async def test_a_log_level_that_is_none_is_refused(journey: Run) -> None:

@@ -5,6 +5,7 @@ import logging
 import secrets
 import signal
 from contextlib import nullcontext
+from urllib.parse import quote
 
 import click
 
@@ -16,7 +17,7 @@ LINGER = 1  # seconds until who still looks is cut off: a page that is open neve
 
 @command("dashboard")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8700, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8700, show_default=True)
 @click.option("--writable", is_flag=True, help="With buttons that retry, abandon and archive.")
 @click.option("--token", envvar="JOURNEY_DASHBOARD_TOKEN", help="Instead of one made by chance.")
 async def dashboard(
@@ -59,9 +60,15 @@ async def dashboard(
             asyncio.get_running_loop().add_signal_handler(number, stop)
         with config.bind_socket() as listening:
             listening.listen()
-            url = f"http://{host}:{listening.getsockname()[1]}/?token={token}"
+            url = _url(host, listening.getsockname()[1], token)
             terminal.say({"url": url}, f"the dashboard is at {url}")
             await server.serve(sockets=[listening])
+
+
+def _url(host: str, port: int, token: str) -> str:
+    """The address that lets in; one of IPv6 stands in brackets."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/?token={quote(token, safe='')}"
 
 
 COMMANDS = (dashboard,)

@@ -18,7 +18,11 @@ from journey_async.errors import InvalidOptionError
 @command("worker")
 @click.option("--concurrency", type=int, default=100, show_default=True, help="Functions at once.")
 @click.option("--log-level", default="INFO", show_default=True)
-@click.option("--metrics-port", type=int, help="Serve metrics for Prometheus on this port.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Serve metrics for Prometheus on this port.",
+)
 @click.option("--metrics-host", default="127.0.0.1", show_default=True)
 async def worker(
     terminal: Terminal,
