@@ -5,14 +5,13 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 from journey_async.client import waits
 from journey_async.client.execution import Execution
 from journey_async.client.looking import Looking
-from journey_async.core.reference import NodeName, NodeRef, name_of
+from journey_async.client.waits import RAISE
+from journey_async.core.reference import NodeName, NodeRef
 from journey_async.core.values import NodeValue
-from journey_async.errors import NotSetError
+from journey_async.errors import WaitTimeout
 
 T = TypeVar("T")
 D = TypeVar("D")
-
-_RAISE: Any = object()
 
 
 class Waiting(TypedDict, total=False):
@@ -63,7 +62,7 @@ class Getting(Looking):
         newer_than: int | None = None,
         settled: bool = False,
         timeout: float | None = 30.0,
-        default: Any = _RAISE,
+        default: Any = RAISE,
     ) -> Any:
         """The value of a node.
 
@@ -87,9 +86,10 @@ class Getting(Looking):
                 newer_than=newer_than,
                 settled=settled,
                 timeout=timeout,
+                default=default,
             )
-        except NotSetError:
-            if default is _RAISE:
+        except WaitTimeout:
+            if default is RAISE:
                 raise
             return default
         return found.value
@@ -129,22 +129,21 @@ class Getting(Looking):
         newer_than: int | None = None,
         settled: bool = False,
         timeout: float | None = 30.0,
-        default: Any = _RAISE,
+        default: Any = RAISE,
     ) -> NodeValue[Any]:
-        """As `get_value`, with the value's revision, metadata and time."""
-        try:
-            return await waits.get_node(
-                self._engine,
-                execution,
-                node,
-                wait_any=wait_any,
-                wait_new=wait_new,
-                newer_than=newer_than,
-                settled=settled,
-                timeout=timeout,
-            )
-        except NotSetError:
-            if default is _RAISE:
-                raise
-        graph = await self._graph_of(execution)
-        return NodeValue(name_of(node), graph.node_named(node).kind, default)
+        """As `get_value`, with the value's revision, metadata and time.
+
+        Raises WaitTimeout though a `default` is given if the database was away for so long that it
+        is not known what kind of node it would be of.
+        """
+        return await waits.get_node(
+            self._engine,
+            execution,
+            node,
+            wait_any=wait_any,
+            wait_new=wait_new,
+            newer_than=newer_than,
+            settled=settled,
+            timeout=timeout,
+            default=default,
+        )

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from journey_async.client import options
 from journey_async.client.execution import Execution
@@ -22,6 +23,8 @@ from journey_async.errors import (
     WaitTimeout,
 )
 
+RAISE: Any = object()  # instead of a default
+
 
 async def get_node(
     engine: Engine,
@@ -33,9 +36,11 @@ async def get_node(
     newer_than: int | None,
     settled: bool,
     timeout: float | None,
+    default: Any,
 ) -> NodeValue:
     """The value that the options of `get_value` ask for; raises as it does.
 
+    WaitTimeout also with a `default` if it is not known by then what kind of node it would be of.
     There may be tens of thousands of these at once, so what only the beginning needs is not kept.
     """
     limit = checked_timeout(timeout)
@@ -56,20 +61,26 @@ async def get_node(
             )
     except TimeoutError:
         raise WaitTimeout(name_of(node), options.execution_id(execution), limit or 0.0) from None
-    with engine.instruments.read(look.execution_id, look.node) as watched:
-        watched.of(look.graph.name, look.graph.version)
-        if not look.waits or limit == 0:
-            found = look.at_once(await engine.current(look.execution_id))
-        else:
-            with engine.waiters.waiting(look.execution_id, look) as wait:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        wait.begin(await engine.current(look.execution_id))
-                    found = await wait.until(deadline)
-                except TimeoutError:
-                    raise WaitTimeout(look.node, look.execution_id, limit or 0.0) from None
-        watched.gives(found.value)
-    return own_copy(look.graph.node_named(look.node), found, look.execution_id, type_of(node))
+    defined = look.graph.node_named(look.node)
+    try:
+        with engine.instruments.read(look.execution_id, look.node) as watched:
+            watched.of(look.graph.name, look.graph.version)
+            if not look.waits or limit == 0:
+                found = look.at_once(await engine.current(look.execution_id))
+            else:
+                with engine.waiters.waiting(look.execution_id, look) as wait:
+                    try:
+                        async with asyncio.timeout_at(deadline):
+                            wait.begin(await engine.current(look.execution_id))
+                        found = await wait.until(deadline)
+                    except TimeoutError:
+                        raise WaitTimeout(look.node, look.execution_id, limit or 0.0) from None
+            watched.gives(found.value)
+    except NotSetError:
+        if default is RAISE:
+            raise
+        return NodeValue(defined.name, defined.kind, default)
+    return own_copy(defined, found, look.execution_id, type_of(node))
 
 
 async def _look_for(

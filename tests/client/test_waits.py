@@ -224,6 +224,32 @@ async def test_it_ends_there_while_the_database_is_away_as_well(
             assert (raised.value.node, raised.value.timeout) == ("x", 0.1)
 
 
+async def test_a_default_is_given_then_while_the_database_is_away_as_well(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_away(*_: Any) -> Any:
+        raise DatabaseUnavailable("no way there")
+
+    async with (
+        Journey(dsn, run_computations=False, patience=60) as journey,
+        Journey(dsn, run_computations=False, patience=60) as stranger,
+    ):
+        execution = await journey.start_execution(one_input())
+        for one in (journey, stranger):
+            for statement in ("load", "versions"):
+                monkeypatch.setattr(one._engine.store, statement, is_away)
+        async with asyncio.timeout(30):
+            for known in (execution, execution.id):
+                node = await journey.get_node(known, "x", wait_any=True, timeout=0.1, default="d")
+                assert (node.name, node.kind, node.value) == ("x", "input", "d")
+            given = await stranger.get_value(
+                execution.id, "x", wait_any=True, timeout=0.1, default="d"
+            )
+            assert given == "d"
+            with pytest.raises(WaitTimeout):  # of what kind the node is nobody knows
+                await stranger.get_node(execution.id, "x", wait_any=True, timeout=0.1, default="d")
+
+
 async def test_a_default_is_given_in_place_of_an_absent_value(dsn: str) -> None:
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())
