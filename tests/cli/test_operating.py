@@ -156,6 +156,16 @@ async def test_a_port_that_is_none_is_refused(journey: Run, command: list[str]) 
         assert command[-1] in refused.err
 
 
+async def test_an_address_that_is_not_to_be_had_is_told(dsn: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with process(dsn, "dashboard", "--port", port) as refused:
+            assert refused.stderr is not None
+            told = (await refused.stderr.read()).decode()
+            assert await refused.wait() == 2
+    assert f"--port {port}" in told
+
+
 async def test_a_log_level_that_is_none_is_refused(journey: Run) -> None:
     refused = await journey("worker", "--app", APP, "--log-level", "loud", code=2)
     assert "--log-level" in refused.err

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import signal
+import socket
 from contextlib import nullcontext
 from urllib.parse import quote
 
@@ -41,8 +42,6 @@ async def dashboard(
         app = application(journey, auth=token_auth(token), read_only=not writable)
         config = uvicorn.Config(
             app,
-            host=host,
-            port=port,
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=LINGER,
@@ -58,11 +57,19 @@ async def dashboard(
         server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
-        with config.bind_socket() as listening:
-            listening.listen()
+        with _listening(host, port) as listening:
             url = _url(host, listening.getsockname()[1], token)
             terminal.say({"url": url}, f"the dashboard is at {url}")
             await server.serve(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket there; raises InvalidOptionError for an address that is not to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InvalidOptionError(f"--host {host} --port {port}: {error}") from None
 
 
 def _url(host: str, port: int, token: str) -> str:
