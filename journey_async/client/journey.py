@@ -113,13 +113,22 @@ class Journey(Getting):
         )
         self._points = Points()
         self._stack = AsyncExitStack()
+        self._is_opening = False
         self._closing: asyncio.Task[None] | None = None
 
     # --- opening and closing ------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._opened is not None:
+        if self._opened is not None or self._is_opening:
             raise JourneyError("this Journey is open already; make another one")
+        self._is_opening = True
+        try:
+            await self._open()
+        finally:
+            self._is_opening = False
+        return self
+
+    async def _open(self) -> None:
         async with AsyncExitStack() as stack:
             opened = await open_store(
                 stack,
@@ -146,7 +155,6 @@ class Journey(Getting):
             engine.instruments.opened(self)
             stack.callback(engine.instruments.closed, self)
             self._stack = stack.pop_all()
-        return self
 
     async def __aexit__(
         self,

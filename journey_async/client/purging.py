@@ -7,6 +7,7 @@ from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
 
 BATCH = 500  # executions deleted by one statement
+LARGEST_BATCH = 1_000_000
 
 
 async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: int = BATCH) -> int:
@@ -14,7 +15,7 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
     if isinstance(older_than, timedelta):
         older_than = older_than.total_seconds()
     age = options.seconds("older_than", older_than)
-    size = options.positive("batch_size", batch_size)
+    size = options.positive("batch_size", batch_size, most=LARGEST_BATCH)
     try:
         before = engine.clock.now() - timedelta(seconds=age)
     except OverflowError:

@@ -180,7 +180,7 @@ def _refuse_contradictions(
     if len(given) > 1:
         raise InvalidOptionError(f"{' and '.join(given)} exclude each other; give one of them")
     if newer_than is not None and (isinstance(newer_than, bool) or not isinstance(newer_than, int)):
-        raise InvalidOptionError(f"newer_than must be a revision, not {newer_than!r}")
+        raise InvalidOptionError(f"newer_than must be a revision, not {options.shown(newer_than)}")
     return bool(given)
 
 

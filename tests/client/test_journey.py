@@ -379,6 +379,18 @@ async def test_a_journey_must_be_open(dsn: str) -> None:
     await journey.close()  # once more does no harm
 
 
+async def test_a_journey_is_opened_once_though_two_begin_to(dsn: str) -> None:
+    journey = Journey(dsn)
+    first, second = await asyncio.gather(
+        journey.__aenter__(), journey.__aenter__(), return_exceptions=True
+    )
+    assert first is journey
+    assert isinstance(second, JourneyError)
+    await journey.close()
+    async with journey:
+        pass
+
+
 async def test_a_journey_needs_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOURNEY_DATABASE_URL", raising=False)
     with pytest.raises(InvalidOptionError, match="JOURNEY_DATABASE_URL"):

@@ -140,6 +140,8 @@ async def test_a_function_that_still_runs_returns_into_nothing(
         {"older_than": True},
         {"older_than": 1e300},
         {"older_than": 1, "batch_size": 0},
+        {"older_than": 1, "batch_size": 10**19},
+        {"older_than": 1, "batch_size": 10**5000},
         {"older_than": 1, "batch_size": 2.5},
     ],
 )

@@ -245,6 +245,7 @@ async def test_thousands_may_watch(dsn: str) -> None:
         ({"nodes": ["nothing"]}, UnknownNodeError),
         ({"since_revision": -1}, InvalidOptionError),
         ({"since_revision": True}, InvalidOptionError),
+        ({"since_revision": -(10**5000)}, InvalidOptionError),
     ],
 )
 async def test_bad_calls_are_refused(dsn: str, options: Any, error: type[Exception]) -> None:
