@@ -1,7 +1,7 @@
 """When an execution needs attention without anybody's doing."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from journey_async.core.evaluation import tick_time
 from journey_async.core.graph import Graph
@@ -25,6 +25,13 @@ def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
         return False
     times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
     return any(state.updated_at < time <= now for time in times)
+
+
+def attention_time(now: datetime, others: Collection[datetime]) -> datetime:
+    """The alarm of who cannot settle: as good as now, and none of the other times that are due."""
+    while now in others:
+        now -= timedelta.resolution
+    return now
 
 
 def wants_attention(graph: Graph, state: State) -> bool:

@@ -66,7 +66,7 @@ class Draft:
         # The command could not be followed here; another process must look at once.
         self.needs_attention = False
         # Attempts that ended badly, by node: an outcome, if they turn out to have been the last.
-        self.ended_badly: dict[str, Literal["error", "timeout"]] = {}
+        self.ended_badly: dict[str, Literal["error", "timeout", "max_iterations"]] = {}
         self._base = state
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
@@ -125,6 +125,10 @@ class Draft:
         """The node holds another value, at the revision that it had."""
         old = self.value_of(name)
         self._put(NodeValue(name, old.kind, value, old.metadata, old.revision, self.now))
+
+    def adopt_kind(self, node: Node) -> None:
+        """The node is of another kind by now; what it holds stays."""
+        self._put(replace(self.values[node.name], kind=node.kind))
 
     def clear_value(self, name: str) -> None:
         """The node holds nothing as of the current revision."""

@@ -161,8 +161,9 @@ def release(draft: Draft, command: c.Release) -> None:
 def retry(draft: Draft, command: c.RetryNode) -> None:
     """One more attempt, whatever has been used up; a pending one becomes due at once."""
     _refuse_archived(draft)
+    step = draft.graph.node_named(command.node)  # which the graph may have lost, or made an input
     newest = draft.newest.get(command.node)
-    if newest is None or newest.state is ComputationState.COMPUTING:
+    if not isinstance(step, Step) or newest is None or newest.state is ComputationState.COMPUTING:
         return
     if newest.state is ComputationState.AVAILABLE:
         draft.put(newest._replace(due_at=min(newest.due_at or draft.now, draft.now)))
@@ -196,6 +197,10 @@ def evolve(draft: Draft) -> None:
         gone = computation.node not in draft.graph.steps
         if gone and computation.state is ComputationState.AVAILABLE:
             draft.put(_ended(draft, computation, ComputationState.CANCELLED))
+    for value in list(draft.values.values()):
+        node = draft.graph.by_name.get(value.name)
+        if node is not None and node.kind is not value.kind:
+            draft.adopt_kind(node)
 
 
 def archive(draft: Draft) -> None:
@@ -219,12 +224,21 @@ def is_exhausted(step: Step, computation: Computation) -> bool:
     return computation.permanent or computation.attempt >= step.retry.max_attempts
 
 
-def report_exhaustion(draft: Draft) -> None:
-    """Report the attempts that ended badly and were the last: nothing has followed from them."""
+def has_failed(step: Step, computation: Computation) -> bool:
+    """Whether it was the last on its inputs, and has given the node no value."""
+    if computation.state in UNSUCCESSFUL:
+        return is_exhausted(step, computation)
+    return _ran_out(step, computation)
+
+
+def report_failures(draft: Draft) -> None:
+    """Report what ended badly and was the last: nothing has followed from it."""
     for node, kind in draft.ended_badly.items():
         step, newest = draft.graph.steps.get(node), draft.newest[node]
-        if step is not None and newest.state in UNSUCCESSFUL and is_exhausted(step, newest):
-            draft.outcome(node, SaveFailed(newest.error or kind, kind))
+        if step is not None and has_failed(step, newest):
+            ran_out = kind == "max_iterations"
+            reason = MAX_ITERATIONS_REACHED if ran_out else newest.error or kind
+            draft.outcome(node, SaveFailed(reason, kind))
 
 
 def prune(draft: Draft, step: Step, finished: Computation) -> None:
@@ -317,11 +331,11 @@ def _finish_iteration(
             draft.set_value(step.name, command.value)
             draft.outcome(step.name, Saved(command.value, draft.revision))
         else:
-            draft.outcome(step.name, SaveFailed(MAX_ITERATIONS_REACHED, "max_iterations"))
+            draft.ended_badly[step.name] = "max_iterations"
     return finished
 
 
-def ran_out(step: Step, computation: Computation) -> bool:
+def _ran_out(step: Step, computation: Computation) -> bool:
     """Whether a loop ended at its cap without a value."""
     return (
         isinstance(step, LoopNode)

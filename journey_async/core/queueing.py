@@ -144,7 +144,7 @@ def _fresh(
 ) -> Computation:
     """A first attempt on the inputs as they are now."""
     newest = draft.newest.get(step.name)
-    remembers = step.kind is NodeKind.HISTORIAN
+    remembers = newest is not None and newest.kind is step.kind is NodeKind.HISTORIAN
     return Computation(
         execution_id=draft.execution_id,
         node=step.name,

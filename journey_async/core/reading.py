@@ -1,10 +1,10 @@
 """What a state says about a node: is it settled, has it failed."""
 
 from journey_async.core.alarm import wants_attention
-from journey_async.core.events import is_exhausted, ran_out
+from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.core.values import ACTIVE, UNSUCCESSFUL, Computation
+from journey_async.core.values import ACTIVE, Computation
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
@@ -13,9 +13,7 @@ def failed_computation(graph: Graph, state: State, node: str) -> Computation | N
     newest = state.newest.get(node)
     if step is None or newest is None:
         return None
-    if newest.state in UNSUCCESSFUL and is_exhausted(step, newest):
-        return newest
-    return newest if ran_out(step, newest) else None
+    return newest if has_failed(step, newest) else None
 
 
 def is_settled(graph: Graph, state: State, node: str) -> bool:

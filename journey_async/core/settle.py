@@ -23,7 +23,13 @@ from typing import assert_never
 
 from journey_async.core import commands as c
 from journey_async.core import events
-from journey_async.core.alarm import has_ticked, queue_times, tick_times, wants_attention
+from journey_async.core.alarm import (
+    attention_time,
+    has_ticked,
+    queue_times,
+    tick_times,
+    wants_attention,
+)
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change
 from journey_async.core.draft import PIECE, Draft, Env, Pieces
@@ -55,7 +61,7 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
         yield from _follow(draft)
     elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
         draft.needs_attention = True
-    events.report_exhaustion(draft)
+    events.report_failures(draft)
     return draft.finish(_wake_at(draft))
 
 
@@ -155,9 +161,8 @@ def _wake_at(draft: Draft) -> datetime | None:
     """The next moment at which the execution needs attention without anybody's doing."""
     if draft.archived_at is not None:
         return None
-    if draft.needs_attention:
-        return draft.now
     times = queue_times(draft.newest, draft.queued)
-    if draft.graph.ticks:
-        times += [time for time in tick_times(draft.graph, draft.value_of) if time > draft.now]
-    return min(times, default=None)
+    ticks = tick_times(draft.graph, draft.value_of)
+    if draft.needs_attention:
+        return attention_time(draft.now, {*times, *ticks})
+    return min([*times, *(time for time in ticks if time > draft.now)], default=None)

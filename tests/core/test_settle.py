@@ -25,7 +25,7 @@ from journey_async.core.schedules import cron, every
 from journey_async.core.settle import settle
 from journey_async.core.state import State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
-from journey_async.errors import GraphError
+from journey_async.errors import GraphError, UnknownNodeError
 from tests.core.story import NOON, Story, some_function
 
 AVAILABLE = ComputationState.AVAILABLE
@@ -1361,6 +1361,14 @@ def test_at_the_cap_without_a_fallback_there_is_no_value() -> None:
     assert (told.running(), told.newest("l").iteration) == (["l"], 1)
 
 
+def test_a_cap_reached_on_outdated_inputs_is_no_terminal_outcome() -> None:
+    told = looping(max_iterations=1)
+    told.set(x=2)
+    change = told.carry_on("l", "of 1")
+    assert (told.running(), told.newest("l").iteration) == (["l"], 1)
+    assert change.outcomes == ()
+
+
 def test_an_upstream_change_in_the_middle_starts_over() -> None:
     told = looping()
     told.carry_on("l", "from 1")
@@ -1489,6 +1497,21 @@ def test_a_result_of_a_node_that_became_another_kind_is_dropped_and_it_runs_anew
     assert told.state.values["y"].value == "new"
 
 
+def test_retrying_a_node_that_left_the_graph_is_refused() -> None:
+    told = x_and(compute("a", ["x"], f, retry=ONCE))
+    told.fail("a")
+    told.evolve(graph(input_node("x")))
+    with pytest.raises(UnknownNodeError):
+        told.retry("a")
+
+
+def test_retrying_a_step_that_became_an_input_changes_nothing() -> None:
+    told = x_and(compute("a", ["x"], f, retry=ONCE))
+    told.fail("a")
+    told.evolve(graph(input_node("x"), input_node("a")))
+    assert not told.retry("a").written
+
+
 def test_released_work_of_a_removed_node_is_withdrawn() -> None:
     told = x_and(compute("a", ["x"], f))
     told.evolve(graph(input_node("x")))
@@ -1527,6 +1550,33 @@ def test_a_step_that_changes_its_kind_runs_as_what_it_is_now() -> None:
     assert told.running() == ["a"]
 
 
+def test_a_tick_that_becomes_a_value_is_read_as_one_though_it_computes_the_same() -> None:
+    told = x_and(tick_once("a", ["x"], f), compute("b", ["a"], f))
+    told.succeed("a", NOW + 60)
+    told.evolve(graph(input_node("x"), compute("a", ["x"], f), compute("b", ["a"], f)))
+    told.succeed("a", NOW + 60)
+    assert told.node("a").kind is NodeKind.COMPUTE
+    assert told.running() == ["b"]
+
+
+def test_a_tick_that_becomes_an_input_is_provided_at_once() -> None:
+    told = x_and(tick_once("a", ["x"], f), compute("b", ["a"], f))
+    told.succeed("a", NOW + 60)
+    told.evolve(graph(input_node("x"), input_node("a"), compute("b", ["a"], f)))
+    assert told.running() == ["b"]
+    assert told.state.wake_at is None
+
+
+def test_what_a_loop_carried_is_nothing_that_a_historian_remembers() -> None:
+    told = x_and(loop("a", ["x"], f, max_iterations=3))
+    told.carry_on("a", {"x": "not a revision"})
+    told.archive()
+    told.abandon("a")
+    told.evolve(graph(input_node("x"), historian("a", ["x"])))
+    told.unarchive()
+    assert [entry["value"] for entry in told.value("a")] == [1]
+
+
 def test_a_step_that_becomes_a_historian_stops_nothing() -> None:
     told = x_and(compute("a", ["x"], f))
     told.succeed("a", 1)
@@ -1556,6 +1606,32 @@ def test_whoever_cannot_read_a_gate_writes_and_asks_for_attention() -> None:
     assert told.value("x") == 1
     assert told.running() == []
     assert told.state.wake_at == told.now
+
+
+@pytest.mark.parametrize("how", ["release", "retry"])
+def test_attention_wanted_is_not_taken_for_work_that_became_due_just_then(how: str) -> None:
+    def positive(node: NodeValue) -> bool:
+        return bool(node.value > 0)
+
+    whole = graph(
+        input_node("x"),
+        input_node("y"),
+        compute("a", unblocked_when("x", positive), f, retry=ONCE),
+        compute("b", ["y"], f),
+    )
+    told = Story(whole)
+    told.start(x=1)
+    if how == "retry":
+        told.fail("a")
+    told.graph = described_graph(whole.model_dump(mode="json"))
+    told.can_run = lambda node: False
+    told.set(y=1)
+    getattr(told, how)(*["a"] if how == "retry" else [])
+    assert not is_settled(told.graph, told.state, "b")
+    told.graph = whole
+    told.can_run = lambda node: True
+    told.set(x=2)
+    assert sorted(told.running()) == ["a", "b"]
 
 
 def test_nothing_set_by_whoever_cannot_settle_is_nothing_to_attend_to() -> None:
