@@ -54,7 +54,8 @@ def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> 
     seen = computation.computed_with
     if any(seen.get(node) != revision for node, revision in met.items()):
         return True
-    return any(node not in met and not _moved_on(draft, node) for node in seen)
+    upstream = draft.graph.upstream[computation.node]  # its gate may have named others
+    return any(n not in met and not (n in upstream and _moved_on(draft, n)) for n in seen)
 
 
 def begin(draft: Draft) -> Pieces[None]:
@@ -231,8 +232,6 @@ def _cleared_since(draft: Draft, step: Step, newest: Computation) -> bool:
 
 def _moved_on(draft: Draft, node: str) -> bool:
     """Whether the node is a tick that has fired: its time now is another, to come, or none."""
-    if node not in draft.graph.by_name:
-        return False
     value = draft.value_of(node)
     if value.kind not in TICKS or not value.is_set:
         return False

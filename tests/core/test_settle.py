@@ -56,8 +56,8 @@ def begun(*nodes: Node, **values: Any) -> Story:
     return told
 
 
-def x_and(*nodes: Node, x: Any = 1) -> Story:
-    return begun(input_node("x"), *nodes, x=x)
+def x_and(*nodes: Node, x: Any = 1, **values: Any) -> Story:
+    return begun(input_node("x"), *nodes, x=x, **values)
 
 
 # --- the example of the documentation ---------------------------------------------------------
@@ -1535,6 +1535,26 @@ def test_a_changed_gate_is_applied() -> None:
     told.succeed("a", 1)
     told.evolve(graph(input_node("x"), compute("a", value("x") > 5, f)))
     assert not told.is_set("a")
+
+
+def test_a_step_that_no_longer_waits_for_a_tick_runs_at_once() -> None:
+    told = x_and(
+        input_node("y"), tick_once("t", ["x"], f), compute("d", any_of("t", "y"), f), y=1
+    )
+    told.succeed("d", 1)
+    told.succeed("t", NOW)
+    told.succeed("d", 2)
+    told.set(x=2)
+    told.succeed("t", NOW + 60)
+    assert told.running() == []
+    told.evolve(
+        graph(input_node("x"), input_node("y"), tick_once("t", ["x"], f), compute("d", ["y"], f))
+    )
+    assert told.running() == ["d"]
+    told.succeed("d", 3)
+    told.set(x=3)
+    told.succeed("t", NOW)
+    assert told.running() == []
 
 
 def test_an_input_that_becomes_a_step_runs() -> None:
