@@ -37,9 +37,10 @@ def attention_time(now: datetime, others: Collection[datetime]) -> datetime:
 def wants_attention(graph: Graph, state: State) -> bool:
     """Whether somebody wrote the execution who could not settle it, and set the alarm instead.
 
-    Its alarm is then for a time that neither its queue nor its ticks explain.
+    Its alarm is then for a time that neither its queue nor its ticks explain. By another definition
+    than it is on, whose ticks are others, that can't be told.
     """
-    if state.wake_at is None:
+    if state.wake_at is None or state.graph_hash != graph.hash:
         return False
     if any(state.newest[node].due_at == state.wake_at for node in state.queued):
         return False

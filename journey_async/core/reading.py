@@ -8,12 +8,15 @@ from journey_async.core.values import ACTIVE, Computation
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
-    """The last attempt at a node whose attempts are used up; None if there is hope, or success."""
+    """The last attempt at a node whose attempts are used up; None if there is hope, or success.
+
+    There is hope while somebody is yet to look at what was written by who could not settle it.
+    """
     step = graph.steps.get(node)
     newest = state.newest.get(node)
-    if step is None or newest is None:
+    if step is None or newest is None or not has_failed(step, newest):
         return None
-    return newest if has_failed(step, newest) else None
+    return None if wants_attention(graph, state) else newest
 
 
 def is_settled(graph: Graph, state: State, node: str) -> bool:

@@ -1538,9 +1538,7 @@ def test_a_changed_gate_is_applied() -> None:
 
 
 def test_a_step_that_no_longer_waits_for_a_tick_runs_at_once() -> None:
-    told = x_and(
-        input_node("y"), tick_once("t", ["x"], f), compute("d", any_of("t", "y"), f), y=1
-    )
+    told = x_and(input_node("y"), tick_once("t", ["x"], f), compute("d", any_of("t", "y"), f), y=1)
     told.succeed("d", 1)
     told.succeed("t", NOW)
     told.succeed("d", 2)
@@ -1684,6 +1682,20 @@ def test_an_execution_that_wants_attention_is_not_settled() -> None:
     told.start()
     told.set(x=1)
     assert not is_settled(told.graph, told.state, "a")
+
+
+def test_a_failure_on_inputs_that_nobody_has_attended_to_yet_is_not_the_last() -> None:
+    def positive(node: NodeValue) -> bool:
+        return bool(node.value > 0)
+
+    whole = graph(input_node("x"), compute("a", unblocked_when("x", positive), f, retry=ONCE))
+    told = Story(whole)
+    told.start(x=1)
+    told.fail("a")
+    told.graph = described_graph(whole.model_dump(mode="json"))
+    assert failed_computation(told.graph, told.state, "a") is not None
+    told.set(x=2)
+    assert failed_computation(told.graph, told.state, "a") is None
 
 
 # --- the rest ---------------------------------------------------------------------------------
