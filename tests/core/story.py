@@ -286,16 +286,19 @@ def events_in(before: State, command: Command, change: Change) -> int:
         unset_by_caller = set(command.nodes) & set(touched)
         events += bool(unset_by_caller)
     events += sum(
-        not value.is_set and name not in unset_by_caller for name, value in touched.items()
+        not value.is_set and value.revision > before.revision and name not in unset_by_caller
+        for name, value in touched.items()
     )
     for computation in change.computations.values():
         events += (computation.revision_at_start or 0) > before.revision
         ended = computation.state in {ComputationState.SUCCESS, ComputationState.FAILED}
         events += ended and (computation.revision_at_completion or 0) > before.revision
-    return events + (before.archived_at != after.archived_at)
+    was_live = before.archived_at is None or isinstance(command, Unarchive)
+    events += before.archived_at is not None and was_live
+    return events + (was_live and after.archived_at is not None)
 
 
 def looked_at_as_a_whole(story: Story, command: Command) -> State:
     """What the command would give if everything were looked at, not just what is downstream."""
-    due = story.state._replace(wake_at=story.now)
-    return settle(story.graph, due, command, story.env(command)).state
+    unexplained = story.state._replace(wake_at=NOON - timedelta(days=1))
+    return settle(story.graph, unexplained, command, story.env(command)).state

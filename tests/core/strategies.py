@@ -76,6 +76,21 @@ def conditions(names: list[str]) -> st.SearchStrategy[Condition]:
 
 
 @st.composite
+def evolved(draw: st.DrawFn, graph: Graph) -> Graph:
+    """The graph as it may be next: some nodes get another gate, some leave it, some return."""
+    nodes: list[Node] = list(graph.inputs.values())
+    for name in ("c0", "c1", "c2", "c3", "c4", "c5", "c6"):
+        node, names = graph.by_name.get(name), [node.name for node in nodes]
+        fate = draw(st.sampled_from(["stays", "stays", "stays", "changes", "leaves"]))
+        stays = node is not None and fate == "stays" and set(graph.upstream[name]) <= set(names)
+        if node is not None and stays:
+            nodes.append(node)
+        elif fate != "leaves":
+            nodes.append(compute(name, draw(conditions(names)), some_function))
+    return Graph(graph.name, graph.version, draw(st.permutations(nodes)))
+
+
+@st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     """An acyclic graph of inputs and computed nodes, 3 to 10 of them, in any order."""
     inputs = [f"x{n}" for n in range(draw(st.integers(1, 3)))]

@@ -19,6 +19,7 @@ from journey_async.core.change import Begun, Change
 from journey_async.core.commands import (
     Archive,
     Command,
+    Evolve,
     Fail,
     Release,
     SetValues,
@@ -33,7 +34,7 @@ from journey_async.core.state import State
 from journey_async.core.values import ComputationKey
 from tests.core.model import evaluated, picked
 from tests.core.story import Story, applied, looked_at_as_a_whole
-from tests.core.strategies import graphs, small_values
+from tests.core.strategies import evolved, graphs, small_values
 
 settings.register_profile(
     "ci",
@@ -85,10 +86,8 @@ class Runner:
 
     def result_of(self, key: ComputationKey) -> Any:
         begun = self.running[key]
-        by_name = self.story.graph.by_name
-        upstream = {
-            name: begun.state.value_of(by_name[name]) for name in begun.computation.computed_with
-        }
+        values = begun.state.values
+        upstream = {n: values[n] for n in begun.computation.computed_with if n in values}
         return picked(key.node, {n: v.value for n, v in upstream.items() if v.is_set})
 
     def finish(self, key: ComputationKey) -> Change:
@@ -118,7 +117,7 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 class History(RuleBasedStateMachine):
-    """Sets, unsets, results, failures, deaths and time, in any order; then it gets quiet."""
+    """Events, failures, deaths, time and other definitions, in any order; then it gets quiet."""
 
     runner: Runner
     inputs: dict[str, Any]
@@ -209,6 +208,11 @@ class History(RuleBasedStateMachine):
         self.story.wake()
         self.runner._follow(self.story.changes[-1])
 
+    @rule(data=st.data())
+    def evolve(self, data: st.DataObject) -> None:
+        self.story.graph = data.draw(evolved(self.story.graph))
+        self.runner.do(Evolve())
+
     @precondition(lambda self: not self.is_archived)
     @rule()
     def archive(self) -> None:
@@ -237,7 +241,9 @@ class History(RuleBasedStateMachine):
             self.story.sleep()
             self.runner._follow(self.story.changes[-1])
         assert self.story.state.wake_at is None
-        assert same(self.runner.set_values(), evaluated(self.story.graph, self.inputs))
+        held = self.runner.set_values()
+        of_the_graph = {name: held[name] for name in held if name in self.story.graph.by_name}
+        assert same(of_the_graph, evaluated(self.story.graph, self.inputs))
 
 
 def test_a_quiet_execution_holds_what_plain_evaluation_gives() -> None:
