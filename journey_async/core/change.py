@@ -84,6 +84,8 @@ class Change(NamedTuple):
         """This change and one that was decided upon it, as one write."""
         if not self.written and not self.failures:
             return later
+        tally = self.tally.plus(later.tally)
+        comes_alive = tally.active > 0  # else it has the slot already, or leaves it
         return later._replace(
             expected=self.expected,
             # one write, one version: whoever decides next must expect what the database will hold
@@ -95,9 +97,9 @@ class Change(NamedTuple):
             prunings=self.prunings + later.prunings,
             announces=self.announces or later.announces,
             is_due=later.is_due if later.written else self.is_due,
-            slot=None if later.state.archived_at else later.slot or self.slot,
+            slot=(later.slot or self.slot) if comes_alive else None,
             failures=self.failures + later.failures,
-            tally=self.tally.plus(later.tally),
+            tally=tally,
         )
 
 

@@ -1809,6 +1809,14 @@ def test_merged_changes_begin_only_what_still_runs(how: str) -> None:
     assert {b.computation.token for b in first.then(second).begun} == running
 
 
+def test_merged_changes_take_the_slot_of_a_singleton_only_to_come_alive() -> None:
+    told = Story(graph(singleton=True))
+    started, archived, unarchived = told.start(), told.archive(), told.unarchive()
+    assert started.slot == started.then(archived).then(unarchived).slot == "g"
+    assert archived.then(unarchived).slot is None, "it has it, and cannot take it twice"
+    assert unarchived.then(told.archive()).slot is None
+
+
 def x_and_nothing_yet() -> Story:
     return story(input_node("x"), compute("a", ["x"], f))
 
