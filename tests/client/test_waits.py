@@ -3,7 +3,7 @@
 import asyncio
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import pytest
@@ -15,10 +15,12 @@ from journey_async import (
     NotSetError,
     Retry,
     WaitTimeout,
+    all_of,
     compute,
     input_node,
     loop,
     tick_once,
+    unblocked_when,
 )
 from journey_async.core.loops import Continue
 from journey_async.engine import listener
@@ -39,7 +41,7 @@ def parked(journey: Journey) -> int:
     return len(journey._engine.waiters)
 
 
-def breaks(x: int) -> None:
+def breaks(x: int) -> NoReturn:
     raise ValueError(f"no {x}")
 
 
@@ -159,6 +161,24 @@ async def test_a_wait_fails_as_soon_as_the_attempts_are_used_up(dsn: str, option
         assert (failed.node, failed.attempts, failed.last_error) == ("y", 2, "ValueError: no 1")
         with pytest.raises(ComputationFailed):
             await journey.get_value(execution, "y", default="no default for a failure", **options)
+
+
+async def test_a_failure_on_inputs_that_a_client_has_replaced_ends_no_wait(dsn: str) -> None:
+    def doubled(x: int) -> int:
+        return 2 * x if x > 1 else breaks(x)
+
+    gate = all_of("x", unblocked_when("x", lambda _: True))  # which the client cannot ask
+    graph = Graph("g", "v1", [input_node("x"), compute("y", gate, doubled, retry=ONCE)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "y", wait_any=True)
+    async with Journey(dsn) as client:
+        await client.set_value(execution.id, "x", 2)
+        wait = asyncio.create_task(client.get_value(execution.id, "y", wait_any=True))
+        await eventually(lambda: parked(client) == 1 or wait.done())
+        async with Journey(dsn, graphs=[graph]):
+            assert await wait == 4
 
 
 async def test_settled_reports_a_failure_upstream_and_others_wait(dsn: str) -> None:

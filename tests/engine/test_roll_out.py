@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop
+from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop, tick_once
 from journey_async.engine import scheduler
 from journey_async.errors import GraphConflictError
 from journey_async.store.sql import in_schema, statement
@@ -55,6 +55,22 @@ async def taken_on(graph: Graph, journey: Journey, execution: Execution) -> None
         return await on(journey, execution) == graph.hash
 
     await eventually(has_it)
+
+
+async def test_a_node_that_left_and_returns_as_another_kind_is_read_as_what_it_is(
+    dsn: str,
+) -> None:
+    x = input_node("x")
+    tick = tick_once("due", ["x"], lambda: timedelta(days=1))
+    date = [x, input_node("due"), compute("y", ["due"], lambda due: due)]
+    definitions = [Graph("orders", "v1", nodes) for nodes in ([x, tick], [x], date)]
+    async with Journey(dsn, graphs=definitions[:1]) as journey:
+        execution = await journey.start_execution(definitions[0], {"x": 1})
+        due = await journey.get_value(execution, "due", wait_any=True)
+    async with Journey(dsn, graphs=definitions[1:2]) as journey:
+        await journey.set_value(execution.id, "x", 2)
+    async with Journey(dsn, graphs=definitions[2:]) as journey:
+        assert await journey.get_value(execution.id, "y", wait_any=True) == due
 
 
 # --- whoever came last has gone -----------------------------------------------------------------
