@@ -319,7 +319,9 @@ class Scheduler:
             fields = about(row["execution_id"], key.node, computation_id=name, worker=row["worker"])
             log.warning("%s was left behind", name, extra=fields)
             command: Command = (
-                Abandon(key) if row["overdue"] else Release(row["worker"], died=True, keys=(key,))
+                Abandon(key, row["token"])  # not what may have begun anew since
+                if row["overdue"]
+                else Release(row["worker"], died=True, keys=(key,))
             )
             try:
                 async with asyncio.timeout(CHECK_LIMIT):

@@ -1,6 +1,6 @@
 -- What runs past its deadline, and what runs for workers that do not exist, the longest overdue first:
 -- all that is computing is read in any case. $1: now; $2: how many.
-SELECT k.execution_id, k.node, k.number, k.worker, k.deadline < $1 AS overdue
+SELECT k.execution_id, k.node, k.number, k.token, k.worker, k.deadline < $1 AS overdue
 FROM :"schema".computations AS k
 WHERE k.state = 'computing'
   AND (k.deadline < $1

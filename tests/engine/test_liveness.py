@@ -212,3 +212,36 @@ async def test_an_input_that_left_the_graph_is_refused(dsn: str) -> None:
             with pytest.raises(LookupError, match="'z'"):
                 await one.set_value(execution, "z", 1)
             assert (await one.set_value(execution, "x", 2)).revision == 2
+
+
+async def test_what_began_anew_after_the_safety_check_had_looked_is_not_given_up(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = asyncio.Event()
+
+    async def waits(x: int) -> int:
+        await release.wait()
+        return x
+
+    graph = graph_of(waits)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await eventually(lambda: journey._engine.runner.executions == {execution.id})
+        [computation] = await journey.computations(execution.id)
+        seen = {
+            "execution_id": execution.id,
+            "node": "y",
+            "number": computation.number,
+            "token": 1,  # of an attempt whose worker has died since
+            "worker": "WORKERDEAD",
+            "overdue": True,
+        }
+
+        async def overdue_work(*_: Any) -> list[dict[str, Any]]:
+            return [seen]
+
+        monkeypatch.setattr(journey._engine.store, "overdue_work", overdue_work)
+        await journey._engine.scheduler._check()
+        release.set()
+        assert await journey.get_value(execution.id, "y", wait_any=True) == 1
+        assert len(await journey.computations(execution.id)) == 1
