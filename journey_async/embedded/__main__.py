@@ -5,7 +5,8 @@ then waits for the exclusive lock on the path's `users.lock`. Every user holds t
 the kernel takes it back from whoever dies; so who gets it exclusively knows that nobody is left,
 and stops the server. Until then a server that dies is started again.
 
-The command itself returns when the server is ready (0) or cannot be started (1, and why on stderr).
+The command itself ends when the server is ready, and says so, or cannot be started: why is then on
+stderr, and the exit code is 1.
 """
 
 import fcntl
@@ -26,6 +27,9 @@ else:
     # This directory is sys.path[0]: the package and its dependencies need not be imported.
     from server import Account, Server, ServerError
 
+READY = "ready"
+LOCK = "supervisor.lock"
+
 _LOG_LIMIT = 1_000_000  # bytes; a longer log of earlier runs is put aside
 
 
@@ -39,13 +43,16 @@ def main(plan: str) -> int:
     os.close(writer)
     with os.fdopen(reader, errors="replace") as answer:
         message = answer.read()
-    if message == "ready":
+    if message == READY:
+        print(READY)  # a caller that ignores SIGCHLD does not see the exit code
         return 0
     print(message or "the supervisor of PostgreSQL died", file=sys.stderr)
     return 1
 
 
 def _detach() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whatever the caller did with signals
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.setsid()
     os.chdir("/")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -57,16 +64,16 @@ def _detach() -> None:
 def _supervise(plan: dict[str, object], writer: int) -> None:
     path = Path(str(plan["path"]))
     try:
-        owner = os.open(path / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        owner = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _report(writer, "ready")  # somebody else's, soon: the user looks for itself
+        return _report(writer, READY)  # somebody else's, soon: the user looks for itself
     except OSError as error:
         return _report(writer, str(error))
     server = _server(plan, path)
     try:
         _keep_log(server.log)
-        _run(server, path, writer)
+        _run(server, path, owner, writer)
     except (ServerError, OSError) as error:
         _report(writer, str(error))
     if server.throwaway:
@@ -95,18 +102,24 @@ def _keep_log(log: Path) -> None:
         os.dup2(file.fileno(), sys.stderr.fileno())
 
 
-def _run(server: Server, path: Path, writer: int) -> None:
-    """Start the server, say so, and keep it running until nobody uses it or SIGTERM comes."""
+def _run(server: Server, path: Path, owner: int, writer: int) -> None:
+    """Start the server, say so, and keep it running until nobody uses it or SIGTERM comes.
+
+    A server that dies because the path was removed is not started again: what is there now, if
+    anything, is another supervisor's.
+    """
     events: SimpleQueue[str] = SimpleQueue()
     server.create()
     signal.signal(signal.SIGTERM, lambda *_: events.put("terminated"))
     signal.signal(signal.SIGCHLD, lambda *_: events.put("child"))
     process = server.start()
-    _report(writer, "ready")
+    _report(writer, READY)
     users = os.open(path / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
     threading.Thread(target=_wait_until_alone, args=(users, events), daemon=True).start()
     while events.get() == "child":
         if process.poll() is not None:
+            if not os.path.samestat(os.fstat(owner), os.stat(path / LOCK)):
+                return
             process = server.start()
     server.stop(process)
 
@@ -118,7 +131,7 @@ def _wait_until_alone(users: int, events: SimpleQueue[str]) -> None:
 
 def _report(writer: int, message: str) -> None:
     with suppress(OSError):  # reported before, or nobody waits for it any more
-        os.write(writer, message.encode())
+        os.write(writer, message.encode(errors="replace"))
         os.close(writer)
 
 

@@ -59,9 +59,7 @@ async def acquire(path: Path | None = None) -> EmbeddedPostgres:
     `EmbeddedPostgresError`. Cancelled, it leaves nothing behind that it began.
     """
     cancelled = threading.Event()
-    attempt = asyncio.ensure_future(
-        asyncio.to_thread(attach, path or default_path(), cancelled=cancelled)
-    )
+    attempt = asyncio.ensure_future(asyncio.to_thread(attach, path, cancelled=cancelled))
     try:
         return await asyncio.shield(attempt)
     except asyncio.CancelledError:
@@ -73,7 +71,7 @@ async def acquire(path: Path | None = None) -> EmbeddedPostgres:
 
 
 def attach(
-    path: Path,
+    path: Path | None,
     *,
     bindir: Path | None = None,
     settings: Mapping[str, str] | None = None,
@@ -86,11 +84,12 @@ def attach(
     `settings` are configuration parameters, used if the server is started here. A `throwaway`
     server is stopped without care, and the whole path removed, after its last user.
     """
-    attempt = _Attempt(path.expanduser().absolute(), timeout, cancelled or threading.Event())
+    cancelled = cancelled or threading.Event()
     try:
-        return attempt.run(bindir, settings or {}, throwaway)
-    except (OSError, server.ServerError) as error:
-        message = f"cannot run PostgreSQL in {attempt.path}: {error}"
+        path = (path or default_path()).expanduser().absolute()
+        return _Attempt(path, timeout, cancelled).run(bindir, settings or {}, throwaway)
+    except (OSError, RuntimeError, ValueError, server.ServerError) as error:  # no home; a NUL
+        message = f"cannot run PostgreSQL in {path or 'a home directory'}: {error}"
         raise EmbeddedPostgresError(message) from error
 
 
@@ -155,7 +154,7 @@ class _Attempt:
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -166,9 +165,9 @@ class _Attempt:
             except BaseException:
                 launcher.kill()  # what it started ends by itself, as nobody uses it
                 raise
-            assert launcher.stderr is not None
-            if launcher.returncode != 0:
-                raise server.ServerError(launcher.stderr.read().strip())
+            said, complaint = launcher.communicate()
+            if not said:
+                raise server.ServerError(complaint.strip() or "its supervisor was killed")
 
     def _pause(self) -> None:
         if self._cancelled.wait(_POLL):
@@ -178,14 +177,18 @@ class _Attempt:
 
 
 def _dsn(host: Path) -> str:
+    """Complete: PGSSLMODE and the like, meant for another server, change nothing."""
     folder = quote(str(host), safe="")
-    return f"postgresql:///postgres?host={folder}&port={server.PORT}&user=postgres"
+    return (
+        f"postgresql:///postgres?host={folder}&port={server.PORT}&user=postgres"
+        "&sslmode=disable&target_session_attrs=any"
+    )
 
 
 def _socket_directory(data: Path) -> Path:
-    """`data`, or a link to it when its name is too long for a socket, or has a comma.
+    """`data`, or a link to it when its name is too long for a socket, has a comma, or is no text.
 
-    (A comma separates hosts in the address of a server.)
+    (A comma separates hosts in the address of a server, which is a text.)
 
     Every user of the server makes the link for itself, in a directory that only it can write to.
     """
@@ -207,5 +210,8 @@ def _socket_directory(data: Path) -> Path:
 
 
 def _is_fit(folder: Path) -> bool:
-    address = folder / server.SOCKET_NAME
-    return len(os.fsencode(address)) <= _LONGEST_ADDRESS and "," not in str(folder)
+    try:
+        address = str(folder / server.SOCKET_NAME).encode()
+    except UnicodeEncodeError:
+        return False
+    return len(address) <= _LONGEST_ADDRESS and b"," not in address

@@ -24,6 +24,7 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 
 _POLL = 0.01  # seconds
 _RETRY_FOR = 10.0  # seconds
+_PIDS = 1 << 31  # numbers of processes are below this
 
 
 class ServerError(Exception):
@@ -66,10 +67,13 @@ def account_for(data: Path) -> Account | None:
 
 def data_major(data: Path) -> int | None:
     """The major version that wrote `data`; None when there is no data yet."""
+    file = data / "PG_VERSION"
     try:
-        return int((data / "PG_VERSION").read_text())
+        return int(file.read_text())
     except FileNotFoundError:
         return None
+    except ValueError:
+        raise ServerError(f"{file} is damaged, it must hold the number of a version") from None
 
 
 def answers(data: Path, socket_directory: Path) -> bool:
@@ -99,7 +103,9 @@ class Server:
         """Make the data directory unless it is there; a half-made one never gets its name."""
         if self.data.exists():
             return
-        partial = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.data.parent))
+        for leftover in self.data.parent.glob("data.initdb-*"):  # of one that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix="data.initdb-", dir=self.data.parent))
         try:
             if self.account:
                 os.chown(partial, self.account.uid, self.account.gid)
@@ -217,10 +223,21 @@ class Server:
         PostgreSQL takes any living process with the number in the pid file for the old server, and
         numbers are soon used again, in containers above all. The number of its own parent is the
         one that it knows to be no server. The file itself must stay: it leads PostgreSQL to the
-        shared memory in which processes of the old server may still be at work.
+        shared memory in which processes of the old server may still be at work. A file without a
+        number, as a crash of the machine may leave it, would keep PostgreSQL from starting at all.
         """
         status = _pid_file(self.data)
-        if not status or not _is_alive(pid := abs(int(status[0]))):
+        pid = _number(status)
+        if pid is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        else:
+            self._end(pid, status)
+        # The socket lies in the data directory, so nobody else's can be there; its lock would be
+        # taken for a living server's just as well.
+        (self.data / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+
+    def _end(self, pid: int, status: list[str]) -> None:
+        if not _is_alive(pid):
             return
         if Path("/proc/self/cwd").exists():
             is_server = _works_in(pid, self.data)
@@ -237,7 +254,7 @@ class Server:
     def _write_pid_file(self, lines: list[str]) -> None:
         file = self.data / "postmaster.pid"
         fresh = file.with_suffix(".new")
-        fresh.write_text("".join(f"{line}\n" for line in lines))
+        fresh.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
         fresh.chmod(0o600)
         if self.account:
             os.chown(fresh, self.account.uid, self.account.gid)
@@ -266,9 +283,18 @@ def _dying_with_parent(signal_name: str) -> list[str]:
 
 def _pid_file(data: Path) -> list[str]:
     try:
-        return (data / "postmaster.pid").read_text().splitlines()
+        return (data / "postmaster.pid").read_text(errors="surrogateescape").splitlines()
     except FileNotFoundError:
         return []
+
+
+def _number(pid_file: list[str]) -> int | None:
+    """The number of the process; None where there is none that a process can have."""
+    try:
+        number = abs(int(pid_file[0]))
+    except (IndexError, ValueError):
+        return None
+    return number if 0 < number < _PIDS else None
 
 
 def _is_ready(pid_file: list[str]) -> bool:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -19,7 +19,7 @@ from journey_async.embedded.server import Account
 LIMIT = 60.0  # seconds; far beyond what anything here takes
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from journey_async.embedded import acquire
 from journey_async.embedded.lifecycle import attach
@@ -31,6 +31,7 @@ async def main():
     await asyncio.to_thread(sys.stdin.read)
     await server.release()
 
+exec(sys.argv[3])
 asyncio.run(main())
 """
 
@@ -72,13 +73,17 @@ def client(
     source: Path | None = None,
     bindir: Path | None = None,
     throwaway: bool = False,
+    before: str = "",
 ) -> Iterator[Client]:
-    """A client, as another user if `account` says so, with the package found in `source`."""
+    """A client, as another user if `account` says so, with the package found in `source`.
+
+    It runs the statements `before` to begin with.
+    """
     environment = {**os.environ, "PYTHONPATH": str(source or package_root())}
     if bindir:
         environment["JOURNEY_PG_BINDIR"] = str(bindir)
     with subprocess.Popen(
-        [python, "-c", PROGRAM, str(path), "throwaway" if throwaway else "kept"],
+        [python, "-c", PROGRAM, str(path), "throwaway" if throwaway else "kept", before],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -128,6 +133,24 @@ def parent_of(pid: int) -> int:
         ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True
     )
     return int(answer.stdout)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; what has ended and was not waited for does not."""
+    answer = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()[:1] not in ("", "Z")
+
+
+def holders_of(lock: Path) -> list[int]:
+    """The processes that have a file open."""
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if descriptor.samefile(lock):
+                found.append(int(descriptor.parts[2]))
+    return found
 
 
 def is_stopped(path: Path) -> bool:

@@ -75,6 +75,14 @@ async def test_data_of_another_major_version_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "postmaster.pid").exists()
 
 
+@pytest.mark.parametrize("content", ["", "what?\n"])
+async def test_data_of_no_version_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "PG_VERSION").write_text(content)
+    with pytest.raises(EmbeddedPostgresError, match="PG_VERSION"):
+        await acquire(tmp_path)
+
+
 @needs_wheel
 async def test_a_wheel_is_enough(tmp_path: Path) -> None:
     bindir = find_bindir(wheels_only=True)

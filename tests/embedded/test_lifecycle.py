@@ -14,9 +14,12 @@ from journey_async.embedded import acquire, default_path
 from journey_async.embedded.lifecycle import attach
 from journey_async.errors import EmbeddedPostgresError
 from tests.embedded.clients import (
+    LIMIT,
     answers,
     client,
     eventually,
+    holders_of,
+    is_alive,
     is_free,
     is_stopped,
     parent_of,
@@ -148,15 +151,86 @@ async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(path: Pa
         extra_groups=[] if other else None,
     ) as stranger:
         try:
-            (data / "postmaster.pid").write_text(
-                f"{stranger.pid}\n{data}\n1\n5432\n.\n\n1 1\nready\n"
-            )
+            for file in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+                (data / file).write_text(f"{stranger.pid}\n{data}\n1\n5432\n.\n\n1 1\nready\n")
             server = await acquire(path)
             assert await query(server.dsn, "SELECT 1") == 1
             assert stranger.poll() is None
             await server.release()
         finally:
             stranger.kill()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0\0", b"what?\n", b"9" * 30 + b"\n", b"1\n/\xff\n1\n5432\n.\n\n1 1\nready\n"],
+)
+async def test_a_pid_file_that_a_crash_has_spoilt_does_not_stop_the_start(
+    path: Path, content: bytes
+) -> None:
+    await (await acquire(path)).release()
+    await eventually(lambda: is_stopped(path))
+    (path / "data" / "postmaster.pid").write_bytes(content)
+    server = await acquire(path)
+    assert await query(server.dsn, "SELECT 1") == 1
+    await server.release()
+
+
+async def test_whoever_ignores_the_end_of_children_has_a_server_and_hears_of_failures(
+    tmp_path: Path,
+) -> None:
+    ignore = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    path = tmp_path / "path"
+    with client(path, before=ignore) as user:
+        assert await query(user.dsn, "SELECT 1") == 1
+        user.kill()
+    await eventually(lambda: is_stopped(path))
+    (tmp_path / "data").mkdir()
+    with client(tmp_path, before=ignore) as user:
+        _, errors = user.process.communicate(timeout=LIMIT)
+    assert f"did not start on {tmp_path}" in errors
+
+
+async def test_whoever_blocks_signals_has_a_server_that_comes_back(path: Path) -> None:
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])"
+    with client(path, before=block) as user:
+        dsn = user.dsn
+        killed = server_pid(path)
+        os.kill(killed, signal.SIGKILL)
+        await eventually(lambda: server_pid(path) not in (0, killed))
+        await eventually(lambda: answers(dsn))
+        user.kill()
+
+
+async def test_what_was_removed_and_made_anew_is_not_taken_for_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "path"
+    first = await acquire(path)
+    old = server_pid(path)
+    supervisor = parent_of(old)
+    path.rename(tmp_path / "removed")
+    second = await acquire(path)
+    new = server_pid(path)
+    os.kill(old, signal.SIGKILL)
+    await eventually(lambda: not is_alive(supervisor))
+    assert server_pid(path) == new
+    assert await query(second.dsn, "SELECT 1") == 1
+    await first.release()
+    await second.release()
+    await eventually(lambda: is_stopped(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the supervisor in /proc")
+async def test_an_initdb_that_was_killed_leaves_nothing_in_the_end(tmp_path: Path) -> None:
+    with client(tmp_path) as user:
+        await eventually(lambda: any(tmp_path.glob("data.*/PG_VERSION")))
+        [supervisor] = holders_of(tmp_path / "supervisor.lock")
+        os.kill(supervisor, signal.SIGKILL)
+        user.kill()
+    await eventually(lambda: is_free(tmp_path / "supervisor.lock"))
+    server = await acquire(tmp_path)
+    assert not list(tmp_path.glob("data.*"))
+    await server.release()
+    await eventually(lambda: is_stopped(tmp_path))
 
 
 async def test_a_cancelled_acquire_leaves_nothing_running(path: Path) -> None:
@@ -203,6 +277,27 @@ async def test_a_path_may_be_long_and_strange(tmp_path: Path, temporary_folder: 
     await eventually(lambda: is_stopped(path))
 
 
+async def test_a_path_may_be_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xfe")
+    server = await acquire(path)
+    assert await query(server.dsn, "SELECT 1") == 1
+    await server.release()
+    await eventually(lambda: is_stopped(path))
+    with pytest.raises(EmbeddedPostgresError, match="no_such_setting"):
+        await asyncio.to_thread(attach, path, settings={"no_such_setting": "1"})
+
+
+async def test_settings_for_other_servers_do_not_matter(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    monkeypatch.setenv("PGHOST", "nowhere")
+    server = await acquire(path)
+    assert await query(server.dsn, "SELECT 1") == 1
+    await server.release()
+
+
 async def test_a_throwaway_server_goes_with_its_data_when_its_user_is_killed(
     tmp_path: Path,
 ) -> None:
@@ -236,6 +331,12 @@ async def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedPostgresError, match="file/below"):
         await acquire(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/path", "a\0b"])
+async def test_a_path_that_cannot_be_is_refused(path: str) -> None:
+    with pytest.raises(EmbeddedPostgresError, match="cannot run PostgreSQL in"):
+        await acquire(Path(path))
 
 
 def test_the_default_path_follows_the_desktop_standard(monkeypatch: pytest.MonkeyPatch) -> None:
