@@ -65,7 +65,8 @@ async def _migrate(connection: asyncpg.Connection, schema: str) -> list[Migratio
     if not await pending(connection, schema):
         return done
     while True:
-        async with connection.transaction():
+        # Whatever level is usual here: who waited for the lock must see what was done meanwhile.
+        async with connection.transaction(isolation="read_committed"):
             await connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"journey_async {schema}"
             )

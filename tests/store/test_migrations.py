@@ -24,8 +24,8 @@ async def tables(dsn: str, schema: str = "journey") -> list[str]:
         await connection.close()
 
 
-async def run(dsn: str, schema: str = "journey") -> list[int]:
-    connection = await asyncpg.connect(dsn)
+async def run(dsn: str, schema: str = "journey", **settings: str) -> list[int]:
+    connection = await asyncpg.connect(dsn, server_settings=settings)
     try:
         return [migration.number for migration in await migrate(connection, schema)]
     finally:
@@ -52,6 +52,18 @@ async def test_a_fresh_database_gets_all_of_them_once(empty_dsn: str) -> None:
 @pytest.mark.parametrize("schema", ["journey", 'odd "name"'])
 async def test_many_may_migrate_at_once(empty_dsn: str, schema: str) -> None:
     done = await asyncio.gather(*(run(empty_dsn, schema) for _ in range(6)))
+    assert sorted(number for numbers in done for number in numbers) == [
+        migration.number for migration in migrations()
+    ]
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_many_may_migrate_at_once_whatever_isolation_is_usual(
+    empty_dsn: str, isolation: str
+) -> None:
+    done = await asyncio.gather(
+        *(run(empty_dsn, default_transaction_isolation=isolation) for _ in range(6))
+    )
     assert sorted(number for numbers in done for number in numbers) == [
         migration.number for migration in migrations()
     ]
