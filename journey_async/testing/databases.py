@@ -90,8 +90,8 @@ class Databases:
         # Copying files is several times faster than writing the copy through the log, the default.
         strategy = " STRATEGY FILE_COPY" if self.version >= 150000 else ""
         create = f'CREATE DATABASE "{name}" TEMPLATE "{template}"{strategy}'
-        await self._administration.execute(create)
         try:
+            await self._administration.execute(create)
             yield with_database(self.dsn, name)
         finally:
             await self._administration.execute(drop_statement(name))
@@ -111,7 +111,7 @@ class Administration:
         self._thread: threading.Thread | None = None
 
     async def execute(self, statement: str) -> None:
-        """One statement, one after the other."""
+        """One statement, one after the other; to its end, even if nobody waits for it any more."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
@@ -119,7 +119,7 @@ class Administration:
             )
             self._thread.start()
         work = asyncio.run_coroutine_threadsafe(self._execute(statement), self._loop)
-        await asyncio.wrap_future(work)
+        await asyncio.shield(asyncio.wrap_future(work))
 
     async def _execute(self, statement: str) -> None:
         async with self._turn:
@@ -138,9 +138,10 @@ class Administration:
         self._loop = self._thread = None
 
     async def _close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        async with self._turn:
+            if self._connection is not None:
+                await self._connection.close()
+                self._connection = None
 
 
 @contextmanager
@@ -200,6 +201,8 @@ def _bindir() -> Path | None:
     try:
         return find_bindir()
     except EmbeddedPostgresError:
+        if os.environ.get("JOURNEY_PG_BINDIR"):  # which decides alone
+            raise
         return None
 
 
