@@ -118,9 +118,12 @@ async def ensure_current(connection: asyncpg.Connection, schema: str) -> None:
 
 
 def as_script(schema: str = "journey") -> str:
-    """All migrations as one SQL script, for those who migrate by their own tools."""
+    """All migrations as one SQL script, for those who migrate by their own tools.
+
+    It is a transaction: psql goes on after an error, and would record what has failed.
+    """
     schema = checked_schema(schema)
-    parts = [in_schema(f'CREATE SCHEMA IF NOT EXISTS :"schema";\n{_TABLE};', schema)]
+    parts = ["BEGIN;", in_schema(f'CREATE SCHEMA IF NOT EXISTS :"schema";\n{_TABLE};', schema)]
     for migration in migrations():
         parts.append(in_schema(migration.text, schema))
         parts.append(
@@ -130,4 +133,4 @@ def as_script(schema: str = "journey") -> str:
                 schema,
             )
         )
-    return "\n".join(parts)
+    return "\n".join([*parts, "COMMIT;\n"])

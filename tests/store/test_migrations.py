@@ -1,9 +1,11 @@
 """Migrations: fresh, again, at once, and refusals that say what to do."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
+import pglast
 import pytest
 
 from journey_async import Journey
@@ -118,6 +120,21 @@ async def test_the_script_does_the_same(empty_dsn: str) -> None:
     assert await tables(empty_dsn, 's"1') == await tables(empty_dsn, "s2")
     async with Journey(empty_dsn, schema='s"1', migrate=False):
         pass
+
+
+async def test_a_script_that_fails_leaves_nothing_though_its_reader_goes_on(
+    empty_dsn: str,
+) -> None:
+    await execute(empty_dsn, "CREATE SCHEMA journey", "CREATE TABLE journey.executions ()")
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        for statement in pglast.split(as_script()):  # as psql does
+            with suppress(asyncpg.PostgresError):
+                await connection.execute(statement)
+        assert await pending(connection) == migrations()
+    finally:
+        await connection.close()
+    assert await tables(empty_dsn) == ["executions"]
 
 
 async def test_pending_names_what_is_missing(empty_dsn: str) -> None:

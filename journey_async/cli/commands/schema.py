@@ -49,7 +49,7 @@ SQL_FILES = {
 async def sql(terminal: Terminal, what: str, role: str) -> None:
     """Print SQL, for those who migrate by their own tools.
 
-    migrations: everything as one script, with the records that `migrate` would leave;
+    migrations: everything in one transaction, with the records that `migrate` would leave;
     schema: the tables, to read; grants: what an application's role needs;
     grants-migrating: what a role needs that migrates; recount: counts anew what status tells,
     after rows were changed by hand.
