@@ -101,7 +101,7 @@ class Listener:
             return
         self._probes_sent += 1
         mine = self._probes_sent
-        await self._connection.notify(self._channels.due, f"{self._sender}\n{PROBE}")
+        await self._connection.notify(self._channels.due, f"{self._sender}\n{PROBE}{mine}")
         while self._probes_heard < mine:
             self._probe_heard.clear()
             await self._probe_heard.wait()
@@ -173,13 +173,13 @@ class Listener:
             return
         sender, _, rest = payload.partition("\n")
         if sender == self._sender:
-            if rest == PROBE:
-                self._probes_heard += 1
+            if rest.startswith(PROBE):  # one that was cancelled may never have been sent
+                self._probes_heard = max(self._probes_heard, int(rest.removeprefix(PROBE)))
                 self._probe_heard.set()
             elif channel == self._channels.changed:
                 self._written_here(_versions(_lines(rest)))
             return
-        if rest == PROBE:
+        if rest.startswith(PROBE):
             return
         try:
             self._points.reach(Point.LISTENER)

@@ -16,6 +16,7 @@ class NotificationConnection:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -51,9 +52,10 @@ class NotificationConnection:
         return cls(connection)
 
     async def notify(self, channel: str, payload: str) -> None:
-        """Send a notification on this very connection."""
-        with translated():
-            await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
+        """Send a notification on this very connection, which does one thing at a time."""
+        async with self._turn:
+            with translated():
+                await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
 
     def close(self) -> None:
         """Stop listening."""

@@ -210,10 +210,14 @@ class TestJourney(Journey):
         """The nodes whose functions run here."""
         return set() if self._opened is None else self._opened.runner.nodes
 
-    @staticmethod
-    async def _rest(engine: Engine, besides: Collection[str]) -> None:
-        await engine.hear_all()
-        await engine.rest(besides)
+    async def _rest(self, engine: Engine, besides: Collection[str]) -> None:
+        while self._opened is engine:
+            try:
+                await engine.hear_all()
+            except DatabaseUnavailable:  # cut off: it hears when it is connected again
+                await asyncio.sleep(LOOK_INTERVAL)
+            else:
+                return await engine.rest(besides)
 
 
 def _is_under_way(engine: Engine, state: State) -> bool:

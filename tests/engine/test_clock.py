@@ -1,12 +1,17 @@
 """The clock of a Journey, which the database sets, and that of tests."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
 
 from journey_async.engine.clock import SystemClock
-from journey_async.testing import TestClock
+from journey_async.store.listening import NotificationConnection
+from journey_async.testing import TestClock, TestJourney
+from tests.support.graphs import basic_graph
 
 HOUR = timedelta(hours=1)
 NAIVE = datetime(2031, 4, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -48,3 +53,41 @@ async def test_a_clock_for_tests_counts_hours_in_all_zones() -> None:
     assert await clock.advance(hours=24) - reached == timedelta(hours=24)
     with pytest.raises(ValueError, match="aware"):
         await clock.advance_to(NAIVE)
+
+
+CUT_OFF = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'SELECT pg_notify%'
+"""
+
+
+@pytest.mark.hears("cuts the connections that hear")
+async def test_time_waits_for_who_was_cut_off(
+    dsn: str,
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = basic_graph()
+    settings: dict[str, Any] = {"graphs": [graph], "clock": (clock := TestClock())}
+    opens = NotificationConnection.open
+    may_open = asyncio.Event()
+
+    async def open_when_it_may(*args: Any) -> NotificationConnection | None:
+        await may_open.wait()
+        return await opens(*args)
+
+    async with (
+        TestJourney(dsn, **settings),
+        TestJourney(dsn, **settings, run_computations=False) as client,
+    ):
+        execution = await client.start_execution(graph, {"x": 1})
+        await clock.advance(hours=1)
+        monkeypatch.setattr(NotificationConnection, "open", open_when_it_may)
+        assert await connection.fetch(CUT_OFF)
+        await client.set_value(execution, "y", 1)
+        advancing = asyncio.create_task(clock.advance(hours=1))
+        ended, _ = await asyncio.wait([advancing], timeout=0.5)
+        assert not ended
+        may_open.set()
+        await advancing
+        assert await client.get_value(execution, "sum") == 2

@@ -10,6 +10,8 @@ from journey_async.engine import listener
 from journey_async.engine.listener import Listener
 from journey_async.store.listening import NotificationConnection
 
+LIMIT = 20.0  # seconds; far beyond what anything here takes
+
 
 @pytest.mark.hears("has its listening connection go deaf")
 async def test_one_that_has_gone_deaf_is_replaced_by_one(
@@ -38,3 +40,20 @@ async def test_one_that_has_gone_deaf_is_replaced_by_one(
     async with Journey(dsn):
         await heard.wait()
     assert opened == 2
+
+
+@pytest.mark.hears("asks whether everything has been heard")
+async def test_many_may_wait_until_everything_is_heard_and_no_longer_wait(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        hear_all = journey._engine.hear_all
+        for turns in range(8):
+            waiting = [asyncio.create_task(hear_all()) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting[turns % 3].cancel()
+            async with asyncio.timeout(LIMIT):
+                ended = await asyncio.gather(*waiting, return_exceptions=True)
+            del ended[turns % 3]
+            assert ended == [None, None]
+            async with asyncio.timeout(LIMIT):
+                await hear_all()
