@@ -54,11 +54,13 @@ class TestJourney(Journey):
             self._test_clock.join(self)
         return self
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """As of Journey; of one that has died, return when nothing is left of it."""
-        await super().close()
-        if self._successor is None:
-            self._leave_clock()
+        try:
+            await super()._close()
+        finally:
+            if self._successor is None:
+                self._leave_clock()
 
     def another(self, **settings: Any) -> "TestJourney":
         """Another process, so to speak: on the same database and clock, with the same graphs.
@@ -139,7 +141,7 @@ class TestJourney(Journey):
         self._successor = asyncio.get_running_loop().create_future()
 
     def was_followed(self) -> None:
-        """Another one has taken over."""
+        """Another one has taken over, or nobody will."""
         if self._successor is not None and not self._successor.done():
             self._successor.set_result(None)
         self._leave_clock()

@@ -44,7 +44,7 @@ class RelayJourney(TestJourney):
         self._following = asyncio.create_task(self._follow(first, crash), name="follows")
         return self
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """Close it and its worker."""
         following, self._following = self._following, None
         if following is not None:
@@ -55,7 +55,9 @@ class RelayJourney(TestJourney):
             if worker is not None:
                 await worker.close()
         finally:
-            await super().close()
+            if worker is not None:
+                worker.was_followed()
+            await super()._close()
         if following is not None and not following.cancelled():
             following.result()  # it raises if nobody could follow
 
@@ -82,9 +84,11 @@ class RelayJourney(TestJourney):
             await crash.happened(timeout=None)
             self.deaths += 1
             dead, worker = worker, worker.another(graphs=tuple(self._code.values()))
-            crash = await self._begin(worker)
-            await worker.released_or_dead()
-            dead.was_followed()
+            try:
+                crash = await self._begin(worker)
+                await worker.released_or_dead()
+            finally:
+                dead.was_followed()
 
 
 async def _hand(worker: TestJourney, graphs: Iterable[Graph]) -> None:
