@@ -1,20 +1,19 @@
 """The pytest plugin: a Journey on a throw-away database, a clock that the test owns, crashes.
 
-Works with pytest-asyncio, in both of its modes, and with the plugin of anyio. Nothing else of this
-package is imported before a fixture is asked for.
+Works with pytest-asyncio, in both of its modes, and with the plugin of anyio.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from journey_async.core.graph import Graph
-    from journey_async.engine.points import Point
-    from journey_async.testing.clock import TestClock
-    from journey_async.testing.databases import Databases
-    from journey_async.testing.journey import TestJourney
+from journey_async.core.graph import Graph
+from journey_async.engine.points import Point
+from journey_async.testing.clock import TestClock
+from journey_async.testing.databases import Databases, databases_for_tests
+from journey_async.testing.journey import TestJourney
+from journey_async.testing.relay import RelayJourney
 
 MARKER = "fault_points"
 
@@ -42,30 +41,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker(MARKER)
     if marker is None or "journey_fault_point" not in metafunc.fixturenames:
         return
-    from journey_async.engine.points import Point
-
     points = marker.args or tuple(Point)
     metafunc.parametrize("journey_fault_point", points, ids=[point.name for point in points])
 
 
 @pytest.fixture(scope="session")
-def journey_databases() -> "Iterator[Databases]":
+def journey_databases() -> Iterator[Databases]:
     """A server of PostgreSQL for the whole run, with a template that has the schema."""
-    from journey_async.testing.databases import databases_for_tests
-
     with databases_for_tests() as databases:
         yield databases
 
 
 @_async_fixture
-async def journey_dsn(journey_databases: "Databases") -> AsyncIterator[str]:
+async def journey_dsn(journey_databases: Databases) -> AsyncIterator[str]:
     """A database of the test's own, with the schema; it is gone afterwards."""
     async with journey_databases.database(migrated=True) as dsn:
         yield dsn
 
 
 @pytest.fixture
-def journey_graphs() -> "list[Graph]":
+def journey_graphs() -> list[Graph]:
     """The graphs that `journey` computes: override it where the tests are."""
     return []
 
@@ -77,15 +72,13 @@ def journey_options() -> dict[str, Any]:
 
 
 @pytest.fixture
-def journey_clock() -> "TestClock":
+def journey_clock() -> TestClock:
     """The clock by which `journey` goes: it stands still until the test moves it."""
-    from journey_async.testing.clock import TestClock
-
     return TestClock()
 
 
 @pytest.fixture
-def journey_fault_point() -> "Point | None":
+def journey_fault_point() -> Point | None:
     """Where a worker dies in this test; None: nowhere, unless the test says so."""
     return None
 
@@ -93,15 +86,12 @@ def journey_fault_point() -> "Point | None":
 @_async_fixture
 async def journey(
     journey_dsn: str,
-    journey_graphs: "list[Graph]",
+    journey_graphs: list[Graph],
     journey_options: dict[str, Any],
-    journey_clock: "TestClock",
-    journey_fault_point: "Point | None",
-) -> "AsyncIterator[TestJourney]":
+    journey_clock: TestClock,
+    journey_fault_point: Point | None,
+) -> AsyncIterator[TestJourney]:
     """A Journey with `journey_graphs`, on a throw-away database, that goes by `journey_clock`."""
-    from journey_async.testing.journey import TestJourney
-    from journey_async.testing.relay import RelayJourney
-
     settings: dict[str, Any] = {"graphs": journey_graphs, "clock": journey_clock} | journey_options
     if journey_fault_point is None:
         opened = TestJourney(journey_dsn, **settings)
