@@ -99,6 +99,9 @@ def _keep_log(log: Path) -> None:
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
     with log.open("ab") as file:
+        if os.geteuid() == 0:  # the path's owner must be able to go on without root
+            owner = log.parent.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         os.dup2(file.fileno(), sys.stderr.fileno())
 
 

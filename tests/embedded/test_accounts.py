@@ -139,10 +139,19 @@ async def test_an_ordinary_user_runs_the_server_as_itself_and_root_may_join(
         user.kill()
     await eventually(lambda: is_stopped(path))
 
+    with (path / "server.log").open("a") as log:
+        log.write("more than one log may hold\n" * 50_000)
     server = await acquire(path)
     assert await query(server.dsn, "SELECT count(*) FROM kept") == 1
     assert Path(f"/proc/{server_pid(path)}").stat().st_uid == nobody.uid
     await server.release()
+    await eventually(lambda: is_stopped(path))
+
+    with client(
+        path, account=nobody, python=python, source=public_path / "source", bindir=bindir
+    ) as user:
+        assert await query(user.dsn, "SELECT count(*) FROM kept") == 1
+        user.kill()
     await eventually(lambda: is_stopped(path))
 
 
