@@ -161,10 +161,9 @@ class Pages:
     # --- updates ------------------------------------------------------------------------------
 
     async def execution_events(self, request: Request) -> Response:
-        """An event whenever the execution has changed."""
-        execution_id = request.path_params["id"]
-        await self._journey.load(execution_id, include_archived=True)
-        return stream(execution_changes(self._journey, execution_id))
+        """An event whenever the execution has changed since the stream was opened."""
+        execution = await self._journey.load(request.path_params["id"], include_archived=True)
+        return stream(execution_changes(self._journey, execution))
 
     async def status_events(self, request: Request) -> Response:
         """An event whenever the figures of the overview have changed."""

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 
+from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 
 CHANGED = "event: changed\ndata: \n\n"
@@ -16,9 +17,9 @@ CALM = 0.1  # seconds between two messages: who changes fast is looked at now an
 STATUS_INTERVAL = 2.0  # seconds between looks at the figures, while anybody watches them
 
 
-async def execution_changes(journey: Journey, execution_id: str) -> AsyncIterator[None]:
-    """Yields whenever an execution has changed."""
-    async with aclosing(journey.watch(execution_id)) as events:
+async def execution_changes(journey: Journey, execution: Execution) -> AsyncIterator[None]:
+    """Yields whenever an execution has changed since this snapshot."""
+    async with aclosing(journey.watch(execution)) as events:
         async for _ in events:
             yield
 

@@ -165,14 +165,22 @@ async def test_changes_are_told_and_who_goes_leaves_nothing_behind(
     execution_id = await started(journey, price=1)
     async with browser.stream("GET", f"/executions/{execution_id}/events") as stream:
         lines = stream.aiter_lines()
-        await eventually(lambda: len(journey._engine.waiters) == 1)
         async with asyncio.timeout(30):
-            await journey.set_value(execution_id, "price", 2)
+            await journey.set_value(execution_id, "price", 2)  # be it before the stream looks
             while await anext(lines) != "event: changed":
                 pass
     await eventually(lambda: len(journey._engine.waiters) == 0)
     missing = await browser.get("/executions/EXECnone/events")
     assert missing.status_code == 404
+
+
+async def test_what_happens_before_a_stream_looks_is_told(journey: Journey) -> None:
+    execution = await journey.load(await started(journey, price=1))
+    changes = feed.execution_changes(journey, execution)
+    await journey.set_value(execution, "price", 2)
+    async with asyncio.timeout(30):
+        await anext(changes)
+    await changes.aclose()  # type: ignore[attr-defined]
 
 
 async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
