@@ -15,9 +15,9 @@ from journey_async.core.nodes import (
     TickOnceNode,
     TickRecurringNode,
 )
-from journey_async.core.queueing import begun, queued
+from journey_async.core.queueing import begun
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.values import TICKS, Computation, ComputationState, NodeKind
+from journey_async.core.values import Computation, ComputationState
 
 
 def run_built_in(draft: Draft, *, ticks: bool) -> bool:
@@ -26,17 +26,10 @@ def run_built_in(draft: Draft, *, ticks: bool) -> bool:
     One at a time, for what it writes may close the gate of the next; historians first, so that
     nothing is lost to them. `ticks`: one that is a tick, else one that is none.
     """
-    if draft.graph.built_in.isdisjoint(draft.queued):
+    node = draft.next_built_in(ticks=ticks)
+    if node is None:
         return False
-    built_in = [
-        (step, computation)
-        for computation in queued(draft)
-        if computation.node in draft.graph.built_in
-        and ((step := draft.graph.steps[computation.node]).kind in TICKS) is ticks
-    ]
-    if not built_in:
-        return False
-    _run(draft, *min(built_in, key=lambda pair: pair[0].kind is not NodeKind.HISTORIAN))
+    _run(draft, draft.graph.steps[node], draft.newest[node])
     return True
 
 

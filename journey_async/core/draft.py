@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import heappop, heappush
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
@@ -13,12 +14,21 @@ from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
 from journey_async.core.state import State, system_value
 from journey_async.core.tally import tally_of, waiting_steps
-from journey_async.core.values import Computation, ComputationKey, ComputationState, NodeValue
+from journey_async.core.values import (
+    TICKS,
+    Computation,
+    ComputationKey,
+    ComputationState,
+    NodeKind,
+    NodeValue,
+)
 
 T = TypeVar("T")
 
 Pieces: TypeAlias = Generator[None, None, T]  # work that pauses now and then
 PIECE = 16  # steps from one pause to the next: some 0.2 ms
+
+_Place: TypeAlias = tuple[bool, int, str]  # historians are first, then comes the order of the graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,10 @@ class Draft:
         self._outcomes: list[tuple[str, Outcome]] = []
         self._prunings: list[Pruning] = []
         self._failures: list[tuple[str, Predicate, Exception]] = []
+        # Built-in steps that were queued, the next one first: others than ticks, and ticks.
+        self._lined_up: tuple[list[_Place], list[_Place]] = ([], [])
+        for node in graph.built_in & self.queued:
+            self._line_up(node)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -103,6 +117,21 @@ class Draft:
     def evaluation(self) -> Evaluation:
         """Reads conditions against the values as they are by now."""
         return Evaluation(self.gate_value_of, self.now, self.graph.types, self.execution_id)
+
+    def is_due(self, name: str) -> bool:
+        """Whether the queued computation of a node may begin by now."""
+        due_at = self.newest[name].due_at
+        return due_at is None or due_at <= self.now
+
+    def next_built_in(self, *, ticks: bool) -> str | None:
+        """The built-in step to run next, of those that are queued and due: a tick, or none."""
+        line = self._lined_up[ticks]
+        while line:
+            name = line[0][-1]
+            if name in self.queued and self.is_due(name):
+                return name
+            heappop(line)
+        return None
 
     @property
     def _newest_change(self) -> tuple[int, datetime]:
@@ -153,10 +182,17 @@ class Draft:
         self.newest[computation.node] = computation
         if computation.state is ComputationState.AVAILABLE:
             self.queued.add(computation.node)
+            if computation.node in self.graph.built_in:
+                self._line_up(computation.node)
         else:
             self.queued.discard(computation.node)
         self._touched[computation.key] = computation
         return computation
+
+    def _line_up(self, name: str) -> None:
+        step = self.graph.steps[name]
+        place = (step.kind is not NodeKind.HISTORIAN, self.graph.position[name], name)
+        heappush(self._lined_up[step.kind in TICKS], place)
 
     def run(self, computation: Computation, due_at: datetime | None) -> None:
         """This process has to run the computation, which was due, once the change is written.

@@ -62,8 +62,12 @@ def begin(draft: Draft) -> Pieces[None]:
     """Begin what is queued, due, runnable here, and fits the free capacity; in graph order."""
     if draft.capacity <= 0:
         return
-    steps, built_in = draft.graph.steps, draft.graph.built_in
-    able = [n for n in _due(draft) if n not in built_in and draft.env.can_run(steps[n])]
+    steps = draft.graph.steps
+    able = [
+        node
+        for node in draft.queued - draft.graph.built_in
+        if node in steps and draft.is_due(node) and draft.env.can_run(steps[node])
+    ]
     # The first few of what may be a thousand: that is not worth sorting all of them.
     firsts = nsmallest(draft.capacity, able, key=draft.graph.position.__getitem__)
     for place, node in enumerate(firsts, 1):
@@ -71,22 +75,6 @@ def begin(draft: Draft) -> Pieces[None]:
         draft.run(begun(draft, steps[node], computation), computation.due_at)
         if place % PIECE == 0:
             yield
-
-
-def queued(draft: Draft) -> list[Computation]:
-    """The available computations that are due, in graph order."""
-    nodes = sorted(_due(draft), key=draft.graph.position.__getitem__)
-    return [draft.newest[node] for node in nodes]
-
-
-def _due(draft: Draft) -> list[str]:
-    """The steps with an available computation that is due."""
-    return [
-        node
-        for node in draft.queued
-        if node in draft.graph.steps
-        and ((due_at := draft.newest[node].due_at) is None or due_at <= draft.now)
-    ]
 
 
 def begun(draft: Draft, step: Step, computation: Computation) -> Computation:

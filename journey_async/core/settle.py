@@ -19,6 +19,7 @@ is stale when what is met now differs from it. Deciding again after applying yie
 """
 
 from datetime import datetime
+from itertools import count
 from typing import assert_never
 
 from journey_async.core import commands as c
@@ -96,7 +97,9 @@ def _apply(draft: Draft, command: c.Command) -> None:
 
 
 def _follow(draft: Draft) -> Pieces[None]:
-    while True:
+    for built_in in count(1):  # one is run at the end of each round
+        if built_in % PIECE == 0:
+            yield
         steps = _to_look_at(draft)
         if steps and (yield from _clear(draft, steps)):
             steps = _to_look_at(draft)

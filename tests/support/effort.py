@@ -1,0 +1,30 @@
+"""How much work a call is, counted: the same on every machine, unlike time."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+def effort(call: Callable[[], object]) -> int:
+    """How many instructions of Python are executed."""
+    executed = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal executed
+        frame.f_trace_opcodes = True
+        executed += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return executed
+
+
+def growth(work: Callable[[int], Callable[[], object]], *, least: int = 30) -> float:
+    """How many times as much work four times the size is: 4 if it grows as the size does."""
+    return effort(work(4 * least)) / effort(work(least))
