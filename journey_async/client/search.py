@@ -58,7 +58,8 @@ async def list_executions(
     await _refuse_unknown_nodes(engine, selection, order)
     search = Search(engine.store)
     states = await engine.patiently(lambda: search.page(page))
-    return [snapshot(state, await engine.graph_of(state)) for state in states]
+    graphs = await engine.patiently(lambda: engine.registry.graphs_of(states))
+    return [snapshot(state, graph) for state, graph in zip(states, graphs, strict=True)]
 
 
 async def count_executions(
@@ -185,10 +186,10 @@ async def _refuse_unknown_nodes(
     if not asked or (registered is not None and asked.keys() <= registered.by_name.keys()):
         return
     # An execution may still be on an older definition.
-    definitions = await engine.patiently(lambda: engine.store.graphs(name, version))
+    rows = await engine.patiently(lambda: engine.store.graphs(name, version))
     known = dict.fromkeys(registered.by_name) if registered is not None else {}
-    for _, definition, _ in definitions:
-        known |= dict.fromkeys(node["name"] for node in json.loads(definition)["nodes"])
+    for definition in (json.loads(text) for _, text, _ in rows if text is not None):
+        known |= dict.fromkeys(node["name"] for node in definition["nodes"])
     for node, purpose in asked.items():
         if known and node not in known:
             raise InvalidOptionError(

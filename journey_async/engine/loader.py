@@ -15,7 +15,6 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Request, Settled, refuse_all
 from journey_async.engine.runner import Runner
-from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.store import Store
 
 
@@ -70,14 +69,9 @@ class Loader:
                 state = await self._take_in(execution_id, loaded.get(execution_id), first)
                 if state is not None:
                     states[execution_id] = state
-        for execution_id, state in list(states.items()):
-            try:
-                await self._registry.learn(state)
-            except DatabaseUnavailable:
-                raise
-            except JourneyError as error:  # of this execution alone
-                refuse_all(batch[execution_id], error)
-                del states[execution_id]
+        for execution_id, error in (await self._registry.learn_all(states.values())).items():
+            refuse_all(batch[execution_id], error)
+            del states[execution_id]
         return states
 
     async def _take_in(

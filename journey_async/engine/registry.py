@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -104,13 +104,8 @@ class Registry:
         Where this process has other code than the execution is on, what counts is which of the
         two was registered later, and that may have changed.
         """
-        name = (state.graph_name, state.graph_version)
-        registered = self._registered.get(name)
-        if registered is not None and registered.hash == state.graph_hash:
-            return
-        stored = self._stored.get(name)
-        if registered is not None or stored is None or state.graph_hash not in stored.graphs:
-            await self._look_up(name, connection)
+        if self._is_unsure_of(state):
+            await self._look_up((state.graph_name, state.graph_version), connection)
 
     async def keep_up(self, state: State) -> None:
         """`learn` for a state that others may have made evolve since it was asked for.
@@ -120,6 +115,32 @@ class Registry:
         """
         with _told_by_resolve():
             await self.learn(state)
+
+    async def learn_all(self, states: Iterable[State]) -> dict[str, JourneyError]:
+        """`learn` for many states, with one question for each graph; by execution, what failed.
+
+        Raises DatabaseUnavailable.
+        """
+        unsure: dict[Name, list[State]] = {}
+        for state in states:
+            if self._is_unsure_of(state):
+                unsure.setdefault((state.graph_name, state.graph_version), []).append(state)
+        failed: dict[str, JourneyError] = {}
+        for name, asking in unsure.items():
+            try:
+                await self._look_up(name)
+            except DatabaseUnavailable:
+                raise
+            except JourneyError as error:  # a definition that cannot be read
+                failed |= {state.execution_id: error for state in asking}
+        return failed
+
+    def _is_unsure_of(self, state: State) -> bool:
+        name = (state.graph_name, state.graph_version)
+        registered, stored = self._registered.get(name), self._stored.get(name)
+        if registered is not None:
+            return registered.hash != state.graph_hash
+        return stored is None or state.graph_hash not in stored.graphs
 
     async def look_again(self) -> None:
         """Learn in which order the definitions are now of the graphs whose code is here.
@@ -154,6 +175,12 @@ class Registry:
         """The graph to read the state by."""
         await self.learn(state)
         return self.resolve(state)[0]
+
+    async def graphs_of(self, states: Sequence[State]) -> list[Graph]:
+        """The graphs to read states by, found out with one question for each graph."""
+        for error in (await self.learn_all(states)).values():
+            raise error
+        return [self.resolve(state)[0] for state in states]
 
     def newer_definitions(self) -> dict[Name, set[str]]:
         """For each graph whose code is here, the definitions that were registered later."""
@@ -211,7 +238,8 @@ class Registry:
     async def _look_up(self, name: Name, connection: Connection | None = None) -> None:
         self._asked += 1
         asked = self._asked
-        rows = await self._store.graphs(*name, connection)
+        known = self._stored.get(name)
+        rows = await self._store.graphs(*name, list(known.graphs) if known else [], connection)
         known = self._stored.get(name)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
@@ -219,7 +247,7 @@ class Registry:
         numbers = {}
         for graph_hash, definition, number in rows:
             numbers[graph_hash] = number
-            if graph_hash not in graphs:
+            if definition is not None and graph_hash not in graphs:
                 graphs[graph_hash] = described_graph(json.loads(definition))
         self._stored[name] = Definitions(numbers, graphs, asked)
 

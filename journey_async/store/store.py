@@ -152,10 +152,17 @@ class Store:
         return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now, channel))
 
     async def graphs(
-        self, name: str, version: str, connection: Connection | None = None
-    ) -> list[tuple[str, str, int]]:
-        """Hash, definition (JSON text) and number of each definition, newest first."""
-        rows = await self._fetch("find_graphs", name, version, connection=connection)
+        self,
+        name: str,
+        version: str,
+        known: Collection[str] = (),
+        connection: Connection | None = None,
+    ) -> list[tuple[str, str | None, int]]:
+        """Hash, definition (JSON text) and number of each definition, newest first.
+
+        The definitions that are `known` (hashes) are not told again: None.
+        """
+        rows = await self._fetch("find_graphs", name, version, list(known), connection=connection)
         return [(row["hash"], row["definition"], row["registration"]) for row in rows]
 
     async def newest_graphs(self) -> list[str]:

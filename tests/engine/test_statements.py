@@ -1,6 +1,7 @@
 """What a step costs at the database, counted in statements."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,45 @@ async def test_only_who_has_older_code_asks_who_has_newer(dsn: str, statements: 
             assert asked not in await statements.counts()
             await one._engine.scheduler._check()
             assert asked in await statements.counts()
+
+
+@pytest.mark.direct("counts statements, and a pooler has its own")
+async def test_definitions_are_asked_for_once_for_many_executions(
+    dsn: str, statements: Statements
+) -> None:
+    old, new = Graph("g", "v1", [input_node("x")]), Graph("g", "v1", [input_node("y")])
+    async with Journey(dsn, graphs=[old], run_computations=False) as journey:
+        for _ in range(20):
+            await journey.start_execution(old)
+        async with Journey(dsn, graphs=[new]) as newer:
+            await statements.reset()
+            assert len(await newer.list_executions()) == 20
+            await newer._engine._evolve_idle()
+            found = await newer.list_executions()
+            assert {execution.graph_hash for execution in found} == {new.hash}
+            assert (await statements.counts())[named("find_graphs")] <= 10
+
+
+async def test_a_definition_is_sent_to_a_process_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Graph("g", "v1", [input_node("x")]), Graph("g", "v1", [input_node("y")])
+    async with Journey(dsn, graphs=[old], run_computations=False) as journey:
+        execution = await journey.start_execution(old)
+        async with Journey(dsn, graphs=[new], run_computations=False) as newer:
+            ask, asked, sent = newer._engine.store.graphs, list[str](), list[str]()
+
+            async def noted(*args: Any) -> Any:
+                answer = await ask(*args)
+                asked.append(args[0])
+                sent.extend(graph_hash for graph_hash, text, _ in answer if text is not None)
+                return answer
+
+            monkeypatch.setattr(newer._engine.store, "graphs", noted)
+            await newer.values(execution.id)
+            await newer._engine.registry.outdated(10)
+            assert asked
+            assert sent == []
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
