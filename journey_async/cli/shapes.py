@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from journey_async.client.causes import Cause
 from journey_async.client.execution import Execution, stored_values
 from journey_async.core.values import Computation, NodeValue
 
@@ -30,6 +31,36 @@ def node_data(node: NodeValue) -> dict[str, Any]:
         "metadata": node.metadata,
         "revision": node.revision,
         "set_time": node.set_time,
+    }
+
+
+def causes_data(cause: Cause) -> list[dict[str, Any]]:
+    """A cause and those behind it, each once, with its inputs by name and revision.
+
+    As a tree they might be without number, and nested without end.
+    """
+    found: dict[tuple[str, int | None], Cause] = {}
+    ahead = [cause]
+    while ahead:
+        one = ahead.pop()
+        if (one.node, one.revision) not in found:
+            found[one.node, one.revision] = one
+            ahead.extend(reversed(one.inputs))
+    return [_cause_data(one) for one in found.values()]
+
+
+def _cause_data(cause: Cause) -> dict[str, Any]:
+    return {
+        "node": cause.node,
+        "kind": cause.kind,
+        "revision": cause.revision,
+        "is_current": cause.is_current,
+        "value": cause.value,
+        "set_time": cause.set_time,
+        "computation": cause.computation,
+        "attempt": cause.attempt,
+        "inputs": [{"node": one.node, "revision": one.revision} for one in cause.inputs],
+        "waits_for": cause.waits_for,
     }
 
 

@@ -1,9 +1,9 @@
 """why(): where a value came from, as a tree of causes; or what an unset node waits for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from journey_async.client.explaining import Blocker, blockers
 from journey_async.client.texts import stamp, value_text
@@ -13,6 +13,8 @@ from journey_async.core.graph import SYSTEM_NAMES, Graph
 from journey_async.core.nodes import MutateNode
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
+
+_Key: TypeAlias = tuple[str, int]  # a node at one of its revisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class Cause:
 
     def to_text(self) -> str:
         """The tree for a person; a node at a revision is explained once."""
-        return "\n".join(_lines(self, "", "", set()))
+        return "\n".join(_lines(self))
 
 
 def cause_of(
@@ -53,11 +55,11 @@ class _Causes:
         self._state = state
         self._graph = graph
         self._written: dict[tuple[str, datetime], Computation] = {}
-        self._completed: dict[tuple[str, int], Computation] = {}
+        self._completed: dict[_Key, Computation] = {}
         for computation in computations:
             if computation.state is ComputationState.SUCCESS and computation.completed_at:
                 self._note(computation, computation.completed_at)
-        self._known: dict[tuple[str, int], Cause] = {}
+        self._known: dict[_Key, Cause] = {}
 
     def _note(self, computation: Computation, at: datetime) -> None:
         step = self._graph.steps.get(computation.node)
@@ -80,48 +82,91 @@ class _Causes:
         return Cause(node=name, kind=node.kind, waits_for=waits_for)
 
     def _at(self, name: str, revision: int) -> Cause:
-        known = self._known.get((name, revision))
-        if known is None:
-            known = self._known[name, revision] = self._find(name, revision)
-        return known
+        """The cause and, before it, those that it has: a chain of them may be of any length."""
+        wanted = (name, revision)
+        ahead, entered = [wanted], set[_Key]()
+        while ahead:
+            key = ahead[-1]
+            if key not in entered and key not in self._known:
+                entered.add(key)
+                ahead += [k for k in self._inputs(key) if k not in entered and k not in self._known]
+                continue
+            ahead.pop()
+            if key not in self._known:
+                self._known[key] = self._made(key)
+        return self._known[wanted]
 
-    def _find(self, name: str, revision: int) -> Cause:
+    def _made(self, key: _Key) -> Cause:
+        name, revision = key
+        value = self._current(key)
+        computation = self._computation(key)
+        return Cause(
+            node=name,
+            kind=self._kind(name),
+            revision=revision,
+            is_current=value is not None,
+            value=None if value is None else jsonvalue.copied(value.value),
+            set_time=None if value is None else value.set_time,
+            computation=None if computation is None else computation.id,
+            attempt=None if computation is None else computation.attempt,
+            inputs=tuple(self._known.get(i) or self._before(i) for i in self._inputs(key)),
+        )
+
+    def _before(self, key: _Key) -> Cause:
+        """What a node held before a mutation changed it at the revision that it had."""
+        name, revision = key
+        return Cause(node=name, kind=self._kind(name), revision=revision, is_current=False)
+
+    def _kind(self, name: str) -> NodeKind:
+        node, value = self._graph.by_name.get(name), self._state.values.get(name)
+        if node is not None:
+            return node.kind
+        return NodeKind.INPUT if value is None else value.kind
+
+    def _current(self, key: _Key) -> NodeValue | None:
+        """What the node holds, if it is still that revision."""
+        name, revision = key
         node = self._graph.by_name.get(name)
         value = self._state.values.get(name) if node is None else self._state.value_of(node)
         is_current = value is not None and value.is_set and value.revision == revision
-        computation = self._completed.get((name, revision))
-        if is_current and value is not None and value.set_time is not None:
-            computation = self._written.get((name, value.set_time), computation)
-        kind = node.kind if node is not None else NodeKind.INPUT if value is None else value.kind
-        return Cause(
-            node=name,
-            kind=kind,
-            revision=revision,
-            is_current=is_current,
-            value=_value(value) if is_current else None,
-            set_time=value.set_time if is_current and value is not None else None,
-            computation=None if computation is None else computation.id,
-            attempt=None if computation is None else computation.attempt,
-            inputs=tuple(self._inputs(computation)),
-        )
+        return value if is_current else None
 
-    def _inputs(self, computation: Computation | None) -> Iterator[Cause]:
+    def _computation(self, key: _Key) -> Computation | None:
+        """The computation that made the node so, if it is still kept."""
+        completed = self._completed.get(key)
+        value = self._current(key)
+        if value is None or value.set_time is None:
+            return completed
+        return self._written.get((value.name, value.set_time), completed)
+
+    def _inputs(self, key: _Key) -> list[_Key]:
+        """The upstream nodes of that computation, at the revisions that it saw."""
+        computation = self._computation(key)
         if computation is None:
-            return
-        for name, revision in computation.computed_with.items():
-            if name not in SYSTEM_NAMES and (name != computation.node):
-                yield self._at(name, revision)
+            return []
+        seen = computation.computed_with.items()
+        return [i for i in seen if i[0] not in SYSTEM_NAMES and i[0] != computation.node]
 
 
-def _value(value: NodeValue | None) -> Any:
-    return None if value is None else jsonvalue.copied(value.value)
+def _lines(cause: Cause) -> Iterator[str]:
+    told: set[_Key] = set()
+    ahead = [(cause, "", "")]  # each behind what stands before its first line, and the others
+    while ahead:
+        one, first, rest = ahead.pop()
+        yield f"{first}{_line(one, told)}"
+        if one.revision is None:
+            yield from (f"{rest}  waits for {blocker.condition}" for blocker in one.waits_for)
+        elif (key := (one.node, one.revision)) not in told:
+            told.add(key)
+            last = len(one.inputs) - 1
+            for place in range(last, -1, -1):
+                branch, below = (" └─ ", "    ") if place == last else (" ├─ ", " │  ")
+                ahead.append((one.inputs[place], rest + branch, rest + below))
 
 
-def _lines(cause: Cause, first: str, rest: str, told: set[tuple[str, int]]) -> Iterator[str]:
+def _line(cause: Cause, told: Collection[_Key]) -> str:
     if cause.revision is None:
-        yield f"{first}{cause.node} | {cause.kind} | not set"
-        yield from (f"{rest}  waits for {one.condition}" for one in cause.waits_for)
-        return
+        return f"{cause.node} | {cause.kind} | not set"
     parts = [cause.node, cause.kind.value, f"rev {cause.revision}"]
     if cause.is_current and cause.set_time is not None:
         parts[0] += f": {value_text(cause.value)}"
@@ -132,13 +177,6 @@ def _lines(cause: Cause, first: str, rest: str, told: set[tuple[str, int]]) -> I
         parts.append(f"by {cause.computation}")
     elif cause.kind is NodeKind.INPUT:
         parts.append("by a caller")
-    key = (cause.node, cause.revision)
-    if cause.inputs and key in told:
-        yield f"{first}{' | '.join(parts)} | see above"
-        return
-    told.add(key)
-    yield f"{first}{' | '.join(parts)}"
-    for place, item in enumerate(cause.inputs, start=1):
-        last = place == len(cause.inputs)
-        branch, below = (" └─ ", "    ") if last else (" ├─ ", " │  ")
-        yield from _lines(item, rest + branch, rest + below, told)
+    if cause.inputs and (cause.node, cause.revision) in told:
+        parts.append("see above")
+    return " | ".join(parts)

@@ -51,6 +51,14 @@ async def test_what_is_printed_is_what_the_client_tells(worker: Journey, journey
     waiting = (await journey("waiting", execution.id, "warning")).out
     assert "total > 100" in waiting
     assert "price: 60" in (await journey("why", execution.id, "warning")).out
+    causes = (await journey("why", execution.id, "warning", "--json")).data
+    assert [(one["node"], one["value"]) for one in causes] == [
+        ("warning", "120 is much"),
+        ("total", 120),
+        ("price", 60),
+        ("amount", 2),
+    ]
+    assert causes[1]["inputs"] == [{"node": n, "revision": 1} for n in ("price", "amount")]
     assert (await journey("preview", execution.id, "price=1")).out.splitlines() == [
         "set: price",
         "computed: total",

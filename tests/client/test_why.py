@@ -1,10 +1,15 @@
 """Where values came from, and what would follow from others."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node, mutate
+from journey_async.cli.shapes import causes_data
+from journey_async.client.causes import cause_of
+from journey_async.core.state import new_state
+from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.errors import (
     ExecutionArchivedError,
     InvalidOptionError,
@@ -91,6 +96,46 @@ async def test_a_node_is_explained_once(dsn: str) -> None:
         text = (await journey.why(execution, f"n{depth - 1}")).to_text()
     assert len(text.splitlines()) < 5 * depth
     assert "see above" in text
+
+
+def test_a_chain_of_causes_may_be_of_any_length() -> None:
+    length, now = 3000, datetime.now(UTC)  # longer than calls can be nested
+    steps = [compute(f"n{n}", [f"n{n - 1}"], lambda: 1) for n in range(1, length)]
+    graph = Graph("chain", "v1", [input_node("n0"), *steps])
+    values = {"n0": NodeValue("n0", NodeKind.INPUT, 1, None, 1, now)}
+    computations = []
+    for n in range(1, length):
+        values[f"n{n}"] = NodeValue(f"n{n}", NodeKind.COMPUTE, 1, None, n + 1, now)
+        computations.append(
+            Computation(
+                execution_id="E1",
+                node=f"n{n}",
+                number=1,
+                kind=NodeKind.COMPUTE,
+                state=ComputationState.SUCCESS,
+                computed_with={f"n{n - 1}": n},
+                created_at=now,
+                completed_at=now,
+                revision_at_completion=n + 1,
+            )
+        )
+    state = new_state("E1", graph, now)._replace(values=values)
+    cause = cause_of(state, graph, computations, f"n{length - 1}", now)
+    lines = cause.to_text().splitlines()
+    assert len(lines) == len(causes_data(cause)) == length
+    assert lines[-1].lstrip().startswith("└─ n0: 1 | input | rev 1")
+
+
+async def test_a_mutation_of_what_unblocked_it_is_no_cause_of_itself(dsn: str) -> None:
+    graph = Graph("g", "v1", [input_node("x"), mutate("m", ["x"], lambda x: x + 1, mutates="x")])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(execution, "m", wait_any=True)
+        told = await journey.why(execution, "x")
+    assert (told.value, told.computation) == (2, f"{execution.id}:m:1")
+    [before] = told.inputs
+    assert (before.node, before.revision, before.is_current) == ("x", 1, False)
+    assert told.to_text().splitlines()[1] == " └─ x | input | rev 1 | changed since | by a caller"
 
 
 async def test_what_would_follow_is_what_follows_and_nothing_is_written(

@@ -7,7 +7,7 @@ import click
 from pydantic_core import to_jsonable_python
 
 from journey_async.cli.parsing import parse_values
-from journey_async.cli.shapes import computation_data, execution_data, node_data
+from journey_async.cli.shapes import causes_data, computation_data, execution_data, node_data
 from journey_async.cli.terminal import Terminal, command
 from journey_async.client.execution import stored_values
 from journey_async.client.texts import stamp, value_text
@@ -115,7 +115,7 @@ async def why(terminal: Terminal, execution: str, node: str) -> None:
     """
     async with terminal.journey() as journey:
         cause = await journey.why(execution, node)
-    terminal.say(cause, cause.to_text())
+    terminal.say(causes_data(cause), cause.to_text())
 
 
 @command("preview")
