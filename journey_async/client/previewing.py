@@ -80,7 +80,7 @@ def _compared(graph: Graph, before: State, after: State) -> Preview:
         stays |= {node.name} if new.is_set else set()
         changed |= {node.name} if old is not new and old != new else set()
     computed = after.queued - before.queued
-    perhaps = {name for name in graph.steps if graph.ancestors(name) & computed} - computed
+    perhaps = graph.descendants(computed) - computed
     inputs = changed & graph.inputs.keys()
 
     def ordered(names: set[str] | frozenset[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
@@ -185,6 +185,11 @@ class Graph(Model):
         return MappingProxyType({node.name: place for place, node in enumerate(self.nodes)})
 
     @cached_property
+    def _ancestors(self) -> dict[str, frozenset[str]]:
+        """Those that were asked for: while somebody waits, it is once for each commit."""
+        return {}
+
+    @cached_property
     def bindings(self) -> Mapping[str, Binding | None]:
         """How to call each step's function; None where its code isn't here."""
         return MappingProxyType({n: bind(step, self.by_name) for n, step in self.steps.items()})
@@ -274,14 +279,16 @@ class Graph(Model):
 
     def ancestors(self, name: str) -> frozenset[str]:
         """All nodes upstream of a node, near and far, without itself."""
-        found: set[str] = set()
-        ahead = list(self.upstream.get(name, ()))
-        while ahead:
-            node = ahead.pop()
-            if node not in found:
-                found.add(node)
-                ahead.extend(self.upstream.get(node, ()))
-        return frozenset(found)
+        found = self._ancestors.get(name)
+        if found is None:
+            found = self._ancestors[name] = _reached(self.upstream, self.upstream.get(name, ()))
+        return found
+
+    def descendants(self, names: Iterable[str]) -> frozenset[str]:
+        """All steps downstream of some nodes, near and far."""
+        return _reached(
+            self.downstream, (step for n in names for step in self.downstream.get(n, ()))
+        )
 
     def to_mermaid(self) -> str:
         """The graph as a Mermaid diagram."""
@@ -345,6 +352,17 @@ class Graph(Model):
 def _is_system(item: object, node: InputNode) -> bool:
     """Whether the item is the system node itself, or its description."""
     return item is node or item == node.model_dump(mode="json")
+
+
+def _reached(edges: Mapping[str, Sequence[str]], first: Iterable[str]) -> frozenset[str]:
+    """All to which edges lead, and those from which they begin."""
+    ahead = list(first)
+    found = set(ahead)
+    while ahead:
+        new = set(edges.get(ahead.pop(), ())) - found
+        found |= new
+        ahead += new
+    return frozenset(found)
 
 
 def _cycle(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:

@@ -1,5 +1,6 @@
 """Where values came from, and what would follow from others."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from journey_async import Graph, Journey, compute, input_node, mutate
 from journey_async.cli.shapes import causes_data
 from journey_async.client.causes import cause_of
+from journey_async.client.previewing import previewed
 from journey_async.core.state import new_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.errors import (
@@ -17,6 +19,7 @@ from journey_async.errors import (
     NotAnInputError,
     UnknownNodeError,
 )
+from tests.support.effort import growth
 from tests.support.graphs import basic_graph, everything
 
 
@@ -160,6 +163,17 @@ async def test_what_would_follow_is_what_follows_and_nothing_is_written(
         same = await journey.preview(execution, set={"x": 40})
         assert (same.set, same.computed, same.cleared) == ((), (), ())
         assert await everything(connection) == before
+
+
+def test_to_look_ahead_takes_no_longer_than_the_graph_is_long() -> None:
+    def work(size: int) -> Callable[[], object]:
+        steps = [compute(f"n{n}", [f"n{n - 1}"], lambda: 1) for n in range(1, size)]
+        graph, now = Graph("chain", "v1", [input_node("n0"), *steps]), datetime.now(UTC)
+        state = new_state("E1", graph, now)
+        assert len(previewed(graph, state, {"n0": 1}, (), now).perhaps) == size - 2
+        return lambda: previewed(graph, state, {"n0": 1}, (), now)
+
+    assert growth(work) < 5
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from journey_async.core.commands import SetValues
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import Node, historian, input_node, tick_recurring
+from journey_async.core.nodes import Node, compute, historian, input_node, tick_recurring
+from journey_async.core.reading import is_settled
 from journey_async.core.schedules import every
 from journey_async.core.settle import settle, settling
-from tests.core.story import Story
+from tests.core.story import Story, some_function, state_at
 from tests.support.effort import effort, growth
 
 LINEAR = 5.0  # times for four times the size, with room for a logarithm
@@ -37,6 +39,17 @@ def test_built_in_steps_that_one_input_unblocks(step: Callable[[int], Node]) -> 
         return lambda: settle(told.graph, told.state, SetValues({"x": 1}), told.env())
 
     assert growth(work) < LINEAR
+
+
+def test_what_is_upstream_is_found_once_however_many_wait_for_it_to_be_settled() -> None:
+    width = 12
+    names = [[f"n{layer}_{n}" for n in range(width)] for layer in range(width)]
+    steps = [compute(name, above, some_function) for above, row in pairwise(names) for name in row]
+    graph = Graph("layers", "v1", [*map(input_node, names[0]), *steps])
+    state = state_at(graph)
+    node = names[-1][-1]
+    first = effort(lambda: is_settled(graph, state, node))
+    assert effort(lambda: is_settled(graph, state, node)) < first / 2
 
 
 @pytest.mark.parametrize("step", [recorder, clock])
