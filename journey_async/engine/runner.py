@@ -51,7 +51,8 @@ class Runner:
         self._capacity = capacity
         self._taken = 0
         self._clock = clock
-        self._attempts: dict[int, Attempt] = {}
+        self._attempts: dict[int, Attempt] = {}  # by token
+        self._by_execution: dict[str, dict[int, Attempt]] = {}
         self._recording: set[int] = set()
         self._former: set[str] = set()
         self._tasks = Tasks("runner")
@@ -101,6 +102,7 @@ class Runner:
         assert computation.token is not None
         attempt = Attempt(begun, graph, step, binding)
         self._attempts[computation.token] = attempt
+        self._by_execution.setdefault(attempt.execution_id, {})[computation.token] = attempt
         self._moved.set()
         attempt.task = self._tasks.start(self._run(attempt), f"computes {computation.id}")
         attempt.task.add_done_callback(lambda _: self._leave_place(attempt))  # also if none begins
@@ -153,6 +155,10 @@ class Runner:
     def _leave_place(self, attempt: Attempt) -> None:
         """Nothing of an attempt runs any more, be it for it was cancelled before it began."""
         if self._attempts.pop(attempt.token, None) is not None:
+            siblings = self._by_execution[attempt.execution_id]
+            del siblings[attempt.token]
+            if not siblings:
+                del self._by_execution[attempt.execution_id]
             if attempt.timer is not None:
                 attempt.timer.cancel()
             self.give_back(1)
@@ -190,9 +196,12 @@ class Runner:
 
     def discard(self, execution_id: str, key: ComputationKey) -> None:
         """Stop an attempt that was given up by somebody else."""
-        for attempt in list(self._attempts.values()):
-            if attempt.execution_id == execution_id and attempt.computation.key == key:
+        for attempt in self._of(execution_id):
+            if attempt.computation.key == key:
                 attempt.stop()
+
+    def _of(self, execution_id: str) -> list[Attempt]:
+        return list(self._by_execution.get(execution_id, {}).values())
 
     @property
     def nodes(self) -> set[str]:
@@ -202,22 +211,21 @@ class Runner:
     @property
     def executions(self) -> set[str]:
         """The executions of which a function runs here."""
-        return {attempt.execution_id for attempt in self._attempts.values()}
+        return set(self._by_execution)
 
     def is_busy_with(self, execution_id: str) -> bool:
         """Whether a function of the execution runs here."""
-        return any(attempt.execution_id == execution_id for attempt in self._attempts.values())
+        return execution_id in self._by_execution
 
     def reconcile(self, state: State) -> None:
         """Stop the attempts that somebody else has given up; a state from before they began tells
         nothing about them.
         """
-        for token, attempt in list(self._attempts.items()):
+        for attempt in self._of(state.execution_id):
             computation = attempt.computation
-            older = state.revision < (computation.revision_at_start or 0)
-            if attempt.execution_id == state.execution_id and not older:
+            if state.revision >= (computation.revision_at_start or 0):
                 newest = state.newest.get(computation.node)
-                if newest is None or newest.token != token:
+                if newest is None or newest.token != attempt.token:
                     attempt.stop()
 
     def become(self, worker: str) -> None:

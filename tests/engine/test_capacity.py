@@ -9,6 +9,7 @@ import pytest
 from journey_async import Graph, Journey, Retry, compute, input_node
 from journey_async.core.values import ComputationState
 from journey_async.engine import scheduler
+from tests.support.effort import effort
 from tests.support.eventually import eventually
 
 
@@ -43,6 +44,24 @@ async def start(journey: Journey, graph: Graph, number: int) -> list[Any]:
 
 async def results(journey: Journey, executions: list[Any]) -> list[Any]:
     return await asyncio.gather(*(journey.get_value(e.id, "y", wait_any=True) for e in executions))
+
+
+async def test_what_others_write_is_no_more_work_because_much_runs_here(dsn: str) -> None:
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    async with Journey(dsn, graphs=[graph], max_concurrency=200) as journey:
+
+        def hear() -> None:
+            journey._engine._refresher.changed({f"E{n}": 1 for n in range(100)})
+
+        await start(journey, graph, 2)
+        await eventually(lambda: gauge.running == 2)
+        before = effort(hear)
+        executions = await start(journey, graph, 198)
+        await eventually(lambda: gauge.running == 200)
+        assert effort(hear) < 2 * before
+        gauge.release.set()
+        await results(journey, executions)
 
 
 async def test_no_more_functions_run_at_once_than_allowed(dsn: str) -> None:
