@@ -5,7 +5,7 @@ call's context; a single parameter that names nothing else gets all set values.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
             f"cannot be read; wrap it in a def or a lambda",
         ) from None
     parameters = list(signature.parameters.values())
+    surely = surely_set(step.gated_by) | SYSTEM_NODES
     bound: dict[str, str] = {}
     special: dict[str, str] = {}
     for parameter in parameters:
@@ -86,7 +87,7 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
                 f"name the nodes it needs, or take `values`",
             )
         if name in nodes:
-            _check_set(step, parameter)
+            _check_set(step, parameter, surely)
             bound[name] = name
         elif name in (VALUES, CONTEXT):
             special[name] = name
@@ -110,12 +111,10 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
     )
 
 
-def _check_set(step: Step, parameter: inspect.Parameter) -> None:
-    """A parameter without a default must name a node that is set whenever the gate holds."""
+def _check_set(step: Step, parameter: inspect.Parameter, surely: Collection[str]) -> None:
+    """A parameter without a default must name a node that is `surely` set if the gate holds."""
     name = parameter.name
-    if parameter.default is not parameter.empty or name in SYSTEM_NODES:
-        return
-    if name not in surely_set(step.gated_by):
+    if parameter.default is parameter.empty and name not in surely:
         wants = f"{name!r}, which need not be set when its condition holds"
         advice = f"give the parameter a default, or gate the node by provided({name!r})"
         if name == step.name:

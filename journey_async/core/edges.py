@@ -6,7 +6,7 @@ input, by what the function of a compute node or a loop says that it returns, an
 other nodes. Only what is surely wrong is refused; what somebody didn't annotate isn't.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Union, get_args, get_origin
 
@@ -102,12 +102,15 @@ class Edges:
     # --- parameters -----------------------------------------------------------------------------
 
     def _check_parameters(self, step: Step, binding: Binding, hints: Hints) -> None:
+        # A gate that asks more than whether one is set may let only some of its values through.
+        narrowed = {x.node for x in leaves(step.gated_by) if not isinstance(x, Provided)}
         for parameter, name in binding.nodes.items():
             wanted = hints.parameters.get(parameter, Any)
             given = self.given_by(name)
             if name == step.name and isinstance(step, LoopNode):
                 given = _carried(self._returned(name))
-            if wanted is Any or given is Any or self._fits(step, name, wanted, given):
+            judge = overlaps if name in narrowed else assignable
+            if wanted is Any or given is Any or self._fits(name, wanted, given, judge):
                 continue
             raise ParameterError(
                 step.name,
@@ -125,14 +128,9 @@ class Edges:
                 f"gets the dict of all values; name a node, or annotate it as a dict",
             )
 
-    def _fits(self, step: Step, name: str, wanted: Any, given: Any) -> bool:
+    def _fits(self, name: str, wanted: Any, given: Any, judge: Callable[[Any, Any], bool]) -> bool:
         computed = not isinstance(self._nodes[name], InputNode)
         possible = (given, as_stored(given)) if computed else (given,)
-        # A gate that asks more than whether it is set may let only some of the values through.
-        narrows = any(
-            leaf.node == name and not isinstance(leaf, Provided) for leaf in leaves(step.gated_by)
-        )
-        judge = overlaps if narrows else assignable
         return any(judge(wanted, option) for option in possible)
 
     def _said(self, name: str, given: Any) -> str:

@@ -63,13 +63,13 @@ def node_ids(graph: "Graph") -> dict[str, str]:
     """A Mermaid id for each node: its name where that can be one, and no two alike."""
     found: dict[str, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last ones that were given, by what names have in common
     for node in graph.nodes:
         plain = re.sub(r"[^A-Za-z0-9_]", "_", node.name)
         candidate = f"{plain}_" if plain.lower() in RESERVED else plain
-        number = 1
         while candidate in taken:
-            number += 1
-            candidate = f"{plain}_{number}"
+            numbers[plain] = numbers.get(plain, 1) + 1
+            candidate = f"{plain}_{numbers[plain]}"
         found[node.name] = candidate
         taken.add(candidate)
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,23 @@ def test_built_in_steps_that_one_input_unblocks(step: Callable[[int], Node]) -> 
     def work(size: int) -> Callable[[], object]:
         told = started(size, step)
         return lambda: settle(told.graph, told.state, SetValues({"x": 1}), told.env())
+
+    assert growth(work) < LINEAR
+
+
+def test_a_function_of_many_parameters() -> None:
+    def work(size: int) -> Callable[[], object]:
+        names = [f"x{n}" for n in range(size)]
+        function: Any = eval(f"lambda {', '.join(names)}: None")
+        return lambda: Graph("g", "v1", [*map(input_node, names), compute("s", names, function)])
+
+    assert growth(work) < LINEAR
+
+
+def test_a_diagram_of_names_that_mermaid_cannot_tell_apart() -> None:
+    def work(size: int) -> Callable[[], object]:
+        names = ["".join(chr(ord("一") + int(d)) for d in f"{n:04}") for n in range(size)]
+        return Graph("g", "v1", [*map(input_node, names)]).to_mermaid
 
     assert growth(work) < LINEAR
 
