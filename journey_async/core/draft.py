@@ -111,8 +111,12 @@ class Draft:
 
         (With every write, a step gated by it would trigger itself.)
         """
-        found = self.value_of(name)
-        return replace(found, revision=self.inputs_revision) if name == LAST_UPDATED_AT else found
+        found = self.values.get(name)  # most are there, and a gate may name a thousand
+        if found is None:
+            found = self.value_of(name)
+            if name == LAST_UPDATED_AT:
+                return replace(found, revision=self.inputs_revision)
+        return found
 
     def evaluation(self) -> Evaluation:
         """Reads conditions against the values as they are by now."""

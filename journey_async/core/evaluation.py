@@ -95,15 +95,17 @@ class Evaluation:
 
     def leaf_holds(self, condition: Leaf, *, keeping: bool = False) -> bool:
         """Whether a leaf holds."""
-        node = self._view(condition.node)
+        return self._holds_on(self._view(condition.node), condition, keeping)
+
+    def _holds_on(self, node: NodeValue, condition: Leaf, keeping: bool) -> bool:
         if type(condition) is Predicate:
             stays = keeping and node.kind in TICKS and node.is_set
             return stays or self._asked(condition, node)
-        if not node.is_set:
+        if node.set_time is None:
             return False
         if node.kind in TICKS and (keeping or type(condition) is Provided):
             return keeping or self._is_due(node)
-        return _value_satisfies(condition, node.value)
+        return type(condition) is Provided or _value_satisfies(condition, node.value)
 
     def met(self, condition: Condition) -> dict[str, int]:
         """The upstream nodes whose leaf is met now, each with its value's revision.
@@ -122,8 +124,9 @@ class Evaluation:
             self._collect(condition.condition, not negated, found)
         else:
             leaf = cast(Leaf, condition)
-            if self.leaf_holds(leaf) is not negated:
-                found[leaf.node] = self._view(leaf.node).revision
+            node = self._view(leaf.node)
+            if self._holds_on(node, leaf, False) is not negated:
+                found[leaf.node] = node.revision
 
     def _is_due(self, node: NodeValue) -> bool:
         time = tick_time(node)
@@ -145,8 +148,6 @@ class Evaluation:
 
 
 def _value_satisfies(condition: Leaf, actual: JSON) -> bool:
-    if type(condition) is Provided:
-        return True
     if type(condition) is Compare:
         return _compares(actual, condition.operator, condition.operand)
     if type(condition) is IsTrue:

@@ -38,10 +38,9 @@ def reconsider(draft: Draft, name: str) -> None:
     else:
         met = evaluation.met(step.gated_by)
         unfinished = _is_unfinished(draft, step, newest, met)
-        if evaluation.holds(step.gated_by, keeping=unfinished):
-            planned = _planned(draft, step, newest, met)
-            if planned is not None:
-                draft.put(planned)
+        planned = _planned(draft, step, newest, met)
+        if planned is not None and evaluation.holds(step.gated_by, keeping=unfinished):
+            draft.put(planned)
     draft.note_failures(name, evaluation)
 
 

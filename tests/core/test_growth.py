@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from journey_async.core.commands import SetValues
+from journey_async.core.commands import SetValues, Succeed
+from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Node, compute, historian, input_node, tick_recurring
 from journey_async.core.reading import is_settled
 from journey_async.core.schedules import every
 from journey_async.core.settle import settle, settling
+from journey_async.core.values import NodeValue
 from tests.core.story import Story, some_function, state_at
 from tests.support.effort import effort, growth
 
@@ -25,6 +27,16 @@ def recorder(n: int) -> Node:
 
 def clock(n: int) -> Node:
     return tick_recurring(f"t{n}", ["x"], every(timedelta(hours=1)))
+
+
+def asks(asked: list[NodeValue]) -> Callable[[NodeValue], bool]:
+    """A predicate that holds, and keeps what it was asked about."""
+
+    def holds(value: NodeValue) -> bool:
+        asked.append(value)
+        return True
+
+    return holds
 
 
 def started(size: int, step: Callable[[int], Node]) -> Story:
@@ -57,6 +69,22 @@ def test_a_diagram_of_names_that_mermaid_cannot_tell_apart() -> None:
         return Graph("g", "v1", [*map(input_node, names)]).to_mermaid
 
     assert growth(work) < LINEAR
+
+
+def test_a_result_is_recorded_without_reading_the_gate_again_and_again() -> None:
+    asked: list[NodeValue] = []
+    told = Story(
+        Graph(
+            "g",
+            "v1",
+            [input_node("x"), compute("s", unblocked_when("x", asks(asked)), some_function)],
+        )
+    )
+    told.start(x=1)
+    running = told.newest("s")
+    asked.clear()
+    settle(told.graph, told.state, Succeed(running.key, told.token("s"), 1), told.env())
+    assert len(asked) == 2  # whether the value may stay, and what it was computed with
 
 
 def test_what_is_upstream_is_found_once_however_many_wait_for_it_to_be_settled() -> None:
