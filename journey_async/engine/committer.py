@@ -94,7 +94,7 @@ class Committer:
             points=points,
         )
         self._ended: str | None = None
-        self._waiting: dict[str, list[Request]] = {}
+        self._waiting: dict[str, dict[Request, None]] = {}  # by execution, in order
         self._in_flight: set[str] = set()
         self._flying = 0  # batches at the database
         self._work = asyncio.Event()
@@ -169,12 +169,11 @@ class Committer:
             trace_context=trace_context,
             yields=yields,
         )
-        self._enqueue([request])
+        self._enqueue(request)
         try:
             return await request.answer
         except asyncio.CancelledError:
-            with suppress(KeyError, ValueError):
-                self._waiting[execution_id].remove(request)
+            self._waiting.get(execution_id, {}).pop(request, None)
             raise
 
     def look_at(self, versions: Mapping[str, int]) -> None:
@@ -189,17 +188,22 @@ class Committer:
             known = self._cache.get(execution_id)
             if known is None or known.version < version:
                 self._loader.doubt([execution_id])
-                self._enqueue([look_later(execution_id)])
+                self._enqueue(look_later(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
 
-    def _enqueue(self, requests: Iterable[Request], *, first: bool = False) -> None:
-        for request in requests:
-            queue = self._waiting.setdefault(request.execution_id, [])
-            if request not in queue:  # a batch that fails half-way may hand it back twice
-                queue.insert(0, request) if first else queue.append(request)
+    def _enqueue(self, request: Request) -> None:
+        self._waiting.setdefault(request.execution_id, {})[request] = None
         self._idle.clear()
         self._work.set()
+
+    def _put_back(self, execution_id: str, requests: Iterable[Request]) -> None:
+        """Let them wait again, before others; a batch that fails half-way may do that twice."""
+        left = dict.fromkeys(request for request in requests if not request.answer.done())
+        if left:
+            self._waiting[execution_id] = left | self._waiting.get(execution_id, {})
+            self._idle.clear()
+            self._work.set()
 
     async def _fly(self) -> None:
         pause = 0.0
@@ -348,15 +352,16 @@ class Committer:
         execution_id = decision.change.state.execution_id
         self._cache.drop(execution_id)
         self._decider.give_back([decision])
-        requests = [request for request in decision.requests if not request.answer.done()]
-        for request in requests:
+        for request in decision.requests:
+            if request.answer.done():
+                continue
             if request.yields:
                 request.refuse(Overtaken())
                 continue
             self._contention.lost(request)
             if isinstance(request.command, Start) and decision.change.slot is not None:
                 request.refuse(decision.slot_taken())
-        self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+        self._put_back(execution_id, decision.requests)
 
     async def _confirm(self, decisions: list[Decision]) -> None:
         """Give answers that write nothing, if the state that they are based on is current."""
@@ -378,6 +383,6 @@ class Committer:
             for request in requests:
                 if request.give_up_at is not None and now >= request.give_up_at:
                     request.refuse(error)
-            self._enqueue([r for r in reversed(requests) if not r.answer.done()], first=True)
+            self._put_back(execution_id, requests)
             if execution_id in self._loader.uncertain and execution_id not in self._waiting:
-                self._enqueue([look_later(execution_id)])
+                self._enqueue(look_later(execution_id))
