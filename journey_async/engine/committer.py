@@ -20,7 +20,6 @@ from journey_async.core.change import Change
 from journey_async.core.commands import Command, Start
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.engine.breath import is_long
 from journey_async.engine.cache import StateCache
 from journey_async.engine.clock import Clock
 from journey_async.engine.contention import Contention
@@ -44,6 +43,7 @@ from journey_async.errors import (
     InvalidValueError,
     JourneyError,
 )
+from journey_async.store.breath import is_long
 from journey_async.store.faults import DataRefused
 from journey_async.store.store import Store
 

@@ -11,12 +11,12 @@ from journey_async.core.draft import Pieces
 from journey_async.core.graph import Graph
 from journey_async.core.settle import Env, settling
 from journey_async.core.state import State
-from journey_async.engine.breath import in_turn
 from journey_async.engine.clock import Clock
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Decision, Request, Settled, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.errors import ExecutionNotFound, JourneyError
+from journey_async.store.breath import in_turn
 
 
 class Decider:

@@ -57,6 +57,7 @@ class Registry:
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._unknown: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asked = 0
 
     def has(self, graph: Graph) -> bool:
@@ -104,8 +105,15 @@ class Registry:
         Where this process has other code than the execution is on, what counts is which of the
         two was registered later, and that may have changed.
         """
-        if self._is_unsure_of(state):
-            await self._look_up((state.graph_name, state.graph_version), connection)
+        if not self._is_unsure_of(state):
+            return
+        name = (state.graph_name, state.graph_version)
+        if name in self._registered or connection is not None:
+            await self._look_up(name, connection)
+            return
+        async with self._unknown[name]:  # whoever else lacks the definition need not ask
+            if self._is_unsure_of(state):
+                await self._look_up(name)
 
     async def keep_up(self, state: State) -> None:
         """`learn` for a state that others may have made evolve since it was asked for.

@@ -1,7 +1,7 @@
 """Turns changes into the arguments of a statement, and rows into states."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import asyncpg
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
+from journey_async.core.draft import Pieces
 from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
@@ -35,6 +36,15 @@ def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
     return executions, values, computations, prunings
 
 
+def states_of(rows: Iterable[asyncpg.Record]) -> Pieces[dict[str, State]]:
+    """The states that rows of load_executions.sql hold, by execution: a thousand take long."""
+    found = {}
+    for row in rows:
+        found[row["id"]] = state_of(row)
+        yield
+    return found
+
+
 def state_of(row: asyncpg.Record) -> State:
     """The state that a row of load_executions.sql holds."""
     newest = {c[0]: _computation(row["id"], c) for c in json.loads(row["computations"] or "[]")}
@@ -57,6 +67,15 @@ def state_of(row: asyncpg.Record) -> State:
         newest=newest,
         queued=queued_nodes(newest),
     )
+
+
+def computations_of(execution_id: str, rows: Iterable[asyncpg.Record]) -> Pieces[list[Computation]]:
+    """The computations that rows of computations.sql hold, of which there may be thousands."""
+    found = []
+    for row in rows:
+        found.append(computation_of(execution_id, row))
+        yield
+    return found
 
 
 def computation_of(execution_id: str, row: asyncpg.Record) -> Computation:

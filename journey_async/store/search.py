@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.state import State
+from journey_async.store.breath import in_turn
 from journey_async.store.filters import (
     SYSTEM_CELLS,
     Filter,
@@ -21,7 +22,7 @@ from journey_async.store.filters import (
     condition_sql,
     filter_sql,
 )
-from journey_async.store.rows import state_of
+from journey_async.store.rows import states_of
 from journey_async.store.sql import statement
 from journey_async.store.store import Store
 
@@ -106,7 +107,8 @@ class Search:
     async def page(self, page: Statement) -> list[State]:
         """The states of the executions of a page, in order."""
         rows = await self._store.fetch_text(page.text, *page.arguments)
-        return [state_of(row) for row in sorted(rows, key=lambda row: row["place"])]
+        rows.sort(key=lambda row: row["place"])
+        return list((await in_turn(states_of(rows))).values())
 
     async def count(self, count: Statement) -> int:
         """How many there are."""

@@ -10,11 +10,12 @@ import asyncpg
 from journey_async.core.change import Change
 from journey_async.core.state import State
 from journey_async.core.values import Computation
+from journey_async.store.breath import in_turn
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, look
 from journey_async.store.faults import translated
 from journey_async.store.lending import Lending
-from journey_async.store.rows import computation_of, state_of, write_arguments
+from journey_async.store.rows import computations_of, states_of, write_arguments
 from journey_async.store.sql import in_schema, statement
 
 SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
@@ -72,7 +73,7 @@ class Store:
     ) -> dict[str, State]:
         """The states of those executions that exist."""
         rows = await self._fetch("load_executions", list(ids), connection=connection)
-        return {row["id"]: state_of(row) for row in rows}
+        return await in_turn(states_of(rows))
 
     async def versions(self, ids: Collection[str]) -> dict[str, int]:
         """The versions of those executions that exist."""
@@ -90,7 +91,7 @@ class Store:
     async def computations(self, execution_id: str, node: str | None) -> list[Computation]:
         """All computations of an execution, or of one node of it, oldest first."""
         rows = await self._fetch("computations", execution_id, node)
-        return [computation_of(execution_id, row) for row in rows]
+        return await in_turn(computations_of(execution_id, rows))
 
     async def attention(
         self,

@@ -81,6 +81,19 @@ async def test_definitions_are_asked_for_once_for_many_executions(
             assert (await statements.counts())[named("find_graphs")] <= 10
 
 
+@pytest.mark.direct("counts statements, and a pooler has its own")
+async def test_a_definition_that_nobody_here_knows_is_asked_for_once(
+    dsn: str, statements: Statements
+) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        started = [await journey.start_execution(graph, {"x": 1}) for _ in range(20)]
+    async with Journey(dsn, run_computations=False) as client:
+        await statements.reset()
+        await asyncio.gather(*(client.get_value(execution.id, "x") for execution in started))
+        assert (await statements.counts())[named("find_graphs")] == 1
+
+
 async def test_a_definition_is_sent_to_a_process_once(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.core.draft import Pieces
-from journey_async.engine import breath
-from journey_async.engine.breath import in_turn
+from journey_async.core.state import State
+from journey_async.store import breath, rows
+from journey_async.store.breath import in_turn
 
 STEPS = 300
 
@@ -77,3 +78,35 @@ async def test_what_is_decided_meanwhile_finds_the_places_taken(
             assert await journey.get_value(execution, f"y{STEPS - 1}", settled=True) == number
             values = (await journey.load(execution)).values
             assert {values[f"y{n}"].value for n in range(STEPS)} == {number}
+
+
+async def test_others_have_their_turn_while_many_executions_are_read(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breath, "HELD", -1.0)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+    turn, turns, read = 0, set[int](), rows.state_of
+
+    def noted(row: Any) -> State:
+        turns.add(turn)
+        return read(row)
+
+    async def other() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(rows, "state_of", noted)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        started = [await journey.start_execution(graph, {"x": 1}) for _ in range(10)]
+        others = asyncio.create_task(other())
+        for reading in (
+            lambda client: client.list_executions(),
+            lambda client: asyncio.gather(*(client.load(e.id) for e in started)),
+        ):
+            turns.clear()
+            async with Journey(dsn, run_computations=False) as client:
+                await reading(client)
+            assert len(turns) == 10
+        others.cancel()
