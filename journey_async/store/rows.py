@@ -9,7 +9,7 @@ import asyncpg
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
-from journey_async.core.draft import Pieces
+from journey_async.core.draft import PIECE, Pieces
 from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
@@ -37,17 +37,25 @@ def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
 
 
 def states_of(rows: Iterable[asyncpg.Record]) -> Pieces[dict[str, State]]:
-    """The states that rows of load_executions.sql hold, by execution: a thousand take long."""
+    """The states that rows of load_executions.sql hold, by execution: many nodes take long."""
     found = {}
     for row in rows:
-        found[row["id"]] = state_of(row)
+        found[row["id"]] = yield from _state(row)
         yield
     return found
 
 
-def state_of(row: asyncpg.Record) -> State:
-    """The state that a row of load_executions.sql holds."""
-    newest = {c[0]: _computation(row["id"], c) for c in json.loads(row["computations"] or "[]")}
+def _state(row: asyncpg.Record) -> Pieces[State]:
+    values: dict[str, NodeValue] = {}
+    for place, fields in enumerate(json.loads(row["values"] or "[]"), 1):
+        values[fields[0]] = _value(fields)
+        if place % PIECE == 0:
+            yield
+    newest: dict[str, Computation] = {}
+    for place, fields in enumerate(json.loads(row["computations"] or "[]"), 1):
+        newest[fields[0]] = _computation(row["id"], fields)
+        if place % PIECE == 0:
+            yield
     return State(
         execution_id=row["id"],
         graph_name=row["graph_name"],
@@ -63,7 +71,7 @@ def state_of(row: asyncpg.Record) -> State:
         values_revision=row["values_revision"],
         inputs_revision=row["inputs_revision"],
         waiting=row["waiting"],
-        values={v[0]: _value(v) for v in json.loads(row["values"] or "[]")},
+        values=values,
         newest=newest,
         queued=queued_nodes(newest),
     )

@@ -7,7 +7,7 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.core.draft import Pieces
-from journey_async.core.state import State
+from journey_async.core.values import NodeValue
 from journey_async.store import breath, rows
 from journey_async.store.breath import in_turn
 
@@ -80,16 +80,16 @@ async def test_what_is_decided_meanwhile_finds_the_places_taken(
             assert {values[f"y{n}"].value for n in range(STEPS)} == {number}
 
 
-async def test_others_have_their_turn_while_many_executions_are_read(
+async def test_others_have_their_turn_while_executions_are_read(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Be it one of many nodes, or many of few."""
     monkeypatch.setattr(breath, "HELD", -1.0)
-    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
-    turn, turns, read = 0, set[int](), rows.state_of
+    turn, turns, read = 0, set[int](), rows._value
 
-    def noted(row: Any) -> State:
+    def noted(fields: Any) -> NodeValue:
         turns.add(turn)
-        return read(row)
+        return read(fields)
 
     async def other() -> None:
         nonlocal turn
@@ -97,16 +97,19 @@ async def test_others_have_their_turn_while_many_executions_are_read(
             turn += 1
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(rows, "state_of", noted)
-    async with Journey(dsn, graphs=[graph]) as journey:
-        started = [await journey.start_execution(graph, {"x": 1}) for _ in range(10)]
-        others = asyncio.create_task(other())
-        for reading in (
-            lambda client: client.list_executions(),
-            lambda client: asyncio.gather(*(client.load(e.id) for e in started)),
-        ):
+    monkeypatch.setattr(rows, "_value", noted)
+    others = asyncio.create_task(other())
+    for executions, inputs in (1, 300), (20, 1):
+        names = [f"x{n}" for n in range(inputs)]
+        graph = Graph(f"of {inputs}", "v1", [*map(input_node, names)])
+        async with Journey(dsn, run_computations=False) as journey:
+            for _ in range(executions):
+                await journey.start_execution(graph, dict.fromkeys(names, 1))
+        async with Journey(dsn, run_computations=False) as client:
             turns.clear()
-            async with Journey(dsn, run_computations=False) as client:
-                await reading(client)
-            assert len(turns) == 10
-        others.cancel()
+            found = await client.list_executions(graph_name=graph.name)
+            assert len(turns) > 15
+            turns.clear()
+            await asyncio.gather(*(client.load(execution.id) for execution in found))
+            assert len(turns) > 15
+    others.cancel()
