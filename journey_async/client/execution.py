@@ -108,12 +108,10 @@ class Values(Mapping[str, NodeValue]):
         return f"<values of {self._state.execution_id}: {', '.join(self)}>"
 
 
-def stored_values(execution: Execution) -> list[NodeValue]:
+def stored_values(execution: Execution) -> Iterator[NodeValue]:
     """What every node holds as the JSON that is stored, whatever its type: to be shown."""
-    return [
-        own_copy(None, execution._state.value_of(node), execution.id)
-        for node in execution._graph.nodes
-    ]
+    for node in execution._graph.nodes:
+        yield own_copy(None, execution._state.value_of(node), execution.id)
 
 
 def stored_value(execution: Execution, node: str, value: Any) -> JSON:

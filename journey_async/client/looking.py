@@ -1,7 +1,7 @@
 """The verbs that only look."""
 
 import json
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from journey_async.client import explaining, flow, introspection, options, search, status
@@ -14,6 +14,7 @@ from journey_async.client.trees import Reading, reading_of
 from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
+from journey_async.core.draft import Pieces
 from journey_async.core.graph import Graph, described_graph
 from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
@@ -21,6 +22,7 @@ from journey_async.core.state import State
 from journey_async.core.values import Computation
 from journey_async.engine.engine import Engine
 from journey_async.errors import ExecutionArchivedError, InvalidOptionError, JourneyError
+from journey_async.store.breath import in_turn
 
 
 class Looking:
@@ -166,7 +168,7 @@ class Looking:
         The one registered last comes first.
         """
         definitions = await self._engine.patiently(self._engine.store.newest_graphs)
-        return [described_graph(json.loads(definition)) for definition in definitions]
+        return await in_turn(_described(definitions))
 
     async def list_executions(
         self,
@@ -270,3 +272,11 @@ class Looking:
     async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
         state = await self._engine.current(options.execution_id(execution))
         return state, await self._engine.graph_of(state)
+
+
+def _described(definitions: Iterable[str]) -> Pieces[list[Graph]]:
+    found = []
+    for definition in definitions:
+        found.append(described_graph(json.loads(definition)))
+        yield
+    return found

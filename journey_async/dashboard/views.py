@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from journey_async.client.diagram import sign
@@ -111,7 +112,7 @@ class ExecutionView:
 
 def execution_row(execution: Execution, redact: Redact | None) -> ExecutionRow:
     """What a list shows of an execution."""
-    nodes = [n for n in stored_values(execution) if n.is_set and n.name not in SYSTEM_NAMES]
+    nodes = (n for n in stored_values(execution) if n.is_set and n.name not in SYSTEM_NAMES)
     return ExecutionRow(
         id=execution.id,
         graph_name=execution.graph_name,
@@ -119,7 +120,7 @@ def execution_row(execution: Execution, redact: Redact | None) -> ExecutionRow:
         revision=execution.revision,
         updated=stamp(execution.updated_at),
         is_archived=execution.archived_at is not None,
-        values=[(n.name, _glance(n.name, n.value, redact)) for n in nodes[:GLANCES]],
+        values=[(n.name, _glance(n.name, n.value, redact)) for n in islice(nodes, GLANCES)],
     )
 
 
@@ -168,14 +169,15 @@ def diagram(graph: Graph, states: dict[str, str] | None = None) -> str:
 
 def shown_value(node: str, value: Any, redact: Redact | None) -> str:
     """A value as JSON, over several lines, cut where it is very long."""
-    if redact is not None:
-        value = redact(node, value)
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    shown = value if redact is None else redact(node, value)
+    text = json.dumps(shown, ensure_ascii=False, indent=2)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}… ({len(text)} characters)"
 
 
 def _glance(node: str, value: Any, redact: Redact | None) -> str:
-    text = " ".join(shown_value(node, value, redact).split())
+    shown = value if redact is None else redact(node, value)
+    # Without indentation, which would be written, item by item, by the slow one of two encoders.
+    text = " ".join(json.dumps(shown, ensure_ascii=False).split())
     return text if len(text) <= GLANCE else f"{text[: GLANCE - 1]}…"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -9,9 +11,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from journey_async import Journey
+from journey_async import Graph, Journey, input_node
+from journey_async.client.execution import snapshot
+from journey_async.core.state import new_state
+from journey_async.core.values import NodeKind, NodeValue
 from journey_async.dashboard import basic_auth, dashboard, feed, token_auth
+from journey_async.dashboard.views import execution_row
 from tests.dashboard.conftest import GRAPH
+from tests.support.effort import growth
 from tests.support.eventually import eventually
 from tests.support.serving import served
 
@@ -208,3 +215,15 @@ async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
 async def test_a_page_of_any_number_is_answered(browser: httpx.AsyncClient) -> None:
     for page in ("0", "-1", "x", "9" * 9, "9" * 5000):
         assert (await browser.get("/executions", params={"page": page})).status_code == 200
+
+
+def test_a_row_of_a_list_is_no_more_work_for_an_execution_of_many_values() -> None:
+    def work(size: int) -> Callable[[], object]:
+        now, names = datetime.now(UTC), [f"x{n}" for n in range(size)]
+        graph = Graph("g", "v1", [*map(input_node, names)])
+        values = {x: NodeValue(x, NodeKind.INPUT, 1, None, 1, now) for x in names}
+        execution = snapshot(new_state("E1", graph, now)._replace(values=values), graph)
+        assert [name for name, _ in execution_row(execution, None).values] == names[:4]
+        return lambda: execution_row(execution, None)
+
+    assert growth(work) < 2
