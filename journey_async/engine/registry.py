@@ -22,8 +22,8 @@ from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
-
 NO_CODE = ""  # the hash of no definition
+MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class Registry:
         self._clock = clock
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
+        self._marks: set[str] = set()
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -70,7 +71,7 @@ class Registry:
 
     def has_code(self, hash_start: str) -> bool:
         """Whether the code of a definition is here, by the beginning of its hash."""
-        return any(graph.hash.startswith(hash_start) for graph in self._registered.values())
+        return hash_start in self._marks
 
     def own_code(self) -> str:
         """The code that is here, as JSON text: name -> version -> hash; from any thread."""
@@ -98,6 +99,7 @@ class Registry:
                 )
                 await self._look_up(name)
                 self._registered[name] = graph
+                self._marks = {known.hash[:MARK] for known in self._registered.values()}
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state; asks on a `connection` one holds.

@@ -64,6 +64,20 @@ async def test_what_others_write_is_no_more_work_because_much_runs_here(dsn: str
         await results(journey, executions)
 
 
+async def test_whose_code_is_here_is_known_at_once_where_many_graphs_are_registered(
+    dsn: str,
+) -> None:
+    graphs = [Graph(f"g{n}", "v1", [input_node(f"x{n}")]) for n in range(40)]
+    async with Journey(dsn, graphs=graphs[:1]) as journey:
+        known = journey._engine.registry.has_code
+        assert known(graphs[0].hash[:8])
+        assert not known(graphs[39].hash[:8])
+        before = effort(lambda: known("none"))
+        await journey.register(*graphs)
+        assert known(graphs[39].hash[:8])
+        assert effort(lambda: known("none")) == before
+
+
 async def test_no_more_functions_run_at_once_than_allowed(dsn: str) -> None:
     gauge = Gauge()
     graph = graph_of(gauge)
