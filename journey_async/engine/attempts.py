@@ -18,7 +18,7 @@ from journey_async.core import jsonvalue
 from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
 from journey_async.core.commands import Fail, Succeed
-from journey_async.core.graph import Graph
+from journey_async.core.graph import SYSTEM_NAMES, Graph
 from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
 from journey_async.core.values import Computation
 from journey_async.engine.clock import Clock, Timer
@@ -229,7 +229,11 @@ class _Inputs:
         return jsonvalue.copied(value)
 
     def all_values(self) -> dict[str, Any]:
-        return {name: self.value_of(name) for name in self._graph.by_name if self.is_set(name)}
+        ever_set = {*self._state.values, *SYSTEM_NAMES}
+        if self._own is not None:  # what a loop carries is no value yet
+            ever_set.add(self._own)
+        names = sorted(ever_set & self._graph.by_name.keys(), key=self._graph.position.__getitem__)
+        return {name: self.value_of(name) for name in names if self.is_set(name)}
 
 
 def _described(error: BaseException) -> str:

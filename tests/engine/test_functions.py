@@ -22,7 +22,11 @@ from journey_async import (
     input_node,
     unblocked_when,
 )
-from journey_async.core.values import NodeValue
+from journey_async.core.change import Begun
+from journey_async.core.state import new_state
+from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
+from journey_async.engine.attempts import _Inputs
+from tests.support.effort import growth
 from tests.support.eventually import eventually
 
 ONCE = Retry(max_attempts=1)
@@ -47,6 +51,21 @@ async def test_an_async_function_runs_on_the_event_loop(dsn: str) -> None:
         return [x, threading.current_thread() is threading.main_thread()]
 
     assert await result_of(dsn, on_the_loop) == [1, True]
+
+
+def test_to_gather_all_values_is_no_more_work_for_nodes_that_are_not_set() -> None:
+    def work(size: int) -> Any:
+        inputs = [input_node(f"x{n}") for n in range(size)]
+        graph = Graph("g", "v1", [*inputs, compute("y", ["x0"], lambda values: 1)])
+        now = datetime.now(UTC)
+        set_ones = {"x0": NodeValue("x0", NodeKind.INPUT, 1, None, 1, now)}
+        state = new_state("E1", graph, now)._replace(values=set_ones)
+        computing = Computation("E1", "y", 1, NodeKind.COMPUTE, ComputationState.COMPUTING, {}, now)
+        given = _Inputs(graph, graph.steps["y"], Begun(computing, state))
+        assert list(given.all_values()) == ["execution_id", "last_updated_at", "x0"]
+        return given.all_values
+
+    assert growth(work) < 1.1
 
 
 async def test_a_plain_function_runs_in_a_thread(dsn: str) -> None:
