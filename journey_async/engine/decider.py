@@ -64,7 +64,7 @@ class Decider:
             except JourneyError as error:
                 refuse_all(requests, error)
                 continue
-            decision = Decision(requests, Change(state.version, state), graph)
+            decision = Decision(requests, Change(state.version, state), graph, evolves)
             decisions.append(decision)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say
@@ -89,7 +89,8 @@ class Decider:
         decision.reserved += len(one.begun)
         self._runner.reserve(len(one.begun))
         had_room = env.capacity > len(one.begun)
-        decision.answers.append((request, Settled(one.state, one, graph, had_room)))
+        settled = Settled(one.state, one, graph, had_room, decision.evolves)
+        decision.answers.append((request, settled))
         decision.change = decision.change.then(one)
 
     def _settle(self, graph: Graph, state: State, command: Command, env: Env) -> Pieces[Change]:

@@ -294,7 +294,7 @@ class Engine:
             )
             for failed in (one for one in woken if isinstance(one, Exception)):
                 log.error("an execution could not take on a changed graph", exc_info=failed)
-            if not any(isinstance(one, Settled) and one.change.written for one in woken):
+            if not any(isinstance(one, Settled) and one.evolved for one in woken):
                 return  # others are at it
 
     async def _finish_work(self) -> None:

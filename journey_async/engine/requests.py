@@ -15,13 +15,15 @@ from journey_async.errors import SingletonGraphError
 class Settled:
     """What became of a command: the state as of it, and its share of the change.
 
-    `had_room`: more could have been begun, had there been more to begin.
+    `had_room`: more could have been begun, had there been more to begin. `evolved`: the execution
+    took on another definition with it, which is no share of the command's.
     """
 
     state: State
     change: Change
     graph: Graph
     had_room: bool = True
+    evolved: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -55,12 +57,13 @@ class Request:
 class Decision:
     """The requests for one execution, decided together on one state, by one definition.
 
-    Another one may be registered before this is written.
+    Another one may be registered before this is written. It `evolves` if it was on an older one.
     """
 
     requests: list[Request]
     change: Change
     graph: Graph
+    evolves: bool = False
     reserved: int = 0
     answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
 
