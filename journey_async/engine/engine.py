@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Start, Wake
+from journey_async.core.commands import Command, Start
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State, new_state
@@ -18,6 +18,7 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
 from journey_async.engine.clock import Clock
 from journey_async.engine.committer import Committer
+from journey_async.engine.evolver import Evolver
 from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.listener import Listener
@@ -42,7 +43,6 @@ from journey_async.store.store import Store
 
 T = TypeVar("T")
 
-EVOLUTION_BATCH = 200  # executions that take on a changed graph at once
 READ_PAUSE = 0.2  # seconds between attempts to read for a caller
 
 
@@ -120,6 +120,7 @@ class Engine:
         self._releaser = Releaser(
             store=store, runner=self.runner, submit=self.committer.submit, points=points
         )
+        self.evolver = Evolver(self.registry, self.committer.submit)
         poller = Poller(
             store=store,
             of_interest=self._refresher.of_interest,
@@ -187,9 +188,10 @@ class Engine:
             for graph in graphs:
                 await self.registry.register(graph)
             if self.settings.run_computations:
-                also_checks = (self._evolve_idle, self.store.fold_tallies)
+                also_checks = (self.evolver.check, self.store.fold_tallies)
                 self.scheduler.start(self.committer.submit, *also_checks)
                 stack.push_async_callback(self.scheduler.stop)
+                stack.push_async_callback(self.evolver.stop)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -231,6 +233,7 @@ class Engine:
         self._callbacks.kill()
         self._refresher.kill()
         self._releaser.kill()
+        self.evolver.kill()
         self._tasks.kill()
         self.waiters.close(why)
 
@@ -245,6 +248,7 @@ class Engine:
         await self._callbacks.finish(0)
         await self._refresher.stop()
         await self._releaser.stop()
+        await self.evolver.stop()
         await self._tasks.cancel()
 
     @property
@@ -283,19 +287,9 @@ class Engine:
             *self._callbacks.under_way(),
             *self._refresher.under_way(),
             *self._releaser.under_way(),
+            *self.evolver.under_way(),
             *self._tasks.all,
         ]
-
-    async def _evolve_idle(self) -> None:
-        """Let executions take on a changed graph though nothing else happens to them."""
-        while outdated := await self.registry.outdated(EVOLUTION_BATCH):
-            woken = await asyncio.gather(
-                *(self.committer.submit(e, Wake()) for e in outdated), return_exceptions=True
-            )
-            for failed in (one for one in woken if isinstance(one, Exception)):
-                log.error("an execution could not take on a changed graph", exc_info=failed)
-            if not any(isinstance(one, Settled) and one.evolved for one in woken):
-                return  # others are at it
 
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)
@@ -366,7 +360,7 @@ class Engine:
         except JourneyError as error:
             return error
         if self.settings.run_computations:
-            self._tasks.spawn(self._evolve_idle(), f"evolves executions of {graph.name}")
+            self.evolver.look()
             self.scheduler.expect()
         return None
 

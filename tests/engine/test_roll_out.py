@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop, tick_once
-from journey_async.engine import engine, scheduler
+from journey_async.engine import evolver, scheduler
 from journey_async.errors import GraphConflictError
 from journey_async.store.sql import in_schema, statement
 from tests.support.eventually import eventually
@@ -79,13 +79,27 @@ async def test_a_node_that_left_and_returns_as_another_kind_is_read_as_what_it_i
 async def test_all_idle_executions_take_on_a_new_definition_one_batch_after_the_other(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "EVOLUTION_BATCH", 3)
+    monkeypatch.setattr(evolver, "BATCH", 3)
     async with Journey(dsn, graphs=[OLD], run_computations=False) as old:
         idle = [await old.start_execution(OLD) for _ in range(10)]
     async with Journey(dsn, graphs=[NEW], run_computations=False) as new:
-        await new._engine._evolve_idle()
+        await new._engine.evolver.check()
     async with Journey(dsn, run_computations=False) as client:
         assert {await on(client, execution) for execution in idle} == {NEW.hash}
+
+
+async def test_a_safety_check_does_not_wait_for_very_many_to_evolve(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evolver, "BATCH", 1)
+    monkeypatch.setattr(evolver, "PATIENCE", 0.0)
+    async with Journey(dsn, graphs=[OLD], run_computations=False) as old:
+        idle = [await old.start_execution(OLD) for _ in range(5)]
+    async with Journey(dsn, graphs=[NEW], run_computations=False) as new:
+        await new._engine.evolver.check()
+        assert new._engine.evolver.under_way()
+        for execution in idle:
+            await taken_on(NEW, new, execution)
 
 
 # --- whoever came last has gone -----------------------------------------------------------------

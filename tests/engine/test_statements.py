@@ -75,7 +75,7 @@ async def test_definitions_are_asked_for_once_for_many_executions(
         async with Journey(dsn, graphs=[new]) as newer:
             await statements.reset()
             assert len(await newer.list_executions()) == 20
-            await newer._engine._evolve_idle()
+            await newer._engine.evolver.check()
             found = await newer.list_executions()
             assert {execution.graph_hash for execution in found} == {new.hash}
             assert (await statements.counts())[named("find_graphs")] <= 10

@@ -1,0 +1,76 @@
+"""Lets executions take on a changed graph though nothing else happens to them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from journey_async.core.commands import Wake
+from journey_async.engine.logs import about
+from journey_async.engine.registry import Registry
+from journey_async.engine.requests import Settled
+from journey_async.engine.tasks import Tasks, log
+from journey_async.errors import DatabaseUnavailable
+
+BATCH = 200  # executions that evolve at once
+PATIENCE = 5.0  # seconds for which a safety check waits for all of them
+
+
+class Evolver:
+    """Wakes executions that are on an older definition; `submit` lets a Wake happen."""
+
+    def __init__(
+        self, registry: Registry, submit: Callable[[str, Wake], Awaitable[Settled]]
+    ) -> None:
+        self._registry = registry
+        self._submit = submit
+        self._again = False
+        self._tasks = Tasks("evolver")
+
+    async def stop(self) -> None:
+        """Let none evolve any more."""
+        await self._tasks.cancel()
+
+    def kill(self) -> None:
+        """Stop dead."""
+        self._tasks.kill()
+
+    def under_way(self) -> list["asyncio.Task[None]"]:
+        """What lets executions evolve."""
+        return self._tasks.all
+
+    def look(self) -> None:
+        """Look for such executions; once more at the end of what is under way already."""
+        self._again = True
+        if all(task.done() for task in self._tasks.all):
+            self._tasks.spawn(self._evolve(), "lets executions evolve")
+
+    async def check(self) -> None:
+        """Look, and wait for all to evolve, though not for very many: they go on by themselves."""
+        self.look()
+        await asyncio.wait(self._tasks.all, timeout=PATIENCE)
+
+    async def _evolve(self) -> None:
+        with suppress(DatabaseUnavailable):  # the next safety check looks again
+            while self._again:
+                self._again = False
+                while outdated := await self._registry.outdated(BATCH):
+                    if not await self._woken(outdated):
+                        break  # others are at it
+
+    async def _woken(self, executions: list[str]) -> bool:
+        """Whether one of them has evolved by it."""
+        answers = await asyncio.gather(
+            *(self._submit(execution_id, Wake()) for execution_id in executions),
+            return_exceptions=True,
+        )
+        for execution_id, answer in zip(executions, answers, strict=True):
+            if isinstance(answer, DatabaseUnavailable):
+                raise answer
+            if isinstance(answer, Exception):
+                log.error(
+                    "execution %s could not take on a changed graph",
+                    execution_id,
+                    exc_info=answer,
+                    extra=about(execution_id),
+                )
+        return any(isinstance(answer, Settled) and answer.evolved for answer in answers)
