@@ -1,7 +1,7 @@
 """why(): where a value came from, as a tree of causes; or what an unset node waits for."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -36,7 +36,7 @@ class Cause:
     computation: str | None = None
     attempt: int | None = None
     inputs: "tuple[Cause, ...]" = ()
-    waits_for: tuple[Blocker, ...] = field(default=())
+    waits_for: tuple[Blocker, ...] = ()
 
     def to_text(self) -> str:
         """The tree for a person; a node at a revision is explained once."""

@@ -24,7 +24,6 @@ from journey_async.core.nodes import (
     MutateNode,
     Node,
     Step,
-    function_of,
     storable_name,
     takes_outcomes,
 )
@@ -233,12 +232,6 @@ class Graph(Model):
             for step in self.steps.values()
             for leaf in leaves(step.gated_by)
         )
-
-    @cached_property
-    def is_described(self) -> bool:
-        """Whether this is a description from the database, without the code of its functions."""
-        functions = [function_of(step) for step in self.steps.values()]
-        return any(function is not None and function.call is None for function in functions)
 
     @overload
     def node(self, name: str, type: type[T]) -> NodeRef[T]: ...

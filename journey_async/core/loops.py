@@ -15,7 +15,7 @@ class Done(Generic[T]):
     value: T
 
 
-@dataclass(frozen=True, slots=True, kw_only=False)
+@dataclass(frozen=True, slots=True)
 class Continue(Generic[T]):
     """The loop goes on; the value is carried into the next iteration.
 

@@ -59,18 +59,3 @@ class SystemClock:
         least = database.timestamp() - time.monotonic()
         if not least <= self._offset <= least + elapsed:
             self._offset = least + elapsed / 2
-
-
-async def sleep_until(clock: Clock, when: datetime) -> None:
-    """Sleep until a time of the clock."""
-    reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def reach() -> None:
-        if not reached.done():
-            reached.set_result(None)
-
-    timer = clock.call_at(when, reach)
-    try:
-        await reached
-    finally:
-        timer.cancel()

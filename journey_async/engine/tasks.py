@@ -19,9 +19,6 @@ class Tasks:
         self._name = name
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
     def spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
         """Run `work`; should it fail, that is logged, for nobody awaits it."""
         _ = self.start(work, what)

@@ -26,7 +26,6 @@ class Process:
         self.options = options
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
-        self.is_suspended = False
 
     @property
     def pid(self) -> int:
@@ -42,7 +41,6 @@ class Process:
     async def start(self, **options: Any) -> None:
         """Start it, and return when it says that it is ready."""
         self.options |= options
-        self.is_suspended = False
         log = DEVNULL if self._log is None else self._log.open("ab")
         self._process = await asyncio.create_subprocess_exec(
             *_dying_with_parent("KILL"),
@@ -69,8 +67,6 @@ class Process:
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
-        if number in (signal.SIGSTOP, signal.SIGCONT):
-            self.is_suspended = number == signal.SIGSTOP
 
     async def kill(self) -> None:
         """SIGKILL, and return when it is gone."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 CHUNK = 1 << 16
 NOTICED = 25.0  # seconds until the server's keep-alive ends a connection that is half open
-CONNECT_PAUSE = 0.02  # seconds, while the server is away
 
 
 class Link:

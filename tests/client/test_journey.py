@@ -25,8 +25,6 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError, Invali
 from tests.support.graphs import basic_graph, everything, one_input
 from tests.support.refusals import refused
 
-EXISTS = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)"
-
 
 async def test_revisions_count_the_events_that_anybody_can_see(dsn: str) -> None:
     async with Journey(dsn) as journey:

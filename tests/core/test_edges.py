@@ -60,10 +60,6 @@ def takes_float(x: float) -> float:
     return x
 
 
-def takes_text(x: str) -> str:
-    return x
-
-
 def takes_in_quotes(x: "int") -> "int":
     return x
 

@@ -299,17 +299,15 @@ def test_a_description_is_equal_and_cannot_run() -> None:
         assert described == graph
         assert described.hash == graph.hash
         assert described.model_dump(mode="json") == graph.model_dump(mode="json")
-        assert described.is_described
         assert described.is_opaque
         assert described.bindings["c"] is None
     assert Graph.model_validate_json(graph.model_dump_json()) == graph
-    assert not graph.is_described
     assert not graph.is_opaque
 
 
 def test_a_description_without_predicates_is_not_opaque() -> None:
     described = described_graph(g(input_node("x"), compute("a", ["x"], f)).model_dump(mode="json"))
-    assert described.is_described
+    assert described.bindings["a"] is None
     assert not described.is_opaque
 
 
