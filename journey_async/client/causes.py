@@ -9,8 +9,8 @@ from journey_async.client.explaining import Blocker, blockers
 from journey_async.client.texts import stamp, value_text
 from journey_async.client.trees import reading_of
 from journey_async.core import jsonvalue
-from journey_async.core.graph import SYSTEM_NAMES, Graph
-from journey_async.core.nodes import MutateNode
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import SYSTEM_NAMES, MutateNode
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 

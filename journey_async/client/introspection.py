@@ -12,8 +12,8 @@ from journey_async.client import options
 from journey_async.client.execution import Execution
 from journey_async.client.texts import seconds_between, span, stamp, state_text, value_text
 from journey_async.client.trees import reading_of, tree_text
-from journey_async.core.graph import SYSTEM_NODES, Graph
-from journey_async.core.nodes import LoopNode, own_copy
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import SYSTEM_NAMES, LoopNode, own_copy
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.engine.engine import Engine
@@ -22,7 +22,6 @@ MAX_ERROR = 500  # characters of an error that are shown
 GONE = "(node not found in current graph definition)"
 TREE_INDENT = " " * 7
 
-_RAW = frozenset(node.name for node in SYSTEM_NODES)
 _COMPLETED = frozenset({ComputationState.SUCCESS, ComputationState.FAILED})
 
 
@@ -159,11 +158,11 @@ def _ago(time: datetime, now: datetime) -> str:
 
 
 def _set_values(summary: Summary) -> str:
-    return "\n".join(_set_value(summary, value) for value in summary.set_values)
+    return "\n".join(_set_value(value) for value in summary.set_values)
 
 
-def _set_value(summary: Summary, value: NodeValue) -> str:
-    shown = value.value if value.name in _RAW else value_text(value.value)
+def _set_value(value: NodeValue) -> str:
+    shown = value.value if value.name in SYSTEM_NAMES else value_text(value.value)
     verb = "set" if value.kind is NodeKind.INPUT else "computed"
     assert value.set_time is not None
     return (

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT, Graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
@@ -47,7 +47,7 @@ def history_of(
 
 def set_values(state: State, graph: Graph) -> list[NodeValue]:
     """The values that are set, copied and parsed; those of nodes that left the graph included."""
-    names = dict.fromkeys([EXECUTION_ID, LAST_UPDATED_AT, *graph.by_name, *state.values])
+    names = dict.fromkeys([*graph.by_name, *state.values])
     found = []
     for name in names:
         node = graph.by_name.get(name)

@@ -11,13 +11,12 @@ from typing import Any
 
 from journey_async.core.annotations import signature_of
 from journey_async.core.gates import surely_set
-from journey_async.core.nodes import Node, Step, function_of
+from journey_async.core.nodes import SYSTEM_NAMES, Node, Step, function_of
 from journey_async.core.values import NodeKind
 from journey_async.errors import ParameterError
 
 VALUES = "values"
 CONTEXT = "context"
-SYSTEM_NODES = frozenset({"execution_id", "last_updated_at"})  # always set
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
             f"cannot be read; wrap it in a def or a lambda",
         ) from None
     parameters = list(signature.parameters.values())
-    surely = surely_set(step.gated_by) | SYSTEM_NODES
+    surely = surely_set(step.gated_by) | SYSTEM_NAMES
     bound: dict[str, str] = {}
     special: dict[str, str] = {}
     for parameter in parameters:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
 from journey_async.core.conditions import Predicate
 from journey_async.core.evaluation import Evaluation
-from journey_async.core.graph import LAST_UPDATED_AT, SYSTEM_NAMES, Graph
+from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import Node
+from journey_async.core.nodes import LAST_UPDATED_AT, SYSTEM_NAMES, Node
 from journey_async.core.state import State, system_value
 from journey_async.core.tally import tally_of, waiting_steps
 from journey_async.core.values import (

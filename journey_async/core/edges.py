@@ -28,6 +28,7 @@ from journey_async.core.jsontypes import as_stored, kinds_of, readable
 from journey_async.core.jsonvalue import BOOLEAN, STRING, kind_of
 from journey_async.core.loops import Continue, Done
 from journey_async.core.nodes import (
+    SYSTEM_TYPES,
     ArchiveNode,
     ComputeNode,
     HistorianNode,
@@ -41,8 +42,6 @@ from journey_async.core.nodes import (
 )
 from journey_async.core.types import name_of_type
 from journey_async.errors import ConditionError, MutationTargetError, ParameterError
-
-SYSTEM = {"execution_id": str, "last_updated_at": int}
 
 
 class Edges:
@@ -64,7 +63,7 @@ class Edges:
         node = self._nodes[name]
         match node:
             case InputNode():
-                return SYSTEM.get(name, node.type.annotation)
+                return SYSTEM_TYPES.get(name, node.type.annotation)
             case ComputeNode():
                 return self._returned(name)
             case LoopNode():
@@ -138,8 +137,8 @@ class Edges:
         kind, shown = self._nodes[name].kind, name_of_type(given)
         if isinstance(self._nodes[name], ComputeNode | LoopNode):
             return f"the function of node {name!r} returns {shown}; make the two agree"
-        if name in SYSTEM or not isinstance(self._nodes[name], InputNode):
-            article = "system node" if name in SYSTEM else f"{kind} node"
+        if name in SYSTEM_TYPES or not isinstance(self._nodes[name], InputNode):
+            article = "system node" if name in SYSTEM_TYPES else f"{kind} node"
             return f"the {article} {name!r} gives {shown}; annotate it as that"
         return f"the node {name!r} is of the type {shown}; make the two agree"
 

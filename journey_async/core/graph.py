@@ -18,6 +18,8 @@ from journey_async.core.jsontypes import readable
 from journey_async.core.model import Model, explained
 from journey_async.core.nodes import (
     MAX_NAME,
+    SYSTEM_NAMES,
+    SYSTEM_NODES,
     AnyNode,
     InputNode,
     KeepLatest,
@@ -44,11 +46,7 @@ from journey_async.errors import (
 
 T = TypeVar("T")
 
-EXECUTION_ID = "execution_id"
-LAST_UPDATED_AT = "last_updated_at"
-SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
 MAX_NODES = 20_000  # a graph is settled as a whole, and its definition is one row
-SYSTEM_NAMES = frozenset(node.name for node in SYSTEM_NODES)
 
 
 class Graph(Model):
@@ -311,7 +309,7 @@ class Graph(Model):
                     raise MutationTargetError(node.name, target, "a node cannot mutate itself")
                 if target not in self.by_name:
                     raise MutationTargetError(node.name, target, "the graph has no such node")
-                if target in (EXECUTION_ID, LAST_UPDATED_AT):
+                if target in SYSTEM_NAMES:
                     raise MutationTargetError(node.name, target, "system nodes are read-only")
                 if node.mutates.count(target) > 1:
                     raise MutationTargetError(node.name, target, "it is listed more than once")

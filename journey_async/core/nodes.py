@@ -73,6 +73,14 @@ class InputNode(Node):
         return _naming(info, lambda: as_type(given))
 
 
+EXECUTION_ID = "execution_id"
+LAST_UPDATED_AT = "last_updated_at"
+# Every graph begins with these: always set, and never by a caller.
+SYSTEM_NODES = (InputNode(name=EXECUTION_ID), InputNode(name=LAST_UPDATED_AT))
+SYSTEM_NAMES = frozenset(node.name for node in SYSTEM_NODES)
+SYSTEM_TYPES = {EXECUTION_ID: str, LAST_UPDATED_AT: int}
+
+
 class Step(Node):
     """A node that computes itself once its gate holds."""
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from journey_async.core.graph import EXECUTION_ID, SYSTEM_NAMES, Graph
-from journey_async.core.nodes import Node
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import EXECUTION_ID, SYSTEM_NAMES, Node
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 NOT_SET_STATE = "not_set"

@@ -15,8 +15,8 @@ from journey_async.client.introspection import Summary
 from journey_async.client.texts import seconds_between, span, stamp, state_text
 from journey_async.client.trees import reading_of
 from journey_async.core.conditions import text as condition_text
-from journey_async.core.graph import SYSTEM_NAMES, Graph
-from journey_async.core.nodes import MutateNode
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import SYSTEM_NAMES, MutateNode
 from journey_async.core.state import NOT_SET_STATE, shown_state
 from journey_async.core.values import Computation, ComputationState
 

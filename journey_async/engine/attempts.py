@@ -18,8 +18,8 @@ from journey_async.core import jsonvalue
 from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
 from journey_async.core.commands import Fail, Succeed
-from journey_async.core.graph import SYSTEM_NAMES, Graph
-from journey_async.core.nodes import InputNode, LoopNode, Step, own_copy
+from journey_async.core.graph import Graph
+from journey_async.core.nodes import SYSTEM_NAMES, InputNode, LoopNode, Step, own_copy
 from journey_async.core.values import Computation
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key

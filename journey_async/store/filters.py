@@ -46,9 +46,8 @@ from journey_async.core.conditions import (
     Predicate,
     Provided,
 )
-from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import storable_name
+from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT, storable_name
 from journey_async.core.values import TICKS
 from journey_async.errors import InvalidOptionError, InvalidValueError
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from journey_async.core.conditions import Condition
-from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT
+from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.state import State
 from journey_async.store.breath import in_turn
 from journey_async.store.filters import (

@@ -7,8 +7,9 @@ import pytest
 
 from journey_async.core.conditions import all_of, any_of, not_, provided, value
 from journey_async.core.gates import unblocked_when
-from journey_async.core.graph import SYSTEM_NODES, Graph, described_graph
+from journey_async.core.graph import Graph, described_graph
 from journey_async.core.nodes import (
+    SYSTEM_NODES,
     Node,
     archive,
     compute,

@@ -23,11 +23,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from journey_async.contrib.fastapi.exposure import Exposure
-from journey_async.core.graph import EXECUTION_ID, LAST_UPDATED_AT
-from journey_async.core.nodes import InputNode, Node
+from journey_async.core.nodes import SYSTEM_TYPES, InputNode, Node
 
 CLOSED = ConfigDict(extra="forbid")
-SYSTEM_TYPES = {EXECUTION_ID: str, LAST_UPDATED_AT: int}
 
 
 @dataclass(frozen=True, slots=True)
