@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from journey_async.client.texts import compact, iso
 from journey_async.core.state import NOT_SET_STATE
 from journey_async.engine.engine import Engine
-from journey_async.engine.tasks import log
+from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
 
 ANSWER_WITHIN = 5.0  # seconds for the database to show that it is there

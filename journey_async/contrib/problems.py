@@ -4,10 +4,10 @@ Shared by all frameworks; knows none of them. Nothing of what is inside gets out
 texts of exceptions that a node's function raised, no values but those that the client sent.
 """
 
-import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from journey_async.engine.logs import log
 from journey_async.errors import (
     CircularDependencyError,
     ComputationFailed,
@@ -37,8 +37,6 @@ from journey_async.errors import (
     UnknownUpstreamError,
     WaitTimeout,
 )
-
-log = logging.getLogger("journey_async")
 
 OURS = "something is wrong on the server"
 

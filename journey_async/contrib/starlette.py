@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from journey_async.client.journey import Journey
-from journey_async.contrib.problems import Problem, log, problem_of
+from journey_async.contrib.problems import Problem, problem_of
 from journey_async.contrib.sse import HEADERS, HELLO, KEEP_ALIVE, SILENCE
+from journey_async.engine.logs import log
 from journey_async.errors import JourneyError
 
 CLIENT_HAS_GONE = 499  # nobody reads it but logs

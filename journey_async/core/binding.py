@@ -12,7 +12,6 @@ from typing import Any
 from journey_async.core.annotations import signature_of
 from journey_async.core.gates import surely_set
 from journey_async.core.nodes import SYSTEM_NAMES, Node, Step, function_of
-from journey_async.core.values import NodeKind
 from journey_async.errors import ParameterError
 
 VALUES = "values"
@@ -122,11 +121,3 @@ def _check_set(step: Step, parameter: inspect.Parameter, surely: Collection[str]
         raise ParameterError(
             step.name, name, f"the function of node {step.name!r} wants {wants}; {advice}"
         )
-
-
-def is_built_in(node: Node) -> bool:
-    """Whether the node computes itself without a user's function."""
-    return (
-        node.kind in (NodeKind.HISTORIAN, NodeKind.ARCHIVE)
-        or getattr(node, "schedule", None) is not None
-    )

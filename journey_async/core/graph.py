@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, overload
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from journey_async.core import mermaid
-from journey_async.core.binding import Binding, bind, is_built_in
+from journey_async.core.binding import Binding, bind
 from journey_async.core.conditions import leaves
 from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField
@@ -26,6 +26,7 @@ from journey_async.core.nodes import (
     MutateNode,
     Node,
     Step,
+    is_built_in,
     storable_name,
     takes_outcomes,
 )

@@ -201,6 +201,14 @@ def function_of(node: Node) -> Function | None:
     return function
 
 
+def is_built_in(node: Node) -> bool:
+    """Whether the node computes itself without a user's function."""
+    return (
+        node.kind in (NodeKind.HISTORIAN, NodeKind.ARCHIVE)
+        or getattr(node, "schedule", None) is not None
+    )
+
+
 def own_copy(
     node: Node | None, value: NodeValue, execution_id: str, read_as: NodeType = ANY
 ) -> NodeValue:

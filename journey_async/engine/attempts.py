@@ -6,7 +6,6 @@ raises becomes Succeed or Fail; only an attempt that was interrupted or given up
 
 import asyncio
 import functools
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +23,10 @@ from journey_async.core.values import Computation
 from journey_async.engine.clock import Clock, Timer
 from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.instruments import Instruments
-from journey_async.engine.logs import ABOUT, about_computation
+from journey_async.engine.logs import ABOUT, about_computation, log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
 from journey_async.errors import InvalidValueError, PermanentError, StoredTypeError
-
-log = logging.getLogger("journey_async")
 
 
 @dataclass(slots=True, eq=False)

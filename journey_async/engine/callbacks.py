@@ -10,8 +10,8 @@ from journey_async.core.change import Change, Outcome, Saved
 from journey_async.core.functions import Function
 from journey_async.core.graph import Graph
 from journey_async.core.types import ANY, NodeType
-from journey_async.engine.logs import ABOUT, about
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.logs import ABOUT, about, log
+from journey_async.engine.tasks import Tasks
 
 LAST_GRACE = 5.0  # seconds for cancelled callbacks to end
 

@@ -25,6 +25,7 @@ from journey_async.engine.clock import Clock
 from journey_async.engine.contention import Contention
 from journey_async.engine.decider import Decider
 from journey_async.engine.loader import Loader
+from journey_async.engine.logs import log
 from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import (
@@ -36,7 +37,7 @@ from journey_async.engine.requests import (
     refuse_all,
 )
 from journey_async.engine.runner import Runner
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.engine.writer import Writer
 from journey_async.errors import (
     DatabaseUnavailable,

@@ -23,7 +23,7 @@ from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.listener import Listener
 from journey_async.engine.liveness import LOOK_INTERVAL, Liveness, new_worker_id
-from journey_async.engine.logs import about
+from journey_async.engine.logs import Complaints
 from journey_async.engine.points import Point, Points
 from journey_async.engine.poller import Poller
 from journey_async.engine.reader import Reader
@@ -33,7 +33,7 @@ from journey_async.engine.releaser import Releaser
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.scheduler import Scheduler
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.engine.waiters import Waiters
 from journey_async.engine.watchdog import Watchdog
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, JourneyError
@@ -156,7 +156,7 @@ class Engine:
             points=points,
         )
         self._tasks = Tasks("engine")
-        self._logged: set[tuple[str, str, str]] = set()
+        self._complaints = Complaints()
         self._stack = AsyncExitStack()
         self._killed: str | None = None
         self._is_closing = False
@@ -384,21 +384,5 @@ class Engine:
                 self.runner.discard(state.execution_id, key)
         if change.outcomes:
             self._callbacks.fire(change, graph)
-        for step, predicate, error in change.failures:
-            self._log_once(state.execution_id, graph, step, predicate.function.name, error)
+        self._complaints.log_failures(change, graph)
         self._points.reach(Point.AFTER_NOTIFY)
-
-    def _log_once(
-        self, execution_id: str, graph: Graph, step: str, predicate: str, error: Exception
-    ) -> None:
-        if (graph.hash, step, predicate) not in self._logged:
-            self._logged.add((graph.hash, step, predicate))
-            fields = about(execution_id, step, graph_name=graph.name, graph_version=graph.version)
-            log.warning(
-                "predicate %s on which node %r of graph %r waits raised, and counts as not met",
-                predicate,
-                step,
-                graph.name,
-                exc_info=error,
-                extra=fields,
-            )

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from journey_async.core.commands import Wake
-from journey_async.engine.logs import about
+from journey_async.engine.logs import about, log
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Settled
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 
 BATCH = 200  # executions that evolve at once

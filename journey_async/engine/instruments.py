@@ -11,7 +11,7 @@ from journey_async.core.evaluation import tick_time
 from journey_async.core.graph import Graph
 from journey_async.core.values import TICKS, UNSUCCESSFUL, ComputationState
 from journey_async.engine.instrumentation import Call, End, Instrumentation, Run, Span
-from journey_async.engine.tasks import log
+from journey_async.engine.logs import log
 from journey_async.errors import NotSetError, WaitTimeout
 
 ENDED = UNSUCCESSFUL | {ComputationState.SUCCESS}

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from journey_async.engine.logs import log
 from journey_async.engine.points import Point, Points
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect

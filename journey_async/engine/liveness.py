@@ -19,8 +19,8 @@ from typing import Any
 from ulid import ULID
 
 from journey_async.engine.clock import Clock, SystemClock
+from journey_async.engine.logs import log
 from journey_async.engine.points import Point, Points
-from journey_async.engine.tasks import log
 from journey_async.engine.watchdog import Watchdog
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import Connect

@@ -1,16 +1,20 @@
-"""What a log record is about, besides its text: fields that a program can read.
+"""The logger of this library, and what its records are about: fields that a program can read.
 
 They are `extra` of the records of this library. While a node's function runs, they are also in
 `ABOUT`, from which `journey_async.contrib.logging` puts them on every record, those of the function
 included.
 """
 
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 
+from journey_async.core.change import Change
 from journey_async.core.graph import Graph
 from journey_async.core.values import Computation
+
+log = logging.getLogger("journey_async")
 
 Fields = Mapping[str, object]
 
@@ -37,3 +41,31 @@ def about_computation(computation: Computation, graph: Graph) -> dict[str, objec
         attempt=computation.attempt,
         worker=computation.worker,
     )
+
+
+class Complaints:
+    """Logs what predicates raise: of each predicate once, for it may be asked very often."""
+
+    def __init__(self) -> None:
+        self._logged: set[tuple[str, str, str]] = set()
+
+    def log_failures(self, change: Change, graph: Graph) -> None:
+        """Log the predicates that raised while a change was decided."""
+        for step, predicate, error in change.failures:
+            name = predicate.function.name
+            if (graph.hash, step, name) in self._logged:
+                continue
+            self._logged.add((graph.hash, step, name))
+            log.warning(
+                "predicate %s on which node %r of graph %r waits raised, and counts as not met",
+                name,
+                step,
+                graph.name,
+                exc_info=error,
+                extra=about(
+                    change.state.execution_id,
+                    step,
+                    graph_name=graph.name,
+                    graph_version=graph.version,
+                ),
+            )

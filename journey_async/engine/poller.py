@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection
 
-from journey_async.engine.tasks import log
+from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 

@@ -11,7 +11,7 @@ from journey_async.core.graph import Graph, described_graph
 from journey_async.core.state import State
 from journey_async.core.values import NodeKind
 from journey_async.engine.clock import Clock
-from journey_async.engine.tasks import log
+from journey_async.engine.logs import log
 from journey_async.errors import (
     DatabaseUnavailable,
     GraphConflictError,

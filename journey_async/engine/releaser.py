@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from journey_async.core.commands import Release
-from journey_async.engine.logs import about
+from journey_async.engine.logs import about, log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 

@@ -6,7 +6,6 @@ fencing token it was begun with must still be the node's when the command is set
 
 import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -19,11 +18,10 @@ from journey_async.core.values import Computation, ComputationKey, ComputationSt
 from journey_async.engine.attempts import Attempt, Functions
 from journey_async.engine.clock import Clock
 from journey_async.engine.instruments import Instruments
+from journey_async.engine.logs import log
 from journey_async.engine.points import Points
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import ExecutionNotFound, InvalidValueError, JourneyError
-
-log = logging.getLogger("journey_async")
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
 

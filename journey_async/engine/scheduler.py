@@ -17,13 +17,13 @@ from typing import Protocol
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
 from journey_async.engine.clock import Clock
-from journey_async.engine.logs import about
+from journey_async.engine.logs import about, log
 from journey_async.engine.peers import Peers
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Overtaken, Settled
 from journey_async.engine.runner import Runner
-from journey_async.engine.tasks import Tasks, log
+from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 

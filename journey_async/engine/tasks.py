@@ -1,15 +1,13 @@
 """Tasks that belong to somebody: referenced while they run, and cancelled with their owner."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
 
 T = TypeVar("T")
-
-log = logging.getLogger("journey_async")
 
 
 class Tasks:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from types import CodeType, FrameType
 
 from journey_async.engine.attempts import Attempt
-from journey_async.engine.tasks import log
+from journey_async.engine.logs import log
 
 BLOCKED_AFTER = 5.0  # seconds without an answer of the loop
 
