@@ -19,8 +19,9 @@ from starlette.staticfiles import StaticFiles
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 from journey_async.client.texts import compact, stamp
+from journey_async.contrib.starlette import EventStream
 from journey_async.core.condition_parser import parse_condition
-from journey_async.dashboard.feed import StatusFeed, execution_changes, stream
+from journey_async.dashboard.feed import StatusFeed, execution_changes, messages
 from journey_async.dashboard.security import CSRF_FIELD, Auth, Guard, check_csrf, csrf_token
 from journey_async.dashboard.views import (
     Redact,
@@ -163,11 +164,11 @@ class Pages:
     async def execution_events(self, request: Request) -> Response:
         """An event whenever the execution has changed since the stream was opened."""
         execution = await self._journey.load(request.path_params["id"], include_archived=True)
-        return stream(execution_changes(self._journey, execution))
+        return EventStream(messages(execution_changes(self._journey, execution)))
 
     async def status_events(self, request: Request) -> Response:
         """An event whenever the figures of the overview have changed."""
-        return stream(self._feed.changes())
+        return EventStream(messages(self._feed.changes()))
 
     # --- buttons ------------------------------------------------------------------------------
 

@@ -1,23 +1,18 @@
 """What browsers are told: that something has changed. They then ask for the page anew."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-
-from starlette.responses import StreamingResponse
 
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 
 CHANGED = "event: changed\ndata: \n\n"
-HELLO = "retry: 2000\n\n"  # milliseconds until a browser that was cut off comes back
-KEEP_ALIVE = ": still here\n\n"
-SILENCE = 15.0  # seconds after which proxies may cut a connection that says nothing
 CALM = 0.1  # seconds between two messages: who changes fast is looked at now and then
 STATUS_INTERVAL = 2.0  # seconds between looks at the figures, while anybody watches them
 
 
-async def execution_changes(journey: Journey, execution: Execution) -> AsyncIterator[None]:
+async def execution_changes(journey: Journey, execution: Execution) -> AsyncGenerator[None, None]:
     """Yields whenever an execution has changed since this snapshot."""
     async with aclosing(journey.watch(execution)) as events:
         async for _ in events:
@@ -32,7 +27,7 @@ class StatusFeed:
         self._watchers: set[asyncio.Event] = set()
         self._looking: asyncio.Task[None] | None = None
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None, None]:
         """Yields whenever the figures have changed."""
         changed = asyncio.Event()
         self._watchers.add(changed)
@@ -60,31 +55,9 @@ class StatusFeed:
                     watcher.set()
 
 
-def stream(changes: AsyncIterator[None]) -> StreamingResponse:
-    """A response of server-sent events, one for each change; it ends when the browser goes."""
-    return StreamingResponse(
-        _messages(changes),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no"},  # a proxy is not to collect them
-    )
-
-
-async def _messages(changes: AsyncIterator[None]) -> AsyncIterator[str]:
-    """The messages; a comment now and then keeps the connection open."""
-    yield HELLO
-    following = asyncio.ensure_future(anext(changes, CHANGED))
-    try:
-        while True:
-            done, _ = await asyncio.wait([following], timeout=SILENCE)
-            if not done:
-                yield KEEP_ALIVE
-                continue
-            if following.result() is CHANGED:  # there will be no more
-                return
+async def messages(changes: AsyncGenerator[None, None]) -> AsyncGenerator[str, None]:
+    """A server-sent event for each change, or for several that come fast."""
+    async with aclosing(changes):
+        async for _ in changes:
             yield CHANGED
             await asyncio.sleep(CALM)
-            following = asyncio.ensure_future(anext(changes, CHANGED))
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await changes.aclose()  # type: ignore[attr-defined]

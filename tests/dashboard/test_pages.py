@@ -187,7 +187,7 @@ async def test_what_happens_before_a_stream_looks_is_told(journey: Journey) -> N
     await journey.set_value(execution, "price", 2)
     async with asyncio.timeout(30):
         await anext(changes)
-    await changes.aclose()  # type: ignore[attr-defined]
+    await changes.aclose()
 
 
 async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
@@ -209,7 +209,7 @@ async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
     finally:
         coming.cancel()
         await asyncio.wait([going, coming])
-        await changes.aclose()  # type: ignore[attr-defined]
+        await changes.aclose()
 
 
 async def test_a_page_of_any_number_is_answered(browser: httpx.AsyncClient) -> None:
