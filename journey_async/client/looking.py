@@ -14,8 +14,8 @@ from journey_async.client.trees import Reading, reading_of
 from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
-from journey_async.core.draft import Pieces
 from journey_async.core.graph import Graph, described_graph
+from journey_async.core.pieces import Pieces
 from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State

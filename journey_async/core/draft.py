@@ -1,10 +1,10 @@
 """A change in the making: the state being edited, and notes of what was touched."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
 from journey_async.core.conditions import Predicate
@@ -22,11 +22,6 @@ from journey_async.core.values import (
     NodeKind,
     NodeValue,
 )
-
-T = TypeVar("T")
-
-Pieces: TypeAlias = Generator[None, None, T]  # work that pauses now and then
-PIECE = 16  # steps from one pause to the next: some 0.2 ms
 
 _Place: TypeAlias = tuple[bool, int, str]  # historians are first, then comes the order of the graph
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from heapq import nsmallest
 
-from journey_async.core.draft import PIECE, Draft, Pieces
+from journey_async.core.draft import Draft
 from journey_async.core.evaluation import tick_time
 from journey_async.core.events import is_exhausted
 from journey_async.core.nodes import LoopNode, Step
+from journey_async.core.pieces import PIECE, Pieces
 from journey_async.core.values import (
     TICKS,
     UNSUCCESSFUL,

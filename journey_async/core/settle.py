@@ -8,8 +8,9 @@ until nothing more follows, so that nobody ever sees a state half-way:
 1. the event itself is applied (`events`);
 2. values whose gate no longer holds are cleared, and what depended on them, until none is left;
 3. a step whose gate holds and that has not run on what it would now see is queued; a queued
-   one whose gate no longer holds is withdrawn (`queue`);
-4. steps without a user's function run at once; their values may touch others: back to 2;
+   one whose gate no longer holds is withdrawn (`queueing`);
+4. steps without a user's function run at once (`built_in`); their values may touch others: back
+   to 2;
 5. queued computations that are due, fit the free capacity and whose code is here are begun;
 6. ticks with a schedule, having fired, move on to their next time.
 
@@ -33,8 +34,9 @@ from journey_async.core.alarm import (
 )
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change
-from journey_async.core.draft import PIECE, Draft, Env, Pieces
+from journey_async.core.draft import Draft, Env
 from journey_async.core.graph import Graph
+from journey_async.core.pieces import PIECE, Pieces, at_once
 from journey_async.core.queueing import begin, reconsider
 from journey_async.core.state import State
 
@@ -43,12 +45,7 @@ __all__ = ["Env", "settle", "settling"]
 
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
     """Everything that is to be written because of a command."""
-    pieces = settling(graph, state, command, env)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    return at_once(settling(graph, state, command, env))
 
 
 def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces[Change]:

@@ -1,10 +1,13 @@
-"""Lets the event loop breathe while something long is done in pieces."""
+"""Lets the event loop breathe while something long is done in pieces.
+
+It stands in the lowest layer that may know an event loop; those above use it, too.
+"""
 
 import asyncio
 from time import perf_counter
 from typing import TypeVar
 
-from journey_async.core.draft import Pieces
+from journey_async.core.pieces import Pieces
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
-from journey_async.core.draft import PIECE, Pieces
+from journey_async.core.pieces import PIECE, Pieces
 from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.core.draft import Pieces
+from journey_async.core.pieces import Pieces
 from journey_async.core.values import NodeValue
 from journey_async.store import breath, rows
 from journey_async.store.breath import in_turn
