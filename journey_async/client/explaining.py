@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from journey_async.client.introspection import inputs_used, iteration_parts
 from journey_async.client.texts import NOT_A_STEP, state_text
 from journey_async.client.trees import Reading, leaf_line, tree_text
-from journey_async.core.conditions import AllOf, AnyOf, Condition, Leaf, Not, text
+from journey_async.core.conditions import Not, negatable_leaves, text
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Step
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
@@ -26,7 +26,7 @@ def blockers(step: Step, reading: Reading) -> list[Blocker]:
     """The leaves of a step's gate that do not hold, in the order of writing."""
     return [
         Blocker(leaf.node, text(Not(condition=leaf) if negated else leaf))
-        for leaf, negated in _leaves(step.gated_by)
+        for leaf, negated in negatable_leaves(step.gated_by)
         if reading.evaluation.leaf_holds(leaf) is negated
     ]
 
@@ -38,7 +38,7 @@ def waiting_text(step: Step, reading: Reading) -> str:
     """
     met: list[str] = []
     unmet: list[str] = []
-    for leaf, negated in _leaves(step.gated_by):
+    for leaf, negated in negatable_leaves(step.gated_by):
         line = leaf_line(leaf, reading, negated=negated)
         (met if reading.evaluation.leaf_holds(leaf) is not negated else unmet).append(line)
     return "".join(f"{line}\n" for line in met) + "\n".join(unmet)
@@ -61,13 +61,3 @@ def status_text(state: State, graph: Graph, node: str, reading: Reading) -> str:
     if newest.state in UNSUCCESSFUL and not newest.computed_with:
         return f"{head}\n{tree_text(step.gated_by, reading, ' ' * 4)}"
     return "\n".join([head, "inputs used:", *inputs_used(graph, newest, "   ")])
-
-
-def _leaves(condition: Condition, negated: bool = False) -> list[tuple[Leaf, bool]]:
-    """The leaves in the order of writing, each with whether it is negated."""
-    if isinstance(condition, AllOf | AnyOf):
-        return [pair for item in condition.conditions for pair in _leaves(item, negated)]
-    if isinstance(condition, Not):
-        return _leaves(condition.condition, not negated)
-    assert isinstance(condition, Leaf)
-    return [(condition, negated)]

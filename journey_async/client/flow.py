@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 from journey_async.client import options
 from journey_async.client.status import Figures
 from journey_async.client.texts import compact, rounded
-from journey_async.core.nodes import storable_name
 from journey_async.core.values import NodeKind
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
@@ -88,7 +87,7 @@ async def flow_analytics(
     `flow_ends_here_after` seconds. Raises InvalidOptionError, DatabaseUnavailable.
     """
     for name, given in (("graph_name", graph_name), ("graph_version", graph_version)):
-        _check_name(name, given)
+        options.storable_text(name, given)
     if include_executions not in get_args(Included):
         raise InvalidOptionError(
             f'include_executions must be "active", "archived" or "all", not {include_executions!r}'
@@ -116,15 +115,6 @@ async def flow_analytics(
         ),
         node_stats=FlowNodes(nodes=[_node(row) for row in rows if row["node"] is not None]),
     )
-
-
-def _check_name(option: str, given: object) -> None:
-    if not isinstance(given, str):
-        raise InvalidOptionError(f"{option} must be a text, not a {type(given).__name__}")
-    try:
-        storable_name(given)
-    except ValueError as error:
-        raise InvalidOptionError(f"{option} {error}: {given!r:.80}") from None
 
 
 def _node(row: Mapping[str, Any]) -> FlowNode:

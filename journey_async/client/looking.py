@@ -89,7 +89,7 @@ class Looking:
         """
         state, graph = await self._read(execution)
         if isinstance(unset, str) or not isinstance(unset, Collection):
-            raise InvalidOptionError(f"unset must be a list of names, not {unset!r:.80}")
+            raise InvalidOptionError(f"unset must be a list of names, not {options.shown(unset)}")
         names = tuple(graph.input_named(node).name for node in unset)
         if state.archived_at is not None:
             raise ExecutionArchivedError(state.execution_id)

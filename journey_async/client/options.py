@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import storable_name
 from journey_async.core.reference import NodeName, NodeRef, type_of
 from journey_async.core.values import ComputationKey
 from journey_async.engine.results import stored
@@ -99,6 +100,16 @@ def text(name: str, given: str | None) -> str | None:
     if given is not None and not isinstance(given, str):
         raise InvalidOptionError(f"{name} must be a text, not a {type(given).__name__}")
     return given
+
+
+def storable_text(name: str, given: object) -> str:
+    """A text that PostgreSQL can store; raises InvalidOptionError."""
+    if not isinstance(given, str):
+        raise InvalidOptionError(f"{name} must be a text, not {shown(given)}")
+    try:
+        return storable_name(given)
+    except ValueError as error:
+        raise InvalidOptionError(f"{name} {error}: {shown(given)}") from None
 
 
 def flag(name: str, given: object) -> bool:

@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 
 from journey_async.client.execution import Execution, snapshot
-from journey_async.client.options import shown
+from journey_async.client.options import flag, shown, storable_text
 from journey_async.core.conditions import Condition, as_condition, leaves
-from journey_async.core.nodes import storable_name
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
 from journey_async.store.filters import (
@@ -92,29 +91,18 @@ def _selection(
 ) -> Selection:
     if graph_version is not None and graph_name is None:
         raise InvalidOptionError("graph_version means nothing without graph_name; give both")
-    if not isinstance(include_archived, bool):
-        raise InvalidOptionError(
-            f"include_archived must be True or False, not {shown(include_archived)}"
-        )
     return Selection(
         now=engine.clock.now(),
         graph_name=_name("graph_name", graph_name),
         graph_version=_name("graph_version", graph_version),
         where=None if where is None else as_condition(where),
         filters=tuple(_filter(item) for item in _listed("filter_by", filter_by)),
-        include_archived=include_archived,
+        include_archived=flag("include_archived", include_archived),
     )
 
 
 def _name(option: str, given: object) -> str | None:
-    if given is None:
-        return None
-    if not isinstance(given, str):
-        raise InvalidOptionError(f"{option} must be a text, not {shown(given)}")
-    try:
-        return storable_name(given)
-    except ValueError as error:
-        raise InvalidOptionError(f"{option} {error}: {shown(given)}") from None
+    return None if given is None else storable_text(option, given)
 
 
 def _listed(option: str, given: object) -> Sequence[object]:

@@ -304,13 +304,18 @@ def _node_name(node: object) -> str:
 
 def leaves(condition: Condition) -> Iterator[Leaf]:
     """The leaves of a condition, in the order in which they were written."""
+    return (leaf for leaf, _ in negatable_leaves(condition))
+
+
+def negatable_leaves(condition: Condition, negated: bool = False) -> Iterator[tuple[Leaf, bool]]:
+    """The leaves in the same order, each with whether it is negated."""
     if isinstance(condition, AllOf | AnyOf):
         for item in condition.conditions:
-            yield from leaves(item)
+            yield from negatable_leaves(item, negated)
     elif isinstance(condition, Not):
-        yield from leaves(condition.condition)
+        yield from negatable_leaves(condition.condition, not negated)
     elif isinstance(condition, Leaf):
-        yield condition
+        yield condition, negated
 
 
 # --- printing ---------------------------------------------------------------------------------

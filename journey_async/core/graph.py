@@ -312,8 +312,6 @@ class Graph(Model):
                     raise MutationTargetError(node.name, target, "the graph has no such node")
                 if target in SYSTEM_NAMES:
                     raise MutationTargetError(node.name, target, "system nodes are read-only")
-                if node.mutates.count(target) > 1:
-                    raise MutationTargetError(node.name, target, "it is listed more than once")
 
     def _refuse_cycles(self) -> None:
         cycle = _cycle(list(self.by_name), self.upstream)

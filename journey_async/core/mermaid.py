@@ -5,17 +5,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from journey_async.core.conditions import (
-    AllOf,
-    AnyOf,
     Compare,
     Condition,
     Contains,
     In,
     Leaf,
-    Not,
     Predicate,
     Provided,
     leaf_text,
+    negatable_leaves,
 )
 from journey_async.core.nodes import MutateNode, Node, function_of
 from journey_async.core.values import TICKS, NodeKind
@@ -52,7 +50,7 @@ def structure(graph: "Graph", title: str, label: Callable[[Node], str]) -> list[
     edges = [
         f"{ids[upstream]} {arrow} {ids[step.name]}"
         for step in graph.steps.values()
-        for upstream, arrow in _arrows(step.gated_by, False)
+        for upstream, arrow in _arrows(step.gated_by)
     ]
     if edges:
         lines += ["", *(f"        {edge}" for edge in edges)]
@@ -103,16 +101,11 @@ def _label(node: Node) -> str:
     return f'[["{text}"]]'
 
 
-def _arrows(condition: Condition, negated: bool) -> Iterator[tuple[str, str]]:
+def _arrows(gate: Condition) -> Iterator[tuple[str, str]]:
     """The upstream node and the arrow of each leaf, in the order of writing."""
-    if isinstance(condition, AllOf | AnyOf):
-        for item in condition.conditions:
-            yield from _arrows(item, negated)
-    elif isinstance(condition, Not):
-        yield from _arrows(condition.condition, not negated)
-    elif isinstance(condition, Leaf):
-        caption = _caption(condition, negated)
-        yield condition.node, f"--> |{_quoted(caption)}|" if caption else "--> "
+    for leaf, negated in negatable_leaves(gate):
+        caption = _caption(leaf, negated)
+        yield leaf.node, f"--> |{_quoted(caption)}|" if caption else "--> "
 
 
 def _caption(leaf: Leaf, negated: bool) -> str:

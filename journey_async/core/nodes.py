@@ -1,6 +1,7 @@
 """The nodes of a graph, as frozen models, and the functions that build them."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,14 +14,13 @@ from journey_async.core.conditions import AnyCondition
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.gates import GatedBy, gate
 from journey_async.core.model import Model
-from journey_async.core.retry import Retry
+from journey_async.core.retry import TEN_YEARS, Retry
 from journey_async.core.schedules import Cron, Every
 from journey_async.core.types import ANY, NodeType, TypeField, as_type
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.errors import GraphError, InvalidNodeError, MutationTargetError
 
 MAX_NAME = 200
-TEN_YEARS = 10 * 365 * 86400.0
 
 
 def _kept(given: object) -> object:
@@ -116,6 +116,15 @@ class MutateNode(Step):
     @classmethod
     def _several(cls, given: object) -> object:
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("mutates")
+    @classmethod
+    def _each_once(cls, targets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for target, times in Counter(targets).items():
+            if times > 1:
+                name = info.data.get("name", "")
+                raise MutationTargetError(name, target, "it is listed more than once")
+        return targets
 
     @property
     def marker(self) -> str:
@@ -263,16 +272,11 @@ def mutate(
     By default the targets keep their revision, so that nothing downstream runs again; with
     `update_revision_on_change`, a target whose value changes gets a new one.
     """
-    targets = (mutates,) if isinstance(mutates, str) else mutates
-    if isinstance(targets, Sequence):
-        for target in targets:
-            if isinstance(target, str) and list(targets).count(target) > 1:
-                raise MutationTargetError(name, target, "it is listed more than once")
     return MutateNode(
         name=name,
         gated_by=gated_by,
         function=_callable(name, f),
-        mutates=targets,
+        mutates=mutates,
         update_revision_on_change=update_revision_on_change,
         **_checked(name, step),
     )

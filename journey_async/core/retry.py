@@ -5,7 +5,7 @@ from pydantic import Field, field_validator
 from journey_async.core.functions import Function, FunctionField
 from journey_async.core.model import Model
 
-LONGEST = 10 * 365 * 86400.0  # seconds
+TEN_YEARS = 10 * 365 * 86400.0  # seconds
 
 
 class Retry(Model):
@@ -18,9 +18,9 @@ class Retry(Model):
     """
 
     max_attempts: int = Field(default=3, ge=1, le=1_000_000, strict=True)
-    initial_delay: float = Field(default=1.0, ge=0, le=LONGEST, strict=True)
+    initial_delay: float = Field(default=1.0, ge=0, le=TEN_YEARS, strict=True)
     factor: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
-    max_delay: float = Field(default=60.0, ge=0, le=LONGEST, strict=True)
+    max_delay: float = Field(default=60.0, ge=0, le=TEN_YEARS, strict=True)
     jitter: bool = True
     give_up_on: tuple[FunctionField, ...] = ()
 

@@ -54,7 +54,7 @@ from journey_async.errors import InvalidOptionError, InvalidValueError
 MAX_LEAVES = 500  # each is a sub-select; PostgreSQL plans that many in well under a second …
 MAX_JOINS = 10  # … if most are not made into joins, for whose order it would take minutes
 MAX_DEPTH = 100
-PREFIX = 64  # characters of a text that its index holds
+INDEXED = 64  # characters of a text that its index holds
 
 COMPARISONS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 WITHOUT_OPERAND = frozenset({"is_set", "is_not_set", "is_nil", "is_not_nil"})
@@ -112,7 +112,7 @@ class Cell:
 
 _NUMBER = "(CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END)"
 _TEXT = "(v.value #>> '{}') COLLATE \"C\""
-_PREFIX = f"(CASE WHEN jsonb_typeof(v.value) = 'string' THEN \"left\"({_TEXT}, 64) END)"
+_PREFIX = f"(CASE WHEN jsonb_typeof(v.value) = 'string' THEN \"left\"({_TEXT}, {INDEXED}) END)"
 STORED = Cell(
     json="v.value",
     is_number=f"{_NUMBER} IS NOT NULL",
@@ -279,7 +279,7 @@ def _compares(cell: Cell, item: Filter, operand: JSON, bound: Parameters) -> str
         if cell.prefix is None:
             return f"{cell.is_text} AND {whole}"
         # a text is less only if its beginning is not greater
-        return f"{cell.prefix} {sign[0]}= {bound.bind(operand[:PREFIX], 'text')} AND {whole}"
+        return f"{cell.prefix} {sign[0]}= {bound.bind(operand[:INDEXED], 'text')} AND {whole}"
     if jsonvalue.is_number(operand):
         number = bound.bind(_decimal(operand), "numeric")
         return _of_number(cell, f"{cell.number} {sign} {number}")
@@ -312,9 +312,9 @@ def _of_number(cell: Cell, test: str) -> str:
 def _is_one_of_texts(cell: Cell, texts: Sequence[str], bound: Parameters) -> str:
     if cell.prefix is None:
         return f"{cell.is_text} AND {_is_one_of(cell.text, texts, 'text', bound)}"
-    beginnings = list(dict.fromkeys(text[:PREFIX] for text in texts))
+    beginnings = list(dict.fromkeys(text[:INDEXED] for text in texts))
     begins = _is_one_of(cell.prefix, beginnings, "text", bound)
-    if all(len(text) < PREFIX for text in texts):
+    if all(len(text) < INDEXED for text in texts):
         return begins  # which is the whole text then
     # Of a CASE the planner expects half to hold, of an equality one in two hundred: most texts that
     # begin alike are alike.
