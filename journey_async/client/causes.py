@@ -51,6 +51,8 @@ def cause_of(
 
 
 class _Causes:
+    """The causes of the values of a state, each made once."""
+
     def __init__(self, state: State, graph: Graph, computations: Iterable[Computation]) -> None:
         self._state = state
         self._graph = graph
@@ -82,7 +84,7 @@ class _Causes:
         return Cause(node=name, kind=node.kind, waits_for=waits_for)
 
     def _at(self, name: str, revision: int) -> Cause:
-        """The cause and, before it, those that it has: a chain of them may be of any length."""
+        """The cause, made after those of its inputs; a loop, for a chain may be of any length."""
         wanted = (name, revision)
         ahead, entered = [wanted], set[_Key]()
         while ahead:
@@ -113,7 +115,10 @@ class _Causes:
         )
 
     def _before(self, key: _Key) -> Cause:
-        """What a node held before a mutation changed it at the revision that it had."""
+        """What a node held before a mutation gave it another value at the same revision.
+
+        The mutation saw the node at that revision, and caused it: the circle ends here.
+        """
         name, revision = key
         return Cause(node=name, kind=self._kind(name), revision=revision, is_current=False)
 
@@ -150,7 +155,7 @@ class _Causes:
 
 def _lines(cause: Cause) -> Iterator[str]:
     told: set[_Key] = set()
-    ahead = [(cause, "", "")]  # each behind what stands before its first line, and the others
+    ahead = [(cause, "", "")]  # each with what precedes its first line, and the lines below that
     while ahead:
         one, first, rest = ahead.pop()
         yield f"{first}{_line(one, told)}"

@@ -1,4 +1,4 @@
-"""Why a node has no value yet, and where its computation stands; pure, but for the verbs on top."""
+"""Why a node has no value yet, and where its computation stands; all of it is pure."""
 
 from dataclasses import dataclass
 

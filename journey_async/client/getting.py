@@ -133,8 +133,8 @@ class Getting(Looking):
     ) -> NodeValue[Any]:
         """As `get_value`, with the value's revision, metadata and time.
 
-        Raises WaitTimeout though a `default` is given if the database was away for so long that it
-        is not known what kind of node it would be of.
+        Raises WaitTimeout in spite of a `default` if the database was away for so long that the
+        kind of the node could not be read.
         """
         return await waits.get_node(
             self._engine,

@@ -40,13 +40,12 @@ async def get_node(
 ) -> NodeValue:
     """The value that the options of `get_value` ask for; raises as it does.
 
-    WaitTimeout also with a `default` if it is not known by then what kind of node it would be of.
-    There may be tens of thousands of these at once, so what only the beginning needs is not kept.
+    WaitTimeout in spite of a `default` if the graph could not be read in time: what is given has a
+    kind of node. There may be tens of thousands of these at once, so what only the beginning needs
+    is left behind in `_look_for`.
     """
     limit = checked_timeout(timeout)
-    waits = _refuse_contradictions(
-        wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled
-    )
+    waits = _is_wait(wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled)
     deadline = asyncio.get_running_loop().time() + limit if waits and limit else None
     try:
         async with asyncio.timeout_at(deadline):
@@ -93,7 +92,7 @@ async def _look_for(
     settled: bool,
     waits: bool,
 ) -> "Look":
-    """What the options of `get_value` mean."""
+    """The options of `get_value` as a Look; reads what they need to be understood."""
     execution_id = options.execution_id(execution)
     known = execution._state if isinstance(execution, Execution) else None
     state = known or await engine.known(execution_id)
@@ -116,7 +115,8 @@ async def _look_for(
 class Look:
     """Looks at states for a value of a node: any, one newer than a revision, or the settled one.
 
-    Called, it gives the NodeValue or NOT_YET, or raises what the caller gets.
+    Called with a state, it gives the NodeValue or NOT_YET, or raises what the caller gets. `waits`:
+    the caller wants to wait for it, be it for 0 seconds.
     """
 
     engine: Engine
@@ -163,9 +163,7 @@ class Look:
         return value
 
 
-def _refuse_contradictions(
-    *, wait_any: bool, wait_new: bool, newer_than: int | None, settled: bool
-) -> bool:
+def _is_wait(*, wait_any: bool, wait_new: bool, newer_than: int | None, settled: bool) -> bool:
     """Whether anything is waited for; raises InvalidOptionError for more than one thing."""
     given = [
         name

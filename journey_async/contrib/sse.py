@@ -22,7 +22,10 @@ HEADERS: Mapping[str, str] = {
 
 
 def position(revision: int) -> str:
-    """What no page sees, but a browser keeps: who is cut off before an event goes on from here."""
+    """A message with an id alone: a page sees nothing of it, but its browser keeps the id.
+
+    So a browser that is cut off before the first event asks for what happened from here on.
+    """
     return f"id: {revision}\n\n"
 
 

@@ -28,7 +28,11 @@ def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
 
 
 def attention_time(now: datetime, others: Collection[datetime]) -> datetime:
-    """The alarm of who cannot settle: as good as now, and none of the other times that are due."""
+    """The alarm that is set by a process which cannot settle: the present, or just before it.
+
+    It differs from all `others`, the times of the queue and of the ticks; by that
+    `wants_attention` knows it.
+    """
     while now in others:
         now -= timedelta.resolution
     return now
@@ -37,8 +41,8 @@ def attention_time(now: datetime, others: Collection[datetime]) -> datetime:
 def wants_attention(graph: Graph, state: State) -> bool:
     """Whether somebody wrote the execution who could not settle it, and set the alarm instead.
 
-    Its alarm is then for a time that neither its queue nor its ticks explain. By another definition
-    than it is on, whose ticks are others, that can't be told.
+    Its alarm is then for a time that neither its queue nor its ticks explain. That can be told only
+    by the definition that it is on: another one has other ticks.
     """
     if state.wake_at is None or state.graph_hash != graph.hash:
         return False

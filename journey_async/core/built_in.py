@@ -21,10 +21,10 @@ from journey_async.core.values import Computation, ComputationState
 
 
 def run_built_in(draft: Draft, *, ticks: bool) -> bool:
-    """Run one of the built-in steps that are queued and due; whether there was one.
+    """Run one built-in step that is queued and due; whether there was one.
 
-    One at a time, for what it writes may close the gate of the next; historians first, so that
-    nothing is lost to them. `ticks`: one that is a tick, else one that is none.
+    With `ticks` one of the ticks, else one of the others. One at a time, for what it writes may
+    close the gate of the next; historians first, so that nothing is lost to them.
     """
     node = draft.next_built_in(ticks=ticks)
     if node is None:

@@ -55,11 +55,12 @@ class Change(NamedTuple):
     """What becomes of an execution.
 
     It may be written only over the version `expected` (0: the execution does not exist yet).
-    `values` and `computations` are what differs; `state` is the whole afterwards. `announces`:
-    it has a new time to wake at, which other processes must hear of; `is_due`: that has come, and
-    whoever has the code and room is wanted. `slot`: the execution is to become the live one of this
-    singleton graph. `tally` is what it adds to the figures of the graph. A change that is not
-    `written` leaves everything as it is.
+    `values` and `computations` are what differs, `prunings` what is deleted; `state` is the whole
+    afterwards. `announces`: it has a new time to wake at, which other processes must hear of;
+    `is_due`: that has come, and whoever has the code and room is wanted. `slot`: the execution is
+    to become the live one of this singleton graph. `tally` is what it adds to the figures of the
+    graph. Once it is written, `begun` is run here, and `outcomes` are for `on_save`; `failures`,
+    predicates that raised, are logged. A change that is not `written` leaves everything as it is.
     """
 
     expected: int

@@ -23,7 +23,8 @@ from journey_async.core.values import (
     NodeValue,
 )
 
-_Place: TypeAlias = tuple[bool, int, str]  # historians are first, then comes the order of the graph
+# The place of a built-in step in line: historians (False) first, then in the order of the graph.
+_Place: TypeAlias = tuple[bool, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Draft:
         self.values_revision = state.values_revision
         self.inputs_revision = state.inputs_revision
         self.slot: str | None = None
-        # Which call led to all this.
+        # Leads to the call that wants the command; of a result, to the one that unblocked its step.
         self.trace_context = env.trace_context
         # What must be looked at: nodes whose value changed, steps that ended, or everything.
         self.changed: set[str] = set()
@@ -80,7 +81,7 @@ class Draft:
         self._outcomes: list[tuple[str, Outcome]] = []
         self._prunings: list[Pruning] = []
         self._failures: list[tuple[str, Predicate, Exception]] = []
-        # Built-in steps that were queued, the next one first: others than ticks, and ticks.
+        # Built-in steps that were queued, in heaps by their place: those that are no ticks; ticks.
         self._lined_up: tuple[list[_Place], list[_Place]] = ([], [])
         for node in graph.built_in & self.queued:
             self._line_up(node)
@@ -123,7 +124,11 @@ class Draft:
         return due_at is None or due_at <= self.now
 
     def next_built_in(self, *, ticks: bool) -> str | None:
-        """The built-in step to run next, of those that are queued and due: a tick, or none."""
+        """The first built-in step in line that is queued and due, if there is one.
+
+        With `ticks` among the ticks, else among the others. What is passed over need not be looked
+        at again: a draft is of one moment, and whatever is queued anew is lined up anew.
+        """
         line = self._lined_up[ticks]
         while line:
             name = line[0][-1]
@@ -223,7 +228,7 @@ class Draft:
             evaluation.failures.clear()
 
     def _came_of_it(self, node: str, outcome: Outcome) -> bool:
-        """Whether an outcome is one: what the same change cleared again was not saved."""
+        """Whether an outcome holds at the end: a value that was cleared again was not saved."""
         if not isinstance(outcome, Saved):
             return True
         value = self.values.get(node)

@@ -32,7 +32,7 @@ def unblocked_when(
 
     `unblocked_when("x", predicate)` holds while `predicate`, given the NodeValue of "x" (also
     while it is unset), returns something true; one that raises counts as not met.
-    `unblocked_when(condition)` and `unblocked_when(["x", "y"])` are what they hold.
+    `unblocked_when(condition)` is that condition, `unblocked_when(["x", "y"])` all of them.
     """
     if predicate is None:
         return gate(gated_by)

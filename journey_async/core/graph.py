@@ -184,7 +184,7 @@ class Graph(Model):
 
     @cached_property
     def _ancestors(self) -> dict[str, frozenset[str]]:
-        """Those that were asked for: while somebody waits, it is once for each commit."""
+        """What `ancestors` has found: while somebody waits, it is asked once for each commit."""
         return {}
 
     @cached_property
@@ -345,7 +345,7 @@ def _is_system(item: object, node: InputNode) -> bool:
 
 
 def _reached(edges: Mapping[str, Sequence[str]], first: Iterable[str]) -> frozenset[str]:
-    """All to which edges lead, and those from which they begin."""
+    """The nodes that edges lead to from the `first`, near and far, and those themselves."""
     ahead = list(first)
     found = set(ahead)
     while ahead:

@@ -152,7 +152,7 @@ def _fresh(
 
 
 def _inherited(draft: Draft, met: Mapping[str, int]) -> str | None:
-    """What led to the step upstream that changed last: to a tick that has come, for one."""
+    """The trace context of the upstream step that changed last, as of a tick that has come."""
     cause = draft.newest.get(max(met, key=met.__getitem__)) if met else None
     return cause.trace_context if cause is not None else None
 
@@ -178,9 +178,9 @@ def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computatio
 
 
 def _is_unfinished(draft: Draft, step: Step, newest: Computation, met: Mapping[str, int]) -> bool:
-    """Whether a run has begun that is still to be brought to its end.
+    """Whether the newest run wants another attempt or iteration on the same inputs.
 
-    It goes on even though the tick that unblocked it has moved on to its next time.
+    It gets that even though the tick that unblocked it has moved on to its next time.
     """
     goes_on = _goes_on(step, newest) or (
         newest.state in UNSUCCESSFUL and not is_exhausted(step, newest)

@@ -199,7 +199,7 @@ class Committer:
         self._work.set()
 
     def _put_back(self, execution_id: str, requests: Iterable[Request]) -> None:
-        """Let them wait again, before others; a batch that fails half-way may do that twice."""
+        """Let them wait again, before others; for those that do already nothing changes."""
         left = dict.fromkeys(request for request in requests if not request.answer.done())
         if left:
             self._waiting[execution_id] = left | self._waiting.get(execution_id, {})
@@ -257,7 +257,7 @@ class Committer:
             await self._separate(requests, refusal)
 
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
-        """Nothing can be done about it: tell those who wait."""
+        """Give the batch up, and tell those who wait."""
         if isinstance(error, Exception):
             log.error("a batch could not be written", exc_info=error)
             told = error
@@ -271,7 +271,7 @@ class Committer:
             raise error
 
     def _take(self) -> dict[str, list[Request]]:
-        """A flight's share: one part is decided while the other is being written."""
+        """A flight's share of what waits: with two, one is decided while the other is written."""
         batch: dict[str, list[Request]] = {}
         limit = MAX_BATCH
         if len(self._waiting) >= SHARED_FROM:

@@ -166,8 +166,9 @@ class Engine:
     # --- life ---------------------------------------------------------------------------------
 
     async def start(self, graphs: Iterable[Graph]) -> None:
-        """Listen first, then take up what was left behind; all know first that this worker lives.
+        """Listen, show that this worker lives, register, take up what was left behind.
 
+        In this order, so that nothing is missed, and others do not release what it begins.
         Raises DatabaseUnavailable, GraphConflictError.
         """
         async with AsyncExitStack() as stack:

@@ -39,13 +39,13 @@ class Evolver:
         return self._tasks.all
 
     def look(self) -> None:
-        """Look for such executions; once more at the end of what is under way already."""
+        """Have them evolve; if that is under way, it looks once more before it ends."""
         self._again = True
         if all(task.done() for task in self._tasks.all):
             self._tasks.spawn(self._evolve(), "lets executions evolve")
 
     async def check(self) -> None:
-        """Look, and wait for all to evolve, though not for very many: they go on by themselves."""
+        """Have them evolve, and wait for it, but not for long: many of them go on by themselves."""
         self.look()
         await asyncio.wait(self._tasks.all, timeout=PATIENCE)
 
@@ -54,11 +54,11 @@ class Evolver:
             while self._again:
                 self._again = False
                 while outdated := await self._registry.outdated(BATCH):
-                    if not await self._woken(outdated):
+                    if not await self._wake(outdated):
                         break  # others are at it
 
-    async def _woken(self, executions: list[str]) -> bool:
-        """Whether one of them has evolved by it."""
+    async def _wake(self, executions: list[str]) -> bool:
+        """Wake them, by which they evolve; whether any of them did."""
         answers = await asyncio.gather(
             *(self._submit(execution_id, Wake()) for execution_id in executions),
             return_exceptions=True,

@@ -36,16 +36,17 @@ LAST_PATIENCE = 2.0  # seconds in which a closing worker tries to take its leave
 
 
 def new_worker_id() -> str:
-    """A fresh incarnation."""
+    """An id for one life of a worker."""
     return f"WORKER{ULID()}"
 
 
 class Liveness:
-    """The life sign of one worker; `died` gets the ids of others, `replaced` this one's new id,
-    `peers` the ids of those that live and have the same code, whenever these are others.
+    """The life sign of one worker.
 
-    All are called on the event loop that started it; `graphs`, which gives what code the worker
-    has, in the thread.
+    `died` gets the ids of others that are dead, `replaced` the new id of this one if it was taken
+    for dead, `peers` the ids of those that live and have the same code, whenever they change. These
+    are called on the event loop that started it; `graphs`, which gives what code this worker has,
+    in the thread.
     """
 
     def __init__(
@@ -310,8 +311,10 @@ class Liveness:
         return ring[:WATCHED]
 
     def _report(self, dead: list[str]) -> "asyncio.Future[None]":
-        """Let the application's loop release their work; nobody waits for that, for the loop may
-        be blocked for long, and this worker's own lease must be renewed meanwhile.
+        """Let the application's loop release their work.
+
+        Nobody waits for that: the loop may be blocked for long, and this worker's own lease must
+        be renewed meanwhile.
         """
         assert self._home is not None
         work: Coroutine[Any, Any, None] = _awaited(self._died(dead))

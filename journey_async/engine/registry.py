@@ -22,7 +22,7 @@ from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
-NO_CODE = ""  # the hash of no definition
+NO_CODE = ""  # in place of a hash: the code is not here
 MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
 
 
@@ -32,10 +32,10 @@ class Definitions:
 
     numbers: dict[str, int]
     graphs: dict[str, Graph]
-    asked: int = 0  # which question this is the answer to
+    asked: int = 0  # the number of the question that this is the answer to
 
     def newer_than(self, graph: Graph) -> set[str]:
-        """The definitions that were registered later; at the same moment, the greater hash is."""
+        """The definitions that were registered later; at the same moment, those of greater hash."""
         own = (self.numbers.get(graph.hash, 0), graph.hash)
         return {h for h, number in self.numbers.items() if (number, h) > own}
 
@@ -54,12 +54,12 @@ class Registry:
         self._clock = clock
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
-        self._marks: set[str] = set()
+        self._marks: set[str] = set()  # of the registered ones
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
-        self._stored: dict[Name, Definitions] = {}
+        self._stored: dict[Name, Definitions] = {}  # as last looked up
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._unknown: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._asked = 0
+        self._looking_up: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asked = 0  # questions to the database so far
 
     def has(self, graph: Graph) -> bool:
         """Whether this very graph is registered."""
@@ -83,8 +83,8 @@ class Registry:
     async def register(self, graph: Graph) -> None:
         """Make this process's code for a graph known, here and to everybody.
 
-        One after the other, so that the last one here is the last one in the database. Raises
-        GraphConflictError if live executions cannot take the definition on.
+        Of one name and version one after the other, so that the last one here is the last one in
+        the database. Raises GraphConflictError if live executions cannot take the definition on.
         """
         name = (graph.name, graph.version)
         async with self._registering[name]:
@@ -102,10 +102,11 @@ class Registry:
                 self._marks = {known.hash[:MARK] for known in self._registered.values()}
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
-        """Make sure that `resolve` can answer for the state; asks on a `connection` one holds.
+        """Make sure that `resolve` can answer for the state.
 
-        Where this process has other code than the execution is on, what counts is which of the
-        two was registered later, and that may have changed.
+        Where this process has other code than the execution is on, it asks anew: which of the two
+        was registered later may have changed. Who holds a `connection` passes it, for there may be
+        no other. Raises DatabaseUnavailable, and GraphError for a definition that cannot be read.
         """
         if not self._is_unsure_of(state):
             return
@@ -113,17 +114,17 @@ class Registry:
         if name in self._registered or connection is not None:
             await self._look_up(name, connection)
             return
-        async with self._unknown[name]:  # whoever else lacks the definition need not ask
+        async with self._looking_up[name]:  # whoever else lacks the definition need not ask
             if self._is_unsure_of(state):
                 await self._look_up(name)
 
     async def keep_up(self, state: State) -> None:
-        """`learn` for a state that others may have made evolve since it was asked for.
+        """`learn` for a state that was read, which others may have made evolve.
 
-        A definition that cannot be read is told by `resolve`, to those who need it. Raises
-        DatabaseUnavailable.
+        A definition that cannot be read is passed over: not every reader needs it, and who does is
+        told by `resolve`. Raises DatabaseUnavailable.
         """
-        with _told_by_resolve():
+        with _unreadable_is_left_to_resolve():
             await self.learn(state)
 
     async def learn_all(self, states: Iterable[State]) -> dict[str, JourneyError]:
@@ -158,7 +159,7 @@ class Registry:
         Raises DatabaseUnavailable.
         """
         for name in list(self._registered):
-            with _told_by_resolve():
+            with _unreadable_is_left_to_resolve():
                 await self._look_up(name)
 
     def knows(self, state: State) -> bool:
@@ -168,7 +169,10 @@ class Registry:
         return name in self._registered or state.graph_hash in stored.graphs
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
-        """The graph to settle the state by, and whether the execution has to evolve to it."""
+        """The graph to settle the state by, and whether the execution has to evolve to it.
+
+        Raises GraphNotRegisteredError if neither its code nor its description is here.
+        """
         name = (state.graph_name, state.graph_version)
         registered = self._registered.get(name)
         if registered is not None and registered.hash == state.graph_hash:
@@ -199,7 +203,7 @@ class Registry:
     async def outdated(self, limit: int) -> list[str]:
         """Live executions that have yet to evolve to the code that is here.
 
-        Where that is not the newest and nobody is left who has newer code, it becomes it again.
+        Code that is not the newest is reinstated first, if no worker is left that has newer code.
         """
         found: list[str] = []
         for name, graph in list(self._registered.items()):
@@ -213,7 +217,10 @@ class Registry:
         return found
 
     async def _reinstate(self, graph: Graph) -> bool:
-        """Make it the newest again, if nobody has newer code and no live execution refuses it."""
+        """Make it the newest again, if no worker has newer code; whether it is.
+
+        Not if live executions cannot take it on.
+        """
         try:
             await self._refuse_conflicts(graph)
         except GraphConflictError:
@@ -231,10 +238,12 @@ class Registry:
 
     @contextmanager
     def _claimed(self, graph: Graph) -> Iterator[None]:
-        """Counts as code that is here before it is written, lest a new worker's row lacks it.
+        """Let the graph count as code that is here while it is being registered: a worker that
+        begins anew meanwhile puts down what counts.
 
-        If that fails, the former code does, or none: what has been written of it all the same the
-        next heartbeat puts right, which sees it by a hash that is no definition's.
+        If registering fails, the former code counts again. Where there is none, NO_CODE stands in
+        its place: so the next renewal of the lease sees a difference, should the row of this worker
+        name the graph all the same, and puts that right.
         """
         name = (graph.name, graph.version)
         self._code[name] = graph.hash
@@ -281,8 +290,8 @@ class Registry:
 
 
 @contextmanager
-def _told_by_resolve() -> Iterator[None]:
-    """A definition that cannot be read holds up nobody who does not need it."""
+def _unreadable_is_left_to_resolve() -> Iterator[None]:
+    """Pass over a definition that cannot be read: `resolve` raises for those who need it."""
     try:
         yield
     except DatabaseUnavailable:

@@ -15,8 +15,8 @@ from journey_async.errors import SingletonGraphError
 class Settled:
     """What became of a command: the state as of it, and its share of the change.
 
-    `had_room`: more could have been begun, had there been more to begin. `evolved`: the execution
-    took on another definition with it, which is no share of the command's.
+    `had_room`: places were left over for more computations than were begun. `evolved`: before the
+    command the execution took on another definition, in the same write; `change` has nothing of it.
     """
 
     state: State
@@ -55,9 +55,10 @@ class Request:
 
 @dataclass(slots=True)
 class Decision:
-    """The requests for one execution, decided together on one state, by one definition.
+    """The requests for one execution, decided together on one state, by the one `graph`.
 
-    Another one may be registered before this is written. It `evolves` if it was on an older one.
+    (Another definition may be registered before this is written.) `evolves`: the execution was on
+    an older one. `reserved` places are kept for what is begun.
     """
 
     requests: list[Request]

@@ -51,8 +51,8 @@ class Runner:
         self._clock = clock
         self._attempts: dict[int, Attempt] = {}  # by token
         self._by_execution: dict[str, dict[int, Attempt]] = {}
-        self._recording: set[int] = set()
-        self._former: set[str] = set()
+        self._recording: set[int] = set()  # tokens of those whose end is being written
+        self._former: set[str] = set()  # ids that this worker had before
         self._tasks = Tasks("runner")
         self._draining = False
         self._finished = False
@@ -151,7 +151,7 @@ class Runner:
                 self._recording.discard(token)
 
     def _leave_place(self, attempt: Attempt) -> None:
-        """Nothing of an attempt runs any more, be it for it was cancelled before it began."""
+        """Nothing of an attempt runs any more: it has ended, or was cancelled before it began."""
         if self._attempts.pop(attempt.token, None) is not None:
             siblings = self._by_execution[attempt.execution_id]
             del siblings[attempt.token]
@@ -216,8 +216,9 @@ class Runner:
         return execution_id in self._by_execution
 
     def reconcile(self, state: State) -> None:
-        """Stop the attempts that somebody else has given up; a state from before they began tells
-        nothing about them.
+        """Stop the attempts that somebody else has given up, as a state shows.
+
+        One from before they began tells nothing about them.
         """
         for attempt in self._of(state.execution_id):
             computation = attempt.computation
@@ -278,7 +279,7 @@ class Runner:
             log.error("functions of nodes that ignore their cancellation were left behind")
 
     async def _all_begun(self) -> None:
-        """Return when no beginning is at the database any more: what it is of can end, too."""
+        """Return when no beginning is at the database any more: what it begins gets its grace."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_GRACE):
                 while self._taken > len(self._attempts):

@@ -64,9 +64,9 @@ class Scheduler:
         self._rests = asyncio.Event()
         self._checking = False
         self._next: datetime | None = None
-        self._starved = False
-        self._aside: set[str] = set()
-        self._overtaken: set[str] = set()
+        self._starved = False  # something may be due for which there was no place
+        self._aside: set[str] = set()  # did not move, raised, or take long: left alone for now
+        self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
@@ -152,7 +152,7 @@ class Scheduler:
             del self._waking[execution_id]
 
     def _leave(self, executions: Iterable[str]) -> None:
-        """Leave them to others for a moment."""
+        """Leave them to others for a MOMENT, then look again."""
         now = asyncio.get_running_loop().time()
         for execution_id in executions:
             self._left.setdefault(execution_id, now)
@@ -225,7 +225,11 @@ class Scheduler:
         return next((wake_at for _, wake_at in entries if wake_at > now), None)
 
     def _not_left(self, due: list[str], asked_at: float) -> list[str]:
-        """What to wake of what is due: all but that which others are given a moment for."""
+        """What to wake of what is due.
+
+        When it is another worker's turn, that one is given a MOMENT for each execution, counted
+        from when this one first saw or heard that it is due.
+        """
         now = asyncio.get_running_loop().time()
         due = [i for i in due if i not in self._waking]
         left: dict[str, float] = {}
@@ -249,10 +253,9 @@ class Scheduler:
     async def _wake(self, execution_id: str) -> bool:
         """Wake one execution; whether it may still be due.
 
-        One that does not move is set aside, lest it stand before the others.
-
-        Other workers are about to wake the same. Who is too late leaves it to them, and insists
-        only if it is due still.
+        Other workers may be about to wake the same: who is too late leaves it to them, and insists
+        only if the next look still finds it due. One that does not move is set aside, lest it stand
+        before the others.
         """
         assert self._submit is not None
         pause = UNMOVED_PAUSE

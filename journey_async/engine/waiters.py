@@ -18,10 +18,11 @@ Check = Callable[[State], Any]
 class Wait:
     """One caller's wait; `check` gives the result, NOT_YET, or raises what the caller gets.
 
-    What is offered may have been read before the wait began. So nothing counts that is older than
-    what the caller reads after registering, and `begin`s with.
+    It is registered while its `with` block runs. What is offered may have been read before that.
+    So the caller reads once it is registered, and `begin`s with what it read: nothing older counts,
+    and what is offered sooner is withheld until then.
 
-    It is registered while its `with` block runs. There may be tens of thousands, so it is small.
+    There may be tens of thousands of waits, so each is small.
     """
 
     __slots__ = ("_check", "_execution_id", "_least", "_timer", "_waiters", "_withheld", "future")

@@ -61,8 +61,9 @@ class Writer:
         return applied
 
     def follow(self, decision: Decision) -> None:
-        """Begin, answer and tell what follows from a decision that stands: that was written, or
-        was confirmed because it writes nothing.
+        """Begin, answer and tell what follows from a decision that stands.
+
+        It was written; or it writes nothing, and was decided while the row was held.
         """
         change = decision.change
         self._cache.put(change.state)

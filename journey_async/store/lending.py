@@ -56,7 +56,7 @@ class Lending:
 
     @property
     def trust(self) -> int:
-        """Grows when no connection so far is to be trusted."""
+        """How often all connections were distrusted; one that was lent before that is not kept."""
         return self._trust
 
     async def take(self) -> PoolConnection:

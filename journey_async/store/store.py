@@ -1,4 +1,7 @@
-"""The database: one method for each statement of sql/queries."""
+"""The database: a method for each statement of sql/queries that is sent by way of the pool.
+
+Those of a worker's own connection stand in `workers`, those of the doctor in `examination`.
+"""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager

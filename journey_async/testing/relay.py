@@ -10,7 +10,8 @@ from journey_async.errors import DatabaseUnavailable
 from journey_async.testing.crashes import Crash
 from journey_async.testing.journey import TestJourney
 
-# What takes somebody who has died before: the one that comes after is to die in turn.
+# Points that are reached only after a death: a first worker dies when it begins something, and the
+# second one, which releases that, dies at the point.
 OF_THE_NEXT = (Point.BEFORE_RELEASE, Point.AFTER_RELEASE)
 
 
@@ -27,9 +28,9 @@ class RelayJourney(TestJourney):
         super().__init__(dsn, **settings | {"run_computations": False})
         self.deaths = 0
         self._settings_of_workers = settings
-        self._steps = [(point, nth)]
+        self._deaths_to_come = [(point, nth)]
         if point in OF_THE_NEXT:
-            self._steps.insert(0, (Point.AFTER_BEGIN, 1))
+            self._deaths_to_come.insert(0, (Point.AFTER_BEGIN, 1))
         self._worker: TestJourney | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -72,11 +73,11 @@ class RelayJourney(TestJourney):
         await worker.__aenter__()
         self._worker = worker
         crash = None
-        if self._steps:
-            point, nth = self._steps.pop(0)
+        if self._deaths_to_come:
+            point, nth = self._deaths_to_come.pop(0)
             worker.will_be_followed()
             crash = worker.crash_at(point, nth=nth)
-        await _hand(worker, self._code.values())  # those that came meanwhile
+        await _hand(worker, self._code.values())  # those that were registered meanwhile
         return crash
 
     async def _follow(self, worker: TestJourney, crash: Crash | None) -> None:
@@ -92,7 +93,7 @@ class RelayJourney(TestJourney):
 
 
 async def _hand(worker: TestJourney, graphs: Iterable[Graph]) -> None:
-    """Make graphs known to a worker; if it is dead, or dies of it, the next one will get them."""
+    """Make graphs known to a worker; if it is dead, or dies meanwhile, the next one gets them."""
     if worker.has_died:
         return
     try:
