@@ -137,6 +137,23 @@ class Runner:
         """Whether the attempt with this token runs here, or has its result being written."""
         return token in self._attempts or token in self._recording
 
+    @property
+    def nodes(self) -> set[str]:
+        """The nodes of which a function runs here."""
+        return {attempt.step.name for attempt in self._attempts.values()}
+
+    @property
+    def executions(self) -> set[str]:
+        """The executions of which a function runs here."""
+        return set(self._by_execution)
+
+    def is_busy_with(self, execution_id: str) -> bool:
+        """Whether a function of the execution runs here."""
+        return execution_id in self._by_execution
+
+    def _of(self, execution_id: str) -> list[Attempt]:
+        return list(self._by_execution.get(execution_id, {}).values())
+
     async def _run(self, attempt: Attempt) -> None:
         token = attempt.token
         try:
@@ -197,23 +214,6 @@ class Runner:
         for attempt in self._of(execution_id):
             if attempt.computation.key == key:
                 attempt.stop()
-
-    def _of(self, execution_id: str) -> list[Attempt]:
-        return list(self._by_execution.get(execution_id, {}).values())
-
-    @property
-    def nodes(self) -> set[str]:
-        """The nodes of which a function runs here."""
-        return {attempt.step.name for attempt in self._attempts.values()}
-
-    @property
-    def executions(self) -> set[str]:
-        """The executions of which a function runs here."""
-        return set(self._by_execution)
-
-    def is_busy_with(self, execution_id: str) -> bool:
-        """Whether a function of the execution runs here."""
-        return execution_id in self._by_execution
 
     def reconcile(self, state: State) -> None:
         """Stop the attempts that somebody else has given up, as a state shows.
