@@ -13,7 +13,6 @@ from journey_async import (
     ExecutionNotFound,
     Graph,
     Journey,
-    JourneyError,
     NotSetError,
     compute,
     input_node,
@@ -21,7 +20,7 @@ from journey_async import (
     unblocked_when,
 )
 from journey_async.core.values import ComputationState, NodeKind
-from journey_async.errors import DatabaseUnavailable, InvalidOptionError, InvalidValueError
+from journey_async.errors import InvalidValueError
 from tests.support.graphs import basic_graph, everything, one_input
 from tests.support.refusals import refused
 
@@ -315,32 +314,6 @@ async def test_typed_inputs_are_checked_strictly_and_handed_out_parsed(dsn: str)
         assert plain == {"name": "Ada", "born": "1815-12-10"}
 
 
-@pytest.mark.parametrize("schema", ['we"ird Schema; drop', "ünïcode", "a" * 63, "Public"])
-async def test_any_name_can_be_the_schemas(empty_dsn: str, schema: str) -> None:
-    async with Journey(empty_dsn, schema=schema) as journey:
-        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
-        assert await journey.get_value(execution, "sum", wait_any=True) == 3
-        async with Journey(empty_dsn, schema=schema, run_computations=False) as other:
-            wait = asyncio.create_task(other.get_value(execution.id, "sum", newer_than=4))
-            await journey.set_value(execution, "x", 2)
-            assert await wait == 4
-
-
-async def test_two_schemas_side_by_side_know_nothing_of_each_other(empty_dsn: str) -> None:
-    graph = basic_graph(singleton=True)
-    async with Journey(empty_dsn, schema="a") as one, Journey(empty_dsn, schema="A") as two:
-        execution = await one.find_or_start(graph)
-        other = await two.find_or_start(graph)
-        assert execution.id != other.id
-        with pytest.raises(ExecutionNotFound):
-            await two.load(execution)
-        with pytest.raises(ExecutionNotFound):
-            await two.set_value(execution, "x", 1)
-        await one.set_values(execution, {"x": 1, "y": 2})
-        assert await one.get_value(execution, "sum", wait_any=True) == 3
-        assert (await two.load(other)).revision == 0
-
-
 async def test_a_client_that_does_not_compute_leaves_it_to_a_worker(dsn: str) -> None:
     async with Journey(dsn, run_computations=False) as client:
         execution = await client.start_execution(basic_graph(), {"x": 1, "y": 2})
@@ -362,44 +335,3 @@ async def test_a_process_without_the_code_can_set_values(dsn: str, gate: Any) ->
             assert await stranger.get_value(execution.id, "twice", wait_any=True) == 42
             assert await worker.get_value(execution, "twice") == 42
             assert (await stranger.load(execution.id)).computations[0].node == "twice"
-
-
-async def test_a_journey_must_be_open(dsn: str) -> None:
-    journey = Journey(dsn)
-    with pytest.raises(JourneyError, match="not open"):
-        await journey.start_execution(one_input())
-    async with journey:
-        execution = await journey.start_execution(one_input())
-        with pytest.raises(JourneyError, match="open already"):
-            await journey.__aenter__()
-    with pytest.raises(JourneyError, match="not open"):
-        await journey.load(execution)
-    await journey.close()  # once more does no harm
-
-
-async def test_a_journey_is_opened_once_though_two_begin_to(dsn: str) -> None:
-    journey = Journey(dsn)
-    first, second = await asyncio.gather(
-        journey.__aenter__(), journey.__aenter__(), return_exceptions=True
-    )
-    assert first is journey
-    assert isinstance(second, JourneyError)
-    await journey.close()
-    async with journey:
-        pass
-
-
-async def test_a_journey_needs_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JOURNEY_DATABASE_URL", raising=False)
-    with pytest.raises(InvalidOptionError, match="JOURNEY_DATABASE_URL"):
-        await Journey().__aenter__()
-    with pytest.raises(DatabaseUnavailable):
-        await Journey("postgresql://localhost:1/none").__aenter__()
-
-
-async def test_the_environment_names_the_database(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JOURNEY_DATABASE_URL", dsn)
-    async with Journey() as journey:
-        assert (await journey.start_execution(one_input())).revision == 0
