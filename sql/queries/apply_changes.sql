@@ -21,11 +21,14 @@ held AS (
     ) AS h
     WHERE c.expected > 0
 ),
+-- Who takes the same slot at the same time waits for the other: all in one order, lest two wait for
+-- each other.
 slotted AS (
     INSERT INTO :"schema".singletons (graph_name, execution_id)
     SELECT c.slot, c.id
     FROM change AS c
     WHERE c.slot IS NOT NULL AND (c.expected = 0 OR c.id = ANY (ARRAY(SELECT id FROM held)))
+    ORDER BY c.slot
     ON CONFLICT (graph_name) DO NOTHING
     RETURNING execution_id
 ),

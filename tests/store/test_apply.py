@@ -119,6 +119,24 @@ async def test_a_row_that_somebody_holds_is_passed_over_without_waiting(
     assert await apply(store, changes[0]) == {"EXEC1"}
 
 
+async def test_slots_are_taken_in_one_order_lest_two_batches_wait_for_each_other(
+    store: Store, connection: Any
+) -> None:
+    def start(number: int, slot: str) -> Change:
+        return decide(new_state(f"EXEC{number}", GRAPH, NOW), Start({}))._replace(slot=slot)
+
+    async def one_waits() -> bool:
+        [row] = await store.fetch_text(WAITING)
+        return bool(row["count"] == 1)
+
+    async with connection.transaction():
+        assert await apply(store, start(1, "a"), connection=connection) == {"EXEC1"}
+        waiting = asyncio.create_task(apply(store, start(2, "b"), start(3, "a")))
+        await eventually(one_waits)
+        assert await apply(store, start(4, "b"), connection=connection) == {"EXEC4"}
+    assert await waiting == set()
+
+
 async def test_a_reader_sees_revision_and_values_of_the_same_moment(
     store: Store, connection: Any
 ) -> None:
