@@ -75,7 +75,8 @@ class CircularDependencyError(GraphError):
 
     def __init__(self, path: Sequence[str], graph: str) -> None:
         super().__init__(
-            f"the nodes of graph {graph!r} wait for each other in a circle: {' → '.join(path)}"
+            f"the nodes of graph {graph!r} wait for each other in a circle, {' → '.join(path)}; "
+            f"gate one of them by something else"
         )
         self.path = tuple(path)
 
