@@ -1,5 +1,6 @@
 """The verbs that only look."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from typing import Any, Literal
@@ -229,7 +230,7 @@ class Looking:
 
     def vitals(self) -> Vitals:
         """What this process is doing at the moment; from any thread, and without a query."""
-        return vitals(self._engine)
+        return vitals(self._engine_anywhere)
 
     async def flow_analytics(
         self,
@@ -256,6 +257,16 @@ class Looking:
 
     @property
     def _engine(self) -> Engine:
+        engine = self._engine_anywhere
+        if _running_loop() not in (engine.home, None):
+            raise JourneyError(
+                "this Journey belongs to another event loop; hand the call over to that one, as by "
+                "anyio.from_thread.run(journey.set_value, …) in a step's `def`"
+            )
+        return engine
+
+    @property
+    def _engine_anywhere(self) -> Engine:
         if self._opened is None:
             raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
         return self._opened
@@ -280,3 +291,10 @@ def _described(definitions: Iterable[str]) -> Pieces[list[Graph]]:
         found.append(described_graph(json.loads(definition)))
         yield
     return found
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

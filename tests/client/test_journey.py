@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from anyio import from_thread
 from pydantic import BaseModel
 
 from journey_async import (
     NOT_SET,
+    Context,
     ExecutionArchivedError,
     ExecutionNotFound,
     Graph,
@@ -20,7 +22,7 @@ from journey_async import (
     unblocked_when,
 )
 from journey_async.core.values import ComputationState, NodeKind
-from journey_async.errors import InvalidValueError
+from journey_async.errors import InvalidValueError, JourneyError
 from tests.support.graphs import basic_graph, everything, one_input
 from tests.support.refusals import refused
 
@@ -335,3 +337,31 @@ async def test_a_process_without_the_code_can_set_values(dsn: str, gate: Any) ->
             assert await stranger.get_value(execution.id, "twice", wait_any=True) == 42
             assert await worker.get_value(execution, "twice") == 42
             assert (await stranger.load(execution.id)).computations[0].node == "twice"
+
+
+async def test_a_journey_is_used_from_its_own_event_loop_only(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+
+        def elsewhere() -> str:
+            with pytest.raises(JourneyError, match="belongs to another event loop") as refused:
+                asyncio.run(journey.set_value(execution, "x", 2))
+            journey.vitals()  # as it says: from any thread
+            return str(refused.value)
+
+        assert "anyio.from_thread.run" in await asyncio.to_thread(elsewhere)
+        assert await journey.get_value(execution.id, "x") == 1
+
+
+async def test_a_step_in_a_thread_reaches_the_journey_by_way_of_anyio(dsn: str) -> None:
+    def double(x: int, context: Context) -> int:
+        from_thread.run(context.journey.set_value, context.execution_id, "seen", x)
+        return 2 * x
+
+    graph = Graph(
+        "g", "v1", [input_node("x"), input_node("seen"), compute("double", ["x"], double)]
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 21})
+        assert await journey.get_value(execution, "double", wait_any=True) == 42
+        assert await journey.get_value(execution.id, "seen") == 21
