@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeAlias, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic import ValidationError as PydanticError
+from pydantic_core import ErrorDetails
 
 from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
@@ -51,8 +52,8 @@ class NodeType:
         except PydanticUserError as error:
             raise self._unknown(error) from None
         except PydanticError as error:
-            reasons = "; ".join(fault["msg"] for fault in error.errors(include_url=False))
-            raise self._misfit(reasons) from None
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            raise self._misfit("; ".join(map(_told, faults))) from None
         except (ValueError, TypeError) as error:  # what cannot be brought into JSON
             raise self._misfit(str(error)) from None
 
@@ -61,20 +62,25 @@ class NodeType:
 
     def _unknown(self, error: PydanticUserError) -> InvalidNodeError:
         """What pydantic cannot make use of, or not yet: it may name what is not defined."""
-        return InvalidNodeError(f"type {self.name} is none that pydantic knows: {error}")
+        reason = error.message.partition("\n")[0]  # what follows is about pydantic's own protocol
+        return InvalidNodeError(f"type {self.name} is none that pydantic knows: {reason}")
 
     def _to_json(self, adapter: TypeAdapter[Any], value: object) -> JSON:
         try:
             plain = jsonvalue.normalise(value)
         except InvalidValueError:  # an object of the type, then: it must come back as it is
             parsed = adapter.validate_python(value, strict=True)
-            dumped = adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
+            dumped = adapter.dump_python(
+                parsed, mode="json", by_alias=True, round_trip=True, warnings=False
+            )
             stored = jsonvalue.normalise(dumped)
             if adapter.validate_json(jsonvalue.encode(stored), strict=True) != parsed:
                 raise
             return stored
         parsed = adapter.validate_json(jsonvalue.encode(plain), strict=True)
-        dumped = adapter.dump_python(parsed, mode="json", by_alias=True, round_trip=True)
+        dumped = adapter.dump_python(
+            parsed, mode="json", by_alias=True, round_trip=True, warnings=False
+        )
         return jsonvalue.normalise(dumped)
 
     def parse(self, value: JSON, *, node: str, execution_id: str) -> Any:
@@ -103,10 +109,7 @@ class NodeType:
         if self._adapter is None:
             stored: JSON = value
             return stored
-        dumped = self._adapter.dump_python(
-            value, mode="json", by_alias=True, round_trip=True, warnings=False
-        )
-        return jsonvalue.normalise(dumped)
+        return _dumped(self._adapter, value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NodeType) and self.name == other.name
@@ -116,6 +119,17 @@ class NodeType:
 
     def __repr__(self) -> str:
         return f"<type {self.name}>"
+
+
+def _dumped(adapter: TypeAdapter[Any], value: Any) -> JSON:
+    return jsonvalue.normalise(
+        adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
+    )
+
+
+def _told(fault: ErrorDetails) -> str:
+    """What is wrong, and where in the value: `lines.0.price: Input should be a valid number`."""
+    return ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
 
 
 ANY = NodeType("Any")

@@ -116,6 +116,22 @@ def test_the_reason_names_the_type() -> None:
         NodeType.of(int).to_json("5")
 
 
+def test_the_reason_says_where_in_the_value() -> None:
+    with pytest.raises(InvalidValueError, match=r"1\.name: Field required"):
+        NodeType.of(list[Person]).to_json([{"name": "Ada"}, {}])
+
+
+def test_an_object_that_is_not_what_it_says_is_refused_without_a_warning() -> None:
+    with pytest.raises(InvalidValueError, match="x: Input should be a valid integer"):
+        NodeType.of(Point).to_json(Point("left", 1))  # type: ignore[arg-type]
+
+
+def test_what_pydantic_does_not_know_is_told_in_one_line() -> None:
+    with pytest.raises(InvalidNodeError) as refused:
+        NodeType.of(type("Unknown", (), {}))
+    assert "\n" not in str(refused.value)
+
+
 def test_what_is_stored_and_does_not_fit_is_told_by_its_kind_alone() -> None:
     with pytest.raises(StoredTypeError) as caught:
         parsed(NodeType.of(dict[str, int]), {"secret": "five", "other": None, "third": []})
