@@ -104,9 +104,16 @@ def _normalise(value: object, depth: int) -> JSON:
         return dict(items)
     if isinstance(value, list | tuple):
         return [_normalise(item, depth + 1) for item in value]
+    advice = '; its model_dump(mode="json") is' if hasattr(value, "model_dump") else ""
     raise InvalidValueError(
-        f"is not JSON: a {type(value).__name__} is no string, number, bool, None, list or dict"
+        f"is not JSON: {_a(value)} is no string, number, bool, None, list or dict{advice}"
     )
+
+
+def _a(value: object) -> str:
+    """What it is one of, with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def _text(value: str) -> str:
@@ -123,7 +130,7 @@ def _text(value: str) -> str:
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise InvalidValueError(
-            f"has a key that is a {type(key).__name__}, and keys of a JSON object are strings"
+            f"has a key that is {_a(key)}, and keys of a JSON object are strings"
         )
     return _text(key)
 

@@ -1,12 +1,15 @@
 import json
 import math
 from collections import OrderedDict
+from datetime import date
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
+from pydantic import BaseModel
 
 from journey_async.core.jsonvalue import (
     MAX_DEPTH,
@@ -201,6 +204,29 @@ def test_what_is_written_is_read_back(value: Any) -> None:
     once = normalise(value)
     assert encode(decode(encode(once))) == encode(once)
     assert json.loads(json.dumps(once)) == once
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [
+        (date(2026, 1, 1), "a date is no string"),
+        (UUID(int=1), "a UUID is no string"),
+        ({1}, "a set is no string"),
+        (OSError(), "an OSError is no string"),
+        ({1: 2}, "has a key that is an int"),
+    ],
+)
+def test_what_is_not_json_is_told_with_what_would_be(value: Any, told: str) -> None:
+    with pytest.raises(InvalidValueError, match=told):
+        normalise(value)
+
+
+def test_a_model_is_told_how_to_become_json() -> None:
+    class Person(BaseModel):
+        name: str
+
+    with pytest.raises(InvalidValueError, match=r"a Person .*; its model_dump\(mode=\"json\"\) is"):
+        normalise({"person": Person(name="Ada")})
 
 
 @given(json_values())
