@@ -61,6 +61,6 @@ def _as_function(given: object) -> Function:
     raise ValueError("must be a function")
 
 
-FunctionField: TypeAlias = Annotated[
-    Function, StoredByName(_as_function, "the qualified name of a function")
-]
+FUNCTION = StoredByName(_as_function, "the qualified name of a function")
+
+FunctionField: TypeAlias = Annotated[Function, FUNCTION]

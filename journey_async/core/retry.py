@@ -1,11 +1,16 @@
 """How often a node is tried, and how long to wait in between."""
 
+from typing import Annotated, TypeAlias
+
 from pydantic import Field, field_validator
 
-from journey_async.core.functions import Function, FunctionField
+from journey_async.core.functions import FUNCTION, Function
 from journey_async.core.model import Model
 
 TEN_YEARS = 10 * 365 * 86400.0  # seconds
+
+# a class of errors is given, and a Function that holds it, or its name, is what is kept
+ErrorField: TypeAlias = Annotated[type[BaseException] | Function, FUNCTION]
 
 
 class Retry(Model):
@@ -22,7 +27,7 @@ class Retry(Model):
     factor: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
     max_delay: float = Field(default=60.0, ge=0, le=TEN_YEARS, strict=True)
     jitter: bool = True
-    give_up_on: tuple[FunctionField, ...] = ()
+    give_up_on: tuple[ErrorField, ...] = ()
 
     def delay(self, attempt: int, chance: float) -> float:
         """Seconds to wait after `attempt` (from 1) failed; `chance` is random in [0, 1)."""
@@ -34,8 +39,8 @@ class Retry(Model):
 
     def gives_up_on(self, error: BaseException) -> bool:
         """Whether the error ends the attempts."""
-        kinds = tuple(kind.call for kind in self.give_up_on if isinstance(kind.call, type))
-        return isinstance(error, kinds)
+        held = [kind.call for kind in self.give_up_on if isinstance(kind, Function)]
+        return isinstance(error, tuple(call for call in held if isinstance(call, type)))
 
     @field_validator("give_up_on", mode="before")
     @classmethod

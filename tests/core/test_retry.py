@@ -76,7 +76,7 @@ def test_it_gives_up_on_what_it_was_told() -> None:
 
 def test_a_description_gives_up_on_nothing_it_cannot_see() -> None:
     described = Retry.model_validate(Retry(give_up_on=ValueError).model_dump(mode="json"))
-    assert [kind.name for kind in described.give_up_on] == ["builtins.ValueError"]
+    assert described.model_dump(mode="json")["give_up_on"] == ["builtins.ValueError"]
     assert not described.gives_up_on(ValueError())
 
 

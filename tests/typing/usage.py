@@ -15,6 +15,7 @@ from journey_async import (
     Journey,
     NodeRef,
     NodeValue,
+    Retry,
     compute,
     input_node,
 )
@@ -35,6 +36,7 @@ def greet(person: Person) -> str:
 graph = Graph(
     "g", "v1", [input_node("person", type=Person), compute("greeting", ["person"], greet)]
 )
+patient = Retry(max_attempts=5, give_up_on=(ValueError, LookupError))
 person = graph.node("person", Person)
 greeting = graph.node("greeting", str)
 untyped = graph.node("greeting")
