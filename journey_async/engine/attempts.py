@@ -6,6 +6,7 @@ raises becomes Succeed or Fail; only an attempt that was interrupted or given up
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -171,7 +172,7 @@ class Functions:
         returned = await anyio.to_thread.run_sync(
             call, limiter=self._threads, abandon_on_cancel=True
         )
-        if not asyncio.iscoroutine(returned):
+        if not inspect.iscoroutine(returned):
             return returned
         if attempt.given_up:  # a def that hands back a coroutine
             return returned.close()

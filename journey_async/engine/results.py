@@ -43,14 +43,20 @@ def success(
         carried = returned.value if isinstance(returned, Done | Continue) else returned
         value = stored(carried, max_bytes)
     elif isinstance(step, MutateNode):
-        value = stored(returned, max_bytes)
-        for target in step.mutates:
-            node = nodes[target]
-            if isinstance(node, InputNode):
-                value = stored(returned, max_bytes, node.type)
+        value = _mutation(step, nodes, returned, max_bytes)
     else:
         value = stored(returned, max_bytes)
     return Succeed(computation.key, token, value, continues=continues, fallback=fallback)
+
+
+def _mutation(
+    step: MutateNode, nodes: Mapping[str, Node], returned: object, max_bytes: int
+) -> JSON:
+    """The value for all targets: each must take it; one that has a type gives it its form."""
+    targets = [nodes[name] for name in step.mutates]
+    types = [node.type if isinstance(node, InputNode) else ANY for node in targets]
+    types.sort(key=lambda node_type: not node_type.is_any)
+    return [stored(returned, max_bytes, node_type) for node_type in types][-1]
 
 
 def stored(value: object, max_bytes: int, node_type: NodeType = ANY) -> JSON:

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from journey_async import (
     Retry,
     compute,
     input_node,
+    mutate,
     unblocked_when,
 )
 from journey_async.core.change import Begun
@@ -183,6 +184,28 @@ async def test_whatever_a_function_raises_fails_the_attempt(dsn: str) -> None:
             with pytest.raises(ComputationFailed):
                 await journey.get_value(execution, step.name, wait_any=True, timeout=10)
         assert journey._engine.runner.free == 5
+
+
+async def test_a_generator_is_no_coroutine_and_no_json(dsn: str) -> None:
+    with pytest.raises(ComputationFailed, match="the result is not JSON: a generator is"):
+        await result_of(dsn, lambda x: (number for number in [x]))
+
+
+async def test_a_mutation_may_return_an_object_of_its_targets_type(dsn: str) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("due", type=date),
+            input_node("noted", type=date),
+            mutate("move", ["due"], lambda: date(2026, 1, 2), mutates=["due", "noted"]),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"due": date(2026, 1, 1)})
+        await journey.get_value(execution, "move", wait_any=True)
+        assert await journey.get_value(execution.id, "due") == date(2026, 1, 2)
+        assert await journey.get_value(execution.id, "noted") == date(2026, 1, 2)
 
 
 async def test_an_error_is_kept_with_its_type_and_cut(dsn: str) -> None:
