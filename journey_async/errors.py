@@ -53,8 +53,11 @@ class InvalidNodeError(GraphError):
 class DuplicateNodeError(GraphError):
     """Two nodes of a graph share a name."""
 
-    def __init__(self, node: str, graph: str) -> None:
-        super().__init__(f"graph {graph!r} has two nodes named {node!r}; each needs its own name")
+    def __init__(self, node: str, graph: str, *, of_itself: bool = False) -> None:
+        also = ", which every graph has of itself" if of_itself else ""
+        super().__init__(
+            f"graph {graph!r} has two nodes named {node!r}{also}; each needs its own name"
+        )
         self.node = node
 
 
@@ -131,10 +134,10 @@ class SingletonGraphError(JourneyError):
 class GraphNotRegisteredError(JourneyError, LookupError):
     """The code of a graph is needed, and neither this process nor the database knows it."""
 
-    def __init__(self, graph_name: str, graph_version: str) -> None:
+    def __init__(self, graph_name: str, graph_version: str | None) -> None:
+        version = "" if graph_version is None else f" version {graph_version!r}"
         super().__init__(
-            f"graph {graph_name!r} version {graph_version!r} is not registered; "
-            f"pass it to Journey(graphs=[…])"
+            f"graph {graph_name!r}{version} is not registered; pass it to Journey(graphs=[…])"
         )
         self.graph_name = graph_name
         self.graph_version = graph_version

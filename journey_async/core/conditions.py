@@ -5,7 +5,7 @@ diagrams, and the graph's hash. Only `Predicate` is opaque.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -128,7 +128,13 @@ class Predicate(Leaf):
 
     @model_validator(mode="after")
     def _decides_at_once(self) -> Self:
-        if inspect.iscoroutinefunction(self.function.call):
+        call = self.function.call
+        if call is not None and not _takes_one(call):
+            raise ConditionError(
+                f"the predicate on {self.node!r} must take one argument, the NodeValue; "
+                f"{call!r} does not"
+            )
+        if inspect.iscoroutinefunction(call):
             raise ConditionError(
                 f"the predicate on {self.node!r} must be a plain def: conditions are not awaited"
             )
@@ -282,6 +288,16 @@ def as_condition(item: object) -> "AnyCondition":
                 f"value({item._node!r}) alone says nothing; compare it, or use provided()"
             )
     raise ConditionError(f"{item!r} is neither a node's name nor a condition")
+
+
+def _takes_one(predicate: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(predicate).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a signature that cannot be read
+        return True
+    return True
 
 
 def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["AnyCondition", ...]:

@@ -11,6 +11,7 @@ from journey_async.core.conditions import (
     Leaf,
     Not,
     Predicate,
+    ValueOf,
     as_condition,
 )
 from journey_async.core.functions import Function
@@ -52,7 +53,7 @@ def gate(gated_by: GatedBy) -> AnyCondition:
 
 
 def _gate(gated_by: GatedBy) -> AnyCondition:
-    if isinstance(gated_by, str | Condition):
+    if isinstance(gated_by, str | Condition | ValueOf):
         return as_condition(gated_by)
     if isinstance(gated_by, Sequence):
         conditions = tuple(as_condition(item) for item in gated_by)

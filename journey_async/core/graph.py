@@ -292,7 +292,7 @@ class Graph(Model):
         seen: set[str] = set()
         for node in self.nodes:
             if node.name in seen:
-                raise DuplicateNodeError(node.name, self.name)
+                raise DuplicateNodeError(node.name, self.name, of_itself=node.name in SYSTEM_NAMES)
             seen.add(node.name)
 
     def _refuse_unknown_upstream(self) -> None:

@@ -377,5 +377,14 @@ def takes_outcomes(on_save: object) -> bool:
 
 def _callable(name: str, f: object) -> Callable[..., Any]:
     if not callable(f) or isinstance(f, Model):
-        raise InvalidNodeError(f"the function of node {name!r} cannot be called: {f!r}", node=name)
+        raise InvalidNodeError(
+            f"the function of node {name!r} cannot be called: {f!r}; give a function that returns "
+            f"what the node is to hold",
+            node=name,
+        )
+    if inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f):
+        raise InvalidNodeError(
+            f"the function of node {name!r} is a generator; return one value, such as a list",
+            node=name,
+        )
     return f

@@ -153,6 +153,13 @@ async def later(node: NodeValue) -> bool:
     return node.is_set
 
 
+def test_a_predicate_that_does_not_take_the_node_is_refused() -> None:
+    with pytest.raises(ConditionError, match="the predicate on 'x' must take one argument"):
+        unblocked_when("x", lambda: True)  # type: ignore[arg-type,misc]
+    with pytest.raises(ConditionError, match="the predicate on 'x' must take one argument"):
+        unblocked_when("x", lambda node, other: True)  # type: ignore[arg-type,misc]
+
+
 def test_a_predicate_that_must_be_awaited_is_refused() -> None:
     with pytest.raises(ConditionError):
         unblocked_when("x", later)

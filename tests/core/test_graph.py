@@ -65,6 +65,11 @@ def everything() -> Graph:
 # --- building ---------------------------------------------------------------------------------
 
 
+def test_a_name_that_every_graph_has_already_is_told_as_that() -> None:
+    with pytest.raises(DuplicateNodeError, match="'execution_id', which every graph has of itself"):
+        Graph("g", "v1", [input_node("execution_id")])
+
+
 def test_system_nodes_come_first() -> None:
     assert [node.name for node in g(input_node("x")).nodes] == [
         "execution_id",

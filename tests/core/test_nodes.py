@@ -1,10 +1,10 @@
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from journey_async.core.conditions import provided
+from journey_async.core.conditions import provided, value
 from journey_async.core.functions import Function
 from journey_async.core.nodes import (
     ComputeNode,
@@ -157,6 +157,28 @@ def test_a_bad_gate_is_refused(gate: Any) -> None:
 def test_a_bad_gate_names_the_node() -> None:
     with pytest.raises(GraphError, match="total"):
         compute("total", [5], f)  # type: ignore[list-item]
+
+
+def test_a_value_that_is_compared_with_nothing_is_no_gate() -> None:
+    with pytest.raises(GraphError, match=r"node 'total': value\('x'\) alone says nothing"):
+        compute("total", value("x"), f)  # type: ignore[arg-type]
+
+
+def test_a_generator_is_no_function_of_a_step() -> None:
+    def several(x: int) -> Iterator[int]:
+        yield x
+
+    async def several_later(x: int) -> AsyncIterator[int]:
+        yield x
+
+    for generator in several, several_later:
+        with pytest.raises(InvalidNodeError, match="node 'total' is a generator"):
+            compute("total", ["x"], generator)
+
+
+def test_a_time_in_place_of_a_function_that_returns_it_is_told_apart() -> None:
+    with pytest.raises(InvalidNodeError, match=r"cannot be called: .*; give a function that"):
+        tick_once("later", ["x"], timedelta(days=1))  # type: ignore[arg-type]
 
 
 def test_a_callback_that_cannot_be_called_is_refused() -> None:
