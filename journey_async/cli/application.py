@@ -37,7 +37,7 @@ def load_application(spec: str) -> Application:
         raise InvalidOptionError(f"--app {spec}: {error}") from None
     except AttributeError as error:
         raise InvalidOptionError(f"--app {spec}: {error}") from None
-    if callable(found) and not isinstance(found, Graph | Journey):
+    if callable(found) and not isinstance(found, Graph | Journey | type):
         found = found()
     return _application(spec, found)
 

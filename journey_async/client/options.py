@@ -88,11 +88,19 @@ def storable_metadata(metadata: object, max_bytes: int) -> JSON:
         raise InvalidValueError(f"the metadata {error}") from None
 
 
-def checked_graphs(graphs: Iterable[Graph]) -> tuple[Graph, ...]:
+def checked_graphs(graphs: object) -> tuple[Graph, ...]:
     """The graphs, if they are some; raises InvalidOptionError."""
-    if not isinstance(graphs, Iterable):
+    if not isinstance(graphs, Iterable) or isinstance(graphs, Graph):
         raise InvalidOptionError(f"graphs must be a list of graphs, not {shown(graphs)}")
-    return tuple(checked_graph(graph) for graph in graphs)
+    checked = tuple(checked_graph(graph) for graph in graphs)
+    hashes: dict[tuple[str, str], str] = {}
+    for graph in checked:
+        if hashes.setdefault((graph.name, graph.version), graph.hash) != graph.hash:
+            raise InvalidOptionError(
+                f"graphs has two definitions of {graph.name!r} version {graph.version!r}; give one "
+                f"of them another name or version"
+            )
+    return checked
 
 
 def text(name: str, given: str | None) -> str | None:

@@ -136,6 +136,7 @@ async def test_executions_are_searched_by_their_values(worker: Journey, journey:
         (["worker", "--app", "nowhere:journey"], 2),
         (["worker", "--app", f"{APP}:journey", "--metrics-port", "0"], 2),
         (["worker", "--app", f"{APP}:Journey.nothing"], 2),
+        (["worker", "--app", f"{APP}:Graph"], 2),
         (["funnel", "shop", "v1", "--ends-after", "soon"], 2),
     ],
 )

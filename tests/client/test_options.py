@@ -369,6 +369,18 @@ def test_a_journey_refuses_options_that_mean_nothing(options: dict[str, Any]) ->
         Journey(**options)
 
 
+def test_one_graph_is_no_list_of_graphs() -> None:
+    with pytest.raises(InvalidOptionError, match="graphs must be a list of graphs, not Graph"):
+        Journey(graphs=one_input())  # type: ignore[arg-type]
+
+
+def test_two_definitions_of_a_graph_are_told_apart_by_nobody() -> None:
+    one, other = (Graph("g", "v1", [input_node(name)]) for name in "xy")
+    with pytest.raises(InvalidOptionError, match="graphs has two definitions of 'g' version 'v1'"):
+        Journey(graphs=[one, other])
+    Journey(graphs=[one, one, Graph("g", "v2", [input_node("y")])])
+
+
 async def test_graphs_may_come_one_after_the_other(dsn: str) -> None:
     graphs: Any = (graph for graph in [one_input()])
     async with Journey(dsn, graphs=graphs) as journey:

@@ -47,7 +47,7 @@ async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
     for graph in known:
         if graph.name == name and version in (None, graph.version):
             return graph
-    raise GraphNotRegisteredError(name, version or "(any)")
+    raise GraphNotRegisteredError(name, version)
 
 
 @command("set")
