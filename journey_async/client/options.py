@@ -31,9 +31,7 @@ def execution_id(execution: Execution | str) -> str:
     if isinstance(execution, Execution):
         return execution.id
     if not isinstance(execution, str):
-        raise InvalidOptionError(
-            f"an execution or its id is wanted, not a {type(execution).__name__}"
-        )
+        raise InvalidOptionError(f"an execution or its id is wanted, not {shown(execution)}")
     if not _ID.fullmatch(execution):
         raise ExecutionNotFound(execution)
     return execution
