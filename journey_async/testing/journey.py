@@ -109,10 +109,10 @@ class TestJourney(Journey):
         return crash_at(self, point, node=node, nth=nth)
 
     @property
-    def _engine(self) -> Engine:
+    def _engine_anywhere(self) -> Engine:
         if self._died is not None:
             raise DatabaseUnavailable(self._died)
-        return super()._engine
+        return super()._engine_anywhere
 
     def _die(self, crash: Crash) -> None:
         assert self._opened is not None
