@@ -9,7 +9,7 @@ from journey_async.engine.logs import about, log
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Settled
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 
 BATCH = 200  # executions that evolve at once
 PATIENCE = 5.0  # seconds for which a safety check waits for all of them
@@ -66,6 +66,8 @@ class Evolver:
         for execution_id, answer in zip(executions, answers, strict=True):
             if isinstance(answer, DatabaseUnavailable):
                 raise answer
+            if isinstance(answer, ExecutionNotFound):
+                continue  # archived and purged meanwhile
             if isinstance(answer, Exception):
                 log.error(
                     "execution %s could not take on a changed graph",

@@ -9,7 +9,7 @@ from journey_async.engine.points import Point, Points
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.store import Store
 
 PAUSE = 0.2  # seconds between attempts to give back what this worker was running
@@ -73,6 +73,8 @@ class Releaser:
         ):
             if isinstance(answer, DatabaseUnavailable):
                 raise answer
+            if isinstance(answer, ExecutionNotFound):
+                continue  # archived and purged meanwhile
             if isinstance(answer, BaseException):
                 log.error(
                     "work in %s could not be released",

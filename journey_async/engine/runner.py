@@ -21,7 +21,7 @@ from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import log
 from journey_async.engine.points import Points
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import ExecutionNotFound, InvalidValueError, JourneyError
+from journey_async.errors import ExecutionNotFound, InvalidValueError
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
 
@@ -297,6 +297,9 @@ class Runner:
         ]
         try:
             async with asyncio.timeout(LAST_GRACE):
-                await asyncio.gather(*releases)
-        except (TimeoutError, JourneyError) as error:
-            log.error("work could not be released at shutdown", exc_info=error)
+                answers = await asyncio.gather(*releases, return_exceptions=True)
+        except TimeoutError as error:
+            answers = [error]
+        for failed in (answer for answer in answers if isinstance(answer, Exception)):
+            if not isinstance(failed, ExecutionNotFound):  # archived and purged meanwhile
+                log.error("work could not be released at shutdown", exc_info=failed)

@@ -11,6 +11,7 @@ and in a healthy system is zero.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Overtaken, Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.store import Store
 
 BATCH = 100  # executions woken at once
@@ -273,6 +274,8 @@ class Scheduler:
             return True
         except DatabaseUnavailable:
             return False  # closed
+        except ExecutionNotFound:
+            return False  # archived and purged meanwhile
         except Exception:
             log.exception(
                 "execution %s could not be woken", execution_id, extra=about(execution_id)
@@ -328,7 +331,8 @@ class Scheduler:
             )
             try:
                 async with asyncio.timeout(CHECK_LIMIT):
-                    await self._submit(row["execution_id"], command)
+                    with suppress(ExecutionNotFound):  # archived and purged meanwhile
+                        await self._submit(row["execution_id"], command)
             except DatabaseUnavailable:
                 raise
             except Exception:

@@ -2,13 +2,17 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
+from journey_async.engine.points import Point
 from journey_async.errors import ExecutionNotFound, InvalidOptionError
+from journey_async.testing import TestJourney, crash_at
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
@@ -17,6 +21,8 @@ ARCHIVED_BEFORE = """
     UPDATE journey.executions SET archived_at = archived_at - $2::interval WHERE id = $1
 """
 HOLD = "SELECT id FROM journey.executions WHERE id = $1 FOR NO KEY UPDATE"
+WAITED_FOR = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+DELETE = "DELETE FROM journey.executions WHERE id = $1"
 
 pytestmark = pytest.mark.direct("deletes executions, which the role of an application may not")
 
@@ -129,6 +135,56 @@ async def test_a_function_that_still_runs_returns_into_nothing(
             release.set()
             await eventually(lambda: journey._engine.runner.free == 100)
         assert caplog.records == []
+
+
+def computing(name: str = "g") -> Graph:
+    return Graph(name, "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
+
+
+@asynccontextmanager
+async def purged_before_its_turn(connection: Any, execution_id: str) -> AsyncIterator[None]:
+    """Somebody who wants to write the execution waits for its row, and then there is none."""
+    async with connection.transaction():
+        await connection.execute(HOLD, execution_id)
+        yield
+        await eventually(lambda: connection.fetchval(WAITED_FOR))
+        await connection.execute(DELETE, execution_id)
+
+
+@pytest.mark.parametrize("started_on", [one_input, computing], ids=["evolves", "wakes"])
+async def test_what_is_gone_when_it_is_to_be_woken_is_no_defect(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture, started_on: Any
+) -> None:
+    graph = computing()
+    async with Journey(dsn, run_computations=False) as client:
+        execution = await client.start_execution(started_on(graph.name), {"x": 1})
+    async with Journey(dsn) as journey:
+        async with purged_before_its_turn(connection, execution.id):
+            await journey.register(graph)
+        await journey._engine.rest()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_nor_when_it_is_to_be_released(
+    dsn: str, connection: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, release = asyncio.Event(), asyncio.Event()
+
+    async def waits(x: int) -> int:
+        began.set()
+        await release.wait()
+        return x
+
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], waits)])
+    async with TestJourney(dsn, graphs=[graph]) as dies, TestJourney(dsn) as other:
+        execution = await dies.start_execution(graph, {"x": 1})
+        await began.wait()
+        async with purged_before_its_turn(connection, execution.id):
+            crash = crash_at(dies, Point.AFTER_FUNCTION)
+            release.set()
+            await crash.happened()
+        await other._points.released.wait()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(
