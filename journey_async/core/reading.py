@@ -4,19 +4,29 @@ from journey_async.core.alarm import wants_attention
 from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.core.values import ACTIVE, Computation
+from journey_async.core.values import ACTIVE, TICKS, Computation
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
     """The last attempt at a node whose attempts are used up; None if there is hope, or success.
 
-    There is hope while somebody is yet to look at what was written by who could not settle it.
+    There is hope while somebody is yet to look at what was written by who could not settle it, and
+    where the inputs are others by now: the next attempt will be the first on them.
     """
     step = graph.steps.get(node)
     newest = state.newest.get(node)
     if step is None or newest is None or not has_failed(step, newest):
         return None
-    return None if wants_attention(graph, state) else newest
+    return None if _is_outdated(state, newest) or wants_attention(graph, state) else newest
+
+
+def _is_outdated(state: State, computation: Computation) -> bool:
+    """Whether a value that it has seen was changed or cleared since; a tick only moves on."""
+    return any(
+        value.revision > revision and value.kind not in TICKS
+        for node, revision in computation.computed_with.items()
+        if (value := state.values.get(node)) is not None
+    )
 
 
 def is_settled(graph: Graph, state: State, node: str) -> bool:

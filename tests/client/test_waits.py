@@ -21,6 +21,7 @@ from journey_async import (
     loop,
     tick_once,
     unblocked_when,
+    value,
 )
 from journey_async.core.loops import Continue
 from journey_async.engine import listener
@@ -179,6 +180,31 @@ async def test_a_failure_on_inputs_that_a_client_has_replaced_ends_no_wait(dsn: 
         await eventually(lambda: parked(client) == 1 or wait.done())
         async with Journey(dsn, graphs=[graph]):
             assert await wait == 4
+
+
+@pytest.mark.parametrize("closes", ["unsets", "sets"])
+async def test_a_failure_on_inputs_that_are_gone_ends_no_wait(dsn: str, closes: str) -> None:
+    def doubled(x: int) -> int:
+        return 2 * x if x > 2 else breaks(x)
+
+    steps = [compute("y", value("x") > 1, doubled, retry=ONCE), compute("z", ["y"], lambda y: y)]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph, {"x": 2})
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "y", wait_any=True)
+        if closes == "unsets":
+            await journey.unset_value(execution, "x")
+        else:
+            await journey.set_value(execution, "x", 1)
+        for node in ("y", "z"):
+            with pytest.raises(NotSetError) as raised:
+                await journey.get_value(execution.id, node, settled=True)
+            assert not isinstance(raised.value, WaitTimeout)
+        wait = asyncio.create_task(journey.get_value(execution.id, "y", wait_any=True))
+        await eventually(lambda: parked(journey) == 1 or wait.done())
+        await journey.set_value(execution, "x", 3)
+        assert await wait == 6
 
 
 async def test_settled_reports_a_failure_upstream_and_others_wait(dsn: str) -> None:

@@ -1698,6 +1698,25 @@ def test_a_failure_on_inputs_that_nobody_has_attended_to_yet_is_not_the_last() -
     assert failed_computation(told.graph, told.state, "a") is None
 
 
+def test_a_failure_on_inputs_that_are_gone_is_not_the_last() -> None:
+    told = x_and(tick_once("t", [], f), compute("a", all_of("x", "t"), f, retry=ONCE))
+    told.succeed("t", NOW + 60)
+    told.sleep()
+    told.fail("a")
+    assert failed_computation(told.graph, told.state, "a") == told.newest("a")
+    told.unset("x")
+    assert failed_computation(told.graph, told.state, "a") is None
+
+
+def test_a_failure_after_a_tick_that_has_moved_on_is() -> None:
+    told = x_and(tick_recurring("t", [], f), compute("a", all_of("x", "t"), f, retry=ONCE))
+    told.succeed("t", NOW + 60)
+    told.sleep()
+    told.succeed("t", NOW + 120)
+    told.fail("a")
+    assert failed_computation(told.graph, told.state, "a") == told.newest("a")
+
+
 # --- the rest ---------------------------------------------------------------------------------
 
 
