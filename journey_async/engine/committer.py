@@ -232,6 +232,16 @@ class Committer:
             if pause:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
 
+    def _begin_apart(self, execution_id: str, requests: list[Request]) -> None:
+        """Have them committed apart, or refused if that is cancelled before it begins."""
+
+        def refuse(task: "asyncio.Task[None]") -> None:
+            if task.cancelled():
+                refuse_all(requests, self._interrupted())
+
+        work = self._commit_apart(execution_id, requests)
+        self._tasks.start(work, f"locks {execution_id}").add_done_callback(refuse)
+
     async def _commit_apart(self, execution_id: str, requests: list[Request]) -> None:
         """Commit under the row lock beside the flights: whoever holds the row may take long."""
         batch = {execution_id: requests}
@@ -262,13 +272,14 @@ class Committer:
             log.error("a batch could not be written", exc_info=error)
             told = error
         else:
-            told = DatabaseUnavailable(
-                self._ended or "Journey was closed while it was writing this"
-            )
+            told = self._interrupted()
         for requests in batch.values():
             refuse_all(requests, told)
         if not isinstance(error, Exception):
             raise error
+
+    def _interrupted(self) -> DatabaseUnavailable:
+        return DatabaseUnavailable(self._ended or "Journey was closed while it was writing this")
 
     def _take(self) -> dict[str, list[Request]]:
         """A flight's share of what waits: with two, one is decided while the other is written."""
@@ -290,9 +301,8 @@ class Committer:
 
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
         for execution_id in self._contention.among(batch) - self._loader.uncertain:
-            requests = batch.pop(execution_id)  # in flight still, but not with these
-            work = self._commit_apart(execution_id, requests)
-            self._tasks.spawn(work, f"locks {execution_id}")
+            # in flight still, but not with these
+            self._begin_apart(execution_id, batch.pop(execution_id))
         await self._commit_batch(batch)
 
     async def _commit_batch(self, batch: dict[str, list[Request]]) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.core.commands import SetValues, Wake
+from journey_async.engine.points import Point
 from journey_async.engine.requests import Overtaken
-from journey_async.errors import InvalidValueError
+from journey_async.errors import DatabaseUnavailable, InvalidValueError
+from journey_async.testing import TestJourney, crash_at
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
 
@@ -183,3 +185,16 @@ async def test_the_only_connection_is_enough_for_a_row_lock(dsn: str, connection
             await eventually(lambda: connection.fetchval(AWAITED))
         async with asyncio.timeout(5):
             assert (await write).values["x"].value == 1
+
+
+async def test_a_write_that_was_about_to_wait_for_a_row_when_its_journey_died_is_refused(
+    dsn: str,
+) -> None:
+    async with TestJourney(dsn) as journey:
+        contended, other = [await journey.start_execution(one_input()) for _ in range(2)]
+        journey._engine.committer._contention._contended.add(contended.id)
+        crash_at(journey, Point.BEFORE_COMMIT)
+        writes = (journey.set_value(execution, "x", 1) for execution in (contended, other))
+        async with asyncio.timeout(10):
+            refused = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(error) for error in refused] == [DatabaseUnavailable] * 2
