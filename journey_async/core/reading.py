@@ -1,8 +1,10 @@
 """What a state says about a node: is it settled, has it failed."""
 
 from journey_async.core.alarm import wants_attention
+from journey_async.core.commands import Unarchive
 from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
+from journey_async.core.settle import Env, settle
 from journey_async.core.state import State
 from journey_async.core.values import ACTIVE, TICKS, Computation
 
@@ -30,15 +32,39 @@ def _is_outdated(state: State, computation: Computation) -> bool:
 
 
 def is_settled(graph: Graph, state: State, node: str) -> bool:
-    """Whether nothing of the node, or upstream of it, is queued or running.
+    """Whether nothing of the node, or upstream of it, is stale, queued or running.
 
     A tick that lies ahead is neither. An execution that somebody wrote who could not settle it
     is not settled.
     """
-    return not wants_attention(graph, state) and not any(
-        (newest := state.newest.get(name)) is not None and newest.state in ACTIVE
-        for name in (node, *graph.ancestors(node))
+    names = (node, *graph.ancestors(node))
+    followed = _followed(graph, state)
+    return (
+        not wants_attention(graph, state)
+        and not any(
+            (newest := followed.newest.get(name)) is not None and newest.state in ACTIVE
+            for name in names
+        )
+        and all(followed.values.get(name) is state.values.get(name) for name in names)
     )
+
+
+def _followed(graph: Graph, state: State) -> State:
+    """The state once everything has followed that is to: of an archived one nothing has yet.
+
+    What is on another definition, or has predicates whose code is elsewhere, is taken as it is.
+    """
+    if state.archived_at is None or graph.hash != state.graph_hash or graph.is_opaque:
+        return state
+    nobody = Env(
+        now=state.updated_at,
+        worker="",
+        capacity=0,
+        can_run=lambda _: False,
+        chance=lambda: 0.0,
+        fresh_token=lambda: 1,
+    )
+    return settle(graph, state, Unarchive(), nobody).state
 
 
 def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None:

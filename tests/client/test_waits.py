@@ -123,6 +123,30 @@ async def test_settled_says_at_once_that_nothing_will_come(dsn: str) -> None:
         assert await journey.get_value(execution, "large_value_alert", settled=True, default=0) == 0
 
 
+async def test_what_is_stale_when_it_is_archived_is_settled_once_it_is_carried_on(
+    dsn: str,
+) -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def waits(x: int) -> int:
+        began.set()
+        await goes_on.wait()
+        return x
+
+    steps = [compute("y", ["x"], waits), compute("z", ["y"], lambda y: -y)]
+    graph = Graph("g", "v1", [input_node("x"), *steps])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await began.wait()
+        await journey.archive(execution)
+        goes_on.set()
+        assert await journey.get_value(execution, "y", settled=True) == 1
+        wait = asyncio.create_task(journey.get_value(execution, "z", settled=True))
+        await eventually(lambda: parked(journey) == 1 or wait.done())
+        await journey.unarchive(execution)
+        assert await wait == -1
+
+
 async def test_a_tick_that_lies_ahead_is_settled(dsn: str) -> None:
     graph = Graph(
         "ticks",

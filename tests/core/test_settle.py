@@ -1731,6 +1731,34 @@ def test_settled_means_nothing_upstream_is_queued_or_running() -> None:
     assert is_settled(told.graph, told.state, "b")
 
 
+def test_what_is_stale_in_an_archived_execution_is_not_settled() -> None:
+    told = x_and(compute("a", ["x"], f), compute("b", ["a"], f), compute("c", ["x"], f))
+    for name in "abc":
+        told.succeed(name, 1)
+    told.set(x=2)
+    told.succeed("c", 2)
+    told.archive()
+    told.succeed("a", 2)
+    assert [is_settled(told.graph, told.state, name) for name in "abc"] == [True, False, True]
+    told.unarchive()
+    told.succeed("b", 2)
+    told.archive()
+    assert is_settled(told.graph, told.state, "b")
+
+
+def test_nor_is_what_would_be_cleared() -> None:
+    told = x_and(compute("a", ["x"], f), compute("b", value("a") > 1, f))
+    told.succeed("a", 2)
+    told.succeed("b", 1)
+    told.set(x=2)
+    told.archive()
+    told.succeed("a", 1)
+    assert not is_settled(told.graph, told.state, "b")
+    told.unarchive()
+    told.archive()
+    assert is_settled(told.graph, told.state, "b")
+
+
 def test_last_updated_at_as_a_gate_does_not_trigger_itself() -> None:
     told = begun(input_node("x"), compute("a", ["last_updated_at"], f))
     told.succeed("a", 1)
