@@ -1,5 +1,7 @@
 """What a state says about a node: is it settled, has it failed."""
 
+from collections.abc import Iterable
+
 from journey_async.core.alarm import wants_attention
 from journey_async.core.commands import Unarchive
 from journey_async.core.events import has_failed
@@ -38,14 +40,19 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
     is not settled.
     """
     names = (node, *graph.ancestors(node))
+    if wants_attention(graph, state) or _is_active(state, names):
+        return False
     followed = _followed(graph, state)
-    return (
-        not wants_attention(graph, state)
-        and not any(
-            (newest := followed.newest.get(name)) is not None and newest.state in ACTIVE
-            for name in names
-        )
+    return followed is state or (
+        not _is_active(followed, names)
         and all(followed.values.get(name) is state.values.get(name) for name in names)
+    )
+
+
+def _is_active(state: State, names: Iterable[str]) -> bool:
+    """Whether one of these nodes is queued or running."""
+    return any(
+        (newest := state.newest.get(name)) is not None and newest.state in ACTIVE for name in names
     )
 
 

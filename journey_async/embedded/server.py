@@ -104,7 +104,7 @@ class Server:
         if self.data.exists():
             return
         for leftover in self.data.parent.glob("data.initdb-*"):  # of one that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
+            _remove(leftover)
         partial = Path(tempfile.mkdtemp(prefix="data.initdb-", dir=self.data.parent))
         try:
             if self.account:
@@ -279,6 +279,14 @@ def _dying_with_parent(signal_name: str) -> list[str]:
     prefix = [setpriv, "--pdeathsig", signal_name, "--"]
     tried = subprocess.run([*prefix, "true"], check=False, capture_output=True)
     return prefix if tried.returncode == 0 else []  # not every setpriv has the option
+
+
+def _remove(folder: Path) -> None:
+    """Remove it with all that is in it; who still writes there is about to die."""
+    deadline = time.monotonic() + _RETRY_FOR
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_POLL)
 
 
 def _pid_file(data: Path) -> list[str]:
