@@ -89,7 +89,7 @@ class Site:
 async def site(server: ChaosServer, log: Path) -> AsyncIterator[Site]:
     """Everything that is started there ends with the context."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(asyncpg.create_pool(server.dsn, min_size=1))
+        pool = await stack.enter_async_context(asyncpg.create_pool(server.dsn, min_size=0))
         await pool.execute(TABLES)
         yield Site(server, log, stack, pool)
 
