@@ -17,6 +17,7 @@ def effort(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 wants that of some frame before it begins
     sys.settrace(trace)
     try:
         call()
