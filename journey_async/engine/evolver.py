@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from journey_async.core.commands import Wake
-from journey_async.engine.logs import about, log
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Settled, all_settled
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
+from journey_async.errors import DatabaseUnavailable
 
 BATCH = 200  # executions that evolve at once
 PATIENCE = 5.0  # seconds for which a safety check waits for all of them
@@ -59,20 +58,6 @@ class Evolver:
 
     async def _wake(self, executions: list[str]) -> bool:
         """Wake them, by which they evolve; whether any of them did."""
-        answers = await asyncio.gather(
-            *(self._submit(execution_id, Wake()) for execution_id in executions),
-            return_exceptions=True,
-        )
-        for execution_id, answer in zip(executions, answers, strict=True):
-            if isinstance(answer, DatabaseUnavailable):
-                raise answer
-            if isinstance(answer, ExecutionNotFound):
-                continue  # archived and purged meanwhile
-            if isinstance(answer, Exception):
-                log.error(
-                    "execution %s could not take on a changed graph",
-                    execution_id,
-                    exc_info=answer,
-                    extra=about(execution_id),
-                )
-        return any(isinstance(answer, Settled) and answer.evolved for answer in answers)
+        wakes = [(i, self._submit(i, Wake())) for i in executions]
+        woken = await all_settled(wakes, "execution %s could not take on a changed graph")
+        return any(settled.evolved for settled in woken)

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from journey_async.core.commands import Release
-from journey_async.engine.logs import about, log
 from journey_async.engine.points import Point, Points
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Settled, all_settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
+from journey_async.errors import DatabaseUnavailable
 from journey_async.store.store import Store
 
 PAUSE = 0.2  # seconds between attempts to give back what this worker was running
@@ -67,19 +66,6 @@ class Releaser:
     async def _release(self, workers: list[str], *, died: bool) -> None:
         work = await self._store.work_of(workers)
         self._points.reach(Point.BEFORE_RELEASE)
-        releases = [self._submit(i, Release(worker, died=died)) for i, worker in work]
-        for (execution_id, _), answer in zip(
-            work, await asyncio.gather(*releases, return_exceptions=True), strict=True
-        ):
-            if isinstance(answer, DatabaseUnavailable):
-                raise answer
-            if isinstance(answer, ExecutionNotFound):
-                continue  # archived and purged meanwhile
-            if isinstance(answer, BaseException):
-                log.error(
-                    "work in %s could not be released",
-                    execution_id,
-                    exc_info=answer,
-                    extra=about(execution_id),
-                )
+        releases = [(i, self._submit(i, Release(worker, died=died))) for i, worker in work]
+        await all_settled(releases, "work in %s could not be released")
         self._points.reach(Point.AFTER_RELEASE)

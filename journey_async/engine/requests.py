@@ -1,14 +1,15 @@
 """What callers ask of the committer, and what they are told."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.errors import SingletonGraphError
+from journey_async.engine.logs import about, log
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, SingletonGraphError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,25 @@ def look_later(execution_id: str) -> Request:
 def refuse_all(requests: Iterable[Request], error: Exception) -> None:
     for request in requests:
         request.refuse(error)
+
+
+async def all_settled(
+    commands: Sequence[tuple[str, Awaitable[Settled]]], complaint: str
+) -> list[Settled]:
+    """What became of commands that were submitted for executions, each given with its id.
+
+    One that failed is logged, with `complaint` about the id, and holds up no other. Raises
+    DatabaseUnavailable.
+    """
+    answers = await asyncio.gather(*(done for _, done in commands), return_exceptions=True)
+    settled = []
+    for (execution_id, _), answer in zip(commands, answers, strict=True):
+        if isinstance(answer, DatabaseUnavailable):
+            raise answer
+        if isinstance(answer, ExecutionNotFound):
+            continue  # archived and purged meanwhile
+        if isinstance(answer, BaseException):
+            log.error(complaint, execution_id, exc_info=answer, extra=about(execution_id))
+            continue
+        settled.append(answer)
+    return settled
