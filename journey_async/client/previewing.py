@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_async.core.commands import Command, SetValues, UnsetValues
+from journey_async.core.draft import nobody
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import settle
 from journey_async.core.state import State
 
 
@@ -56,20 +57,8 @@ def previewed(
         commands.append(UnsetValues(unset))
     after = state
     for command in commands:
-        after = settle(graph, after, command, _nobody(now)).state
+        after = settle(graph, after, command, nobody(now)).state
     return _compared(graph, state, after)
-
-
-def _nobody(now: datetime) -> Env:
-    """Surroundings in which nothing begins: it is queued."""
-    return Env(
-        now=now,
-        worker="",
-        capacity=0,
-        can_run=lambda _: False,
-        chance=lambda: 0.0,
-        fresh_token=lambda: 1,
-    )
 
 
 def _compared(graph: Graph, before: State, after: State) -> Preview:

@@ -45,6 +45,18 @@ class Env:
     trace_context: str | None = None
 
 
+def nobody(now: datetime) -> Env:
+    """Surroundings in which nothing begins: it is queued."""
+    return Env(
+        now=now,
+        worker="",
+        capacity=0,
+        can_run=lambda _: False,
+        chance=lambda: 0.0,
+        fresh_token=lambda: 1,
+    )
+
+
 class Draft:
     """Edits a state; `finish` gives the Change."""
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from journey_async.core.alarm import wants_attention
 from journey_async.core.commands import Unarchive
+from journey_async.core.draft import nobody
 from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import settle
 from journey_async.core.state import State
 from journey_async.core.values import ACTIVE, TICKS, Computation
 
@@ -63,15 +64,7 @@ def _followed(graph: Graph, state: State) -> State:
     """
     if state.archived_at is None or graph.hash != state.graph_hash or graph.is_opaque:
         return state
-    nobody = Env(
-        now=state.updated_at,
-        worker="",
-        capacity=0,
-        can_run=lambda _: False,
-        chance=lambda: 0.0,
-        fresh_token=lambda: 1,
-    )
-    return settle(graph, state, Unarchive(), nobody).state
+    return settle(graph, state, Unarchive(), nobody(state.updated_at)).state
 
 
 def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None:
