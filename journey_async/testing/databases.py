@@ -44,6 +44,13 @@ FAST = {
     "max_connections": str(MAX_CONNECTIONS),
 }
 
+COUNTING = {
+    "shared_preload_libraries": LIBRARY,
+    # Each database has statements of its own: with the default of 5,000 those of one test are
+    # dropped, while it counts them, for those of others.
+    f"{LIBRARY}.max": "50000",
+}
+
 NO_SERVER = """\
 The tests need PostgreSQL 14 or newer, in one of these ways:
   1. JOURNEY_TEST_DATABASE_URL, the address of a server where the user may create databases
@@ -213,7 +220,7 @@ def _throwaway(bindir: Path) -> Iterator[str]:
     path.chmod(0o711)  # a pooler that runs as the server's account has to get through
     settings = dict(FAST)
     if any((bindir.parent / "lib").rglob(f"{LIBRARY}.*")):
-        settings["shared_preload_libraries"] = LIBRARY
+        settings |= COUNTING
     try:
         server = attach(path, bindir=bindir, settings=settings, throwaway=True, timeout=STARTUP)
     except BaseException:
@@ -250,7 +257,7 @@ def _docker_answers() -> bool:
 def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer
 
-    settings = {**FAST, "shared_preload_libraries": LIBRARY}
+    settings = FAST | COUNTING
     command = " ".join(["postgres", *(f"-c {name}={value}" for name, value in settings.items())])
     image = os.environ.get("JOURNEY_TEST_POSTGRES_IMAGE", "postgres:18")
     with PostgresContainer(image, driver=None).with_command(command) as container:
