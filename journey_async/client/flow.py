@@ -7,9 +7,11 @@ from typing import Any, Literal, get_args
 from journey_async.client import options
 from journey_async.client.status import Figures
 from journey_async.client.texts import compact, rounded
+from journey_async.core.pieces import each
 from journey_async.core.values import NodeKind
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
+from journey_async.store.breath import in_turn
 
 Included = Literal["active", "archived", "all"]
 
@@ -104,6 +106,7 @@ async def flow_analytics(
         )
     )
     together = rows[0]
+    nodes = await in_turn(each(_node, [row for row in rows if row["node"] is not None]))
     return FlowAnalytics(
         graph_name=graph_name,
         graph_version=graph_version,
@@ -113,7 +116,7 @@ async def flow_analytics(
             duration_median_seconds_to_last_update=together["median_duration"],
             duration_avg_seconds_to_last_update=together["average_duration"],
         ),
-        node_stats=FlowNodes(nodes=[_node(row) for row in rows if row["node"] is not None]),
+        node_stats=FlowNodes(nodes=nodes),
     )
 
 

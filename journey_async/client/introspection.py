@@ -1,11 +1,13 @@
 """introspect(): everything about one execution, as a text for a person.
 
-What it tells is gathered first (`summarised`), then written (`summary_text`): both are pure.
+What it tells is gathered first (`summarised`), then written (`summary_text`): both are pure, and
+done in pieces, for there may be thousands of nodes and computations.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from journey_async.client import options
@@ -14,9 +16,11 @@ from journey_async.client.texts import seconds_between, span, stamp, state_text,
 from journey_async.client.trees import reading_of, tree_text
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, LoopNode, own_copy
+from journey_async.core.pieces import Pieces, each
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.engine.engine import Engine
+from journey_async.store.breath import in_turn
 
 MAX_ERROR = 500  # characters of an error that are shown
 GONE = "(node not found in current graph definition)"
@@ -52,7 +56,7 @@ class Summary:
 
 async def introspect(engine: Engine, execution: Execution | str) -> str:
     """Everything about an execution, archived or not; raises ExecutionNotFound."""
-    return summary_text(await summary(engine, execution))
+    return await in_turn(summary_text(await summary(engine, execution)))
 
 
 async def summary(engine: Engine, execution: Execution | str) -> Summary:
@@ -62,19 +66,19 @@ async def summary(engine: Engine, execution: Execution | str) -> Summary:
     computations = await engine.patiently(
         lambda: engine.store.computations(state.execution_id, None)
     )
-    return summarised(state, graph, computations, engine.clock.now())
+    return await in_turn(summarised(state, graph, computations, engine.clock.now()))
 
 
 def summarised(
     state: State, graph: Graph, computations: Sequence[Computation], now: datetime
-) -> Summary:
+) -> Pieces[Summary]:
     """What there is to tell about a state and all computations of its execution."""
     newest: dict[str, Computation] = {}
     for computation in sorted(computations, key=lambda c: c.number):
         newest[computation.node] = computation
-    own = {name: own_copy(None, v, state.execution_id) for name, v in state.values.items()}
+    own = yield from each(lambda v: own_copy(None, v, state.execution_id), state.values.values())
     # Computations may have been read at another time; the values are for the receiver to keep.
-    state = state._replace(newest=newest, values=own)
+    state = state._replace(newest=newest, values=dict(zip(state.values, own, strict=True)))
     values = [state.value_of(node) for node in graph.nodes]
     values += [value for name, value in state.values.items() if name not in graph.by_name]
     return Summary(
@@ -91,19 +95,23 @@ def summarised(
     )
 
 
-def summary_text(summary: Summary) -> str:
+def summary_text(summary: Summary) -> Pieces[str]:
     """The text; no newline at its end, unless nothing is outstanding."""
+    are_set = "\n".join((yield from each(_set_value, summary.set_values)))
+    completed = yield from _entries(summary, summary.completed)
     abandoned = ""
     if summary.abandoned:
-        abandoned = f"\n\n- Abandoned:\n{_entries(summary, summary.abandoned)}"
-    outstanding = "\n".join(_outstanding_text(summary, item) for item in summary.outstanding)
+        abandoned = yield from _entries(summary, summary.abandoned)
+        abandoned = f"\n\n- Abandoned:\n{abandoned}"
+    waiting = yield from each(partial(_outstanding_text, summary), summary.outstanding)
+    outstanding = "\n".join(waiting)
     return (
         f"{_header(summary)}\n"
         f"\nValues:\n"
-        f"- Set:\n{_set_values(summary)}\n"
+        f"- Set:\n{are_set}\n"
         f"\n- Not set:\n{_unset_values(summary)}  \n"
         f"\nComputations:\n"
-        f"- Completed:\n{_entries(summary, summary.completed)}{abandoned}\n"
+        f"- Completed:\n{completed}{abandoned}\n"
         f"\n- Outstanding:\n{outstanding}"
     )
 
@@ -157,10 +165,6 @@ def _ago(time: datetime, now: datetime) -> str:
     return f"{stamp(time)} UTC | {seconds_between(time, now)} seconds ago"
 
 
-def _set_values(summary: Summary) -> str:
-    return "\n".join(_set_value(value) for value in summary.set_values)
-
-
 def _set_value(value: NodeValue) -> str:
     shown = value.value if value.name in SYSTEM_NAMES else value_text(value.value)
     verb = "set" if value.kind is NodeKind.INPUT else "computed"
@@ -180,9 +184,9 @@ def _unset_values(summary: Summary) -> str:
     )
 
 
-def _entries(summary: Summary, computations: Sequence[Computation]) -> str:
+def _entries(summary: Summary, computations: Sequence[Computation]) -> Pieces[str]:
     """Computations that have ended, one blank line between two."""
-    return "\n\n".join(_entry(summary, computation) for computation in computations)
+    return "\n\n".join((yield from each(partial(_entry, summary), computations)))
 
 
 def _entry(summary: Summary, computation: Computation) -> str:

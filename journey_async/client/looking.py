@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any, Literal
 
 from journey_async.client import explaining, flow, introspection, options, search, status
@@ -16,7 +16,7 @@ from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
 from journey_async.core.graph import Graph, described_graph
-from journey_async.core.pieces import Pieces
+from journey_async.core.pieces import each
 from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State
@@ -38,13 +38,14 @@ class Looking:
         Raises ExecutionNotFound, and StoredTypeError if one of them is not of its type.
         """
         state, graph = await self._read(execution)
-        return {value.name: value.value for value in set_values(state, graph)}
+        return {value.name: value.value for value in await in_turn(set_values(state, graph))}
 
     async def values_all(self, execution: Execution | str) -> dict[str, Any]:
         """The values of all nodes by name, NOT_SET where there is none; raises as `values`."""
         state, graph = await self._read(execution)
         unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
-        return unset | {value.name: value.value for value in set_values(state, graph)}
+        given = await in_turn(set_values(state, graph))
+        return unset | {value.name: value.value for value in given}
 
     async def computations(
         self, execution: Execution | str, node: NodeName | None = None
@@ -65,7 +66,8 @@ class Looking:
         Raises as `values`.
         """
         state, graph = await self._read(execution)
-        return history_of(state, graph, await self.computations(execution))
+        computations = await self.computations(execution)
+        return await in_turn(history_of(state, graph, computations))
 
     async def why(self, execution: Execution | str, node: NodeName) -> Cause:
         """Where the value of a node came from, back to what callers set; `.to_text()` draws it.
@@ -169,7 +171,7 @@ class Looking:
         The one registered last comes first.
         """
         definitions = await self._engine.patiently(self._engine.store.newest_graphs)
-        return await in_turn(_described(definitions))
+        return await in_turn(each(lambda text: described_graph(json.loads(text)), definitions))
 
     async def list_executions(
         self,
@@ -283,14 +285,6 @@ class Looking:
     async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
         state = await self._engine.current(options.execution_id(execution))
         return state, await self._engine.graph_of(state)
-
-
-def _described(definitions: Iterable[str]) -> Pieces[list[Graph]]:
-    found = []
-    for definition in definitions:
-        found.append(described_graph(json.loads(definition)))
-        yield
-    return found
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
+from journey_async.core.pieces import Pieces
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
@@ -26,7 +27,7 @@ class HistoryEntry:
 
 def history_of(
     state: State, graph: Graph, computations: Iterable[Computation]
-) -> list[HistoryEntry]:
+) -> Pieces[list[HistoryEntry]]:
     """Successful computations and set values, in the order of their revisions.
 
     A computation comes before the value of the same revision.
@@ -38,14 +39,15 @@ def history_of(
             order = (revision, computation.revision_at_start or 0, "computation", computation.node)
             entry = HistoryEntry("computation", computation.node, computation.kind, revision)
             entries.append((order, entry))
-    for value in set_values(state, graph):
+        yield
+    for value in (yield from set_values(state, graph)):
         order = (value.revision, value.revision, "value", value.name)
         entry = HistoryEntry("value", value.name, value.kind, value.revision, value.value)
         entries.append((order, entry))
     return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
 
 
-def set_values(state: State, graph: Graph) -> list[NodeValue]:
+def set_values(state: State, graph: Graph) -> Pieces[list[NodeValue]]:
     """The values that are set, copied and parsed; those of nodes that left the graph included."""
     names = dict.fromkeys([*graph.by_name, *state.values])
     found = []
@@ -54,4 +56,5 @@ def set_values(state: State, graph: Graph) -> list[NodeValue]:
         value = state.values[name] if node is None else state.value_of(node)
         if value.is_set:
             found.append(own_copy(node, value, state.execution_id))
+        yield
     return found

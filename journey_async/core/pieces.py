@@ -4,9 +4,10 @@ It knows no event loop. Who runs it may let others have their turn in the pauses
 or run it to its end at once.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeAlias, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 Pieces: TypeAlias = Generator[None, None, T]
@@ -20,3 +21,12 @@ def at_once(pieces: Pieces[T]) -> T:
             next(pieces)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+
+def each(work: Callable[[S], T], items: Iterable[S]) -> Pieces[list[T]]:
+    """What comes of work on each of some items, with a pause after each of them."""
+    done = []
+    for item in items:
+        done.append(work(item))
+        yield
+    return done

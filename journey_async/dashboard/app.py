@@ -21,6 +21,7 @@ from journey_async.client.journey import Journey
 from journey_async.client.texts import compact, stamp
 from journey_async.contrib.starlette import EventStream
 from journey_async.core.condition_parser import parse_condition
+from journey_async.core.pieces import each
 from journey_async.dashboard.feed import StatusFeed, execution_changes, messages
 from journey_async.dashboard.security import CSRF_FIELD, Auth, Guard, check_csrf, csrf_token
 from journey_async.dashboard.views import (
@@ -36,6 +37,7 @@ from journey_async.errors import (
     ExecutionNotFound,
     JourneyError,
 )
+from journey_async.store.breath import in_turn
 
 PAGE = 50  # executions on a page
 STATIC = Path(__file__).parent / "static"
@@ -91,7 +93,7 @@ class Pages:
     async def overview(self, request: Request) -> Response:
         """How the system is, by graph."""
         part = "_overview.html" if "X-Fragment" in request.headers else "overview.html"
-        return self._page(request, part, status=await self._journey.status())
+        return await self._page(request, part, status=await self._journey.status())
 
     async def graph(self, request: Request) -> Response:
         """One graph: its diagram, and how far its executions get."""
@@ -103,7 +105,7 @@ class Pages:
             raise HTTPException(404, f"There is no graph {name!r} version {version!r}.")
         included = cast(Any, request.query_params.get("executions", "active"))
         analytics = await self._journey.flow_analytics(name, version, include_executions=included)
-        return self._page(
+        return await self._page(
             request,
             "graph.html",
             graph=graph,
@@ -138,7 +140,7 @@ class Pages:
         except JourneyError as error:
             problem = str(error)
         rows = [execution_row(execution, self._redact) for execution in found[:PAGE]]
-        return self._page(
+        return await self._page(
             request,
             "executions.html",
             400 if problem else 200,
@@ -155,9 +157,11 @@ class Pages:
     async def execution(self, request: Request) -> Response:
         """One execution, with everything that is known of it."""
         summary = await self._journey.summary(request.path_params["id"])
-        view = execution_view(summary, self._redact)
+        view = await in_turn(execution_view(summary, self._redact))
         part = "_execution.html" if "X-Fragment" in request.headers else "execution.html"
-        return self._page(request, part, execution=view, said=request.query_params.get("said"))
+        return await self._page(
+            request, part, execution=view, said=request.query_params.get("said")
+        )
 
     # --- updates ------------------------------------------------------------------------------
 
@@ -219,14 +223,17 @@ class Pages:
             return True
         return False
 
-    def _page(self, request: Request, template: str, code: int = 200, **context: Any) -> Response:
-        html = self._templates.get_template(template).render(
+    async def _page(
+        self, request: Request, template: str, code: int = 200, **context: Any
+    ) -> Response:
+        parts = self._templates.get_template(template).generate(
             root=self._root(request),
             read_only=self._read_only,
             csrf_field=CSRF_FIELD,
             csrf=csrf_token(request),
             **context,
         )
+        html = "".join(await in_turn(each(str, parts)))  # of a graph with a thousand nodes
         return HTMLResponse(html, code)
 
     def _problem(self, request: Request, code: int, message: str, headers: Any = None) -> Response:

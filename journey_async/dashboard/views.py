@@ -1,9 +1,10 @@
 """What the pages show, as data: pure, from what the client tells."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,7 +17,8 @@ from journey_async.client.texts import seconds_between, span, stamp, state_text
 from journey_async.client.trees import reading_of
 from journey_async.core.conditions import text as condition_text
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import SYSTEM_NAMES, MutateNode
+from journey_async.core.nodes import SYSTEM_NAMES, MutateNode, Node
+from journey_async.core.pieces import Pieces, each
 from journey_async.core.state import NOT_SET_STATE, shown_state
 from journey_async.core.values import Computation, ComputationState
 
@@ -124,12 +126,15 @@ def execution_row(execution: Execution, redact: Redact | None) -> ExecutionRow:
     )
 
 
-def execution_view(summary: Summary, redact: Redact | None) -> ExecutionView:
+def execution_view(summary: Summary, redact: Redact | None) -> Pieces[ExecutionView]:
     """What the page of an execution shows."""
-    state = summary.state
-    computations = _computations(summary)
-    bars = _bars(computations, summary.now)
-    states = _states(summary)
+    state, graph = summary.state, summary.graph
+    began = _computations(summary)
+    computations = yield from each(partial(_computation, summary.now), reversed(began))
+    bars = _bars(began, summary.now)
+    signs = yield from each(partial(_state, summary), graph.nodes)
+    states = {node.name: sign for node, sign in zip(graph.nodes, signs, strict=True)}
+    nodes = yield from each(partial(_node, summary, states, redact), graph.nodes)
     return ExecutionView(
         id=state.execution_id,
         graph_name=state.graph_name,
@@ -138,11 +143,11 @@ def execution_view(summary: Summary, redact: Redact | None) -> ExecutionView:
         created=stamp(state.created_at),
         updated=stamp(state.updated_at),
         archived=stamp(state.archived_at) if state.archived_at else None,
-        nodes=_nodes(summary, states, redact),
-        computations=[_computation(c, summary.now) for c in reversed(computations)],
+        nodes=nodes,
+        computations=computations,
         bars=bars,
         timeline_height=LANE * len(bars),
-        diagram=diagram(summary.graph, states),
+        diagram=diagram(graph, states),
     )
 
 
@@ -198,35 +203,32 @@ def funnel_bars(analytics: FlowAnalytics) -> list[dict[str, Any]]:
 # --- one execution ----------------------------------------------------------------------------
 
 
-def _states(summary: Summary) -> dict[str, str]:
-    state, graph, now = summary.state, summary.graph, summary.now
-    return {n.name: STATES[sign(state, graph, n, now)] for n in graph.nodes}
+def _state(summary: Summary, node: Node) -> str:
+    return STATES[sign(summary.state, summary.graph, node, summary.now)]
 
 
-def _nodes(summary: Summary, states: dict[str, str], redact: Redact | None) -> list[NodeRow]:
-    state, graph = summary.state, summary.graph
-    reading = reading_of(state, graph, summary.now)
-    rows = []
-    for node in graph.nodes:
-        value = state.value_of(node)
-        step = graph.steps.get(node.name)
-        shown = None if step is None else shown_state(state, node.name)
-        rows.append(
-            NodeRow(
-                name=node.name,
-                kind=str(node.kind),
-                state=states[node.name],
-                value=shown_value(node.name, value.value, redact) if value.is_set else None,
-                metadata=_metadata(node.name, value.metadata, redact),
-                revision=value.revision,
-                set_at=stamp(value.set_time) if value.set_time else "",
-                waits_for=""
-                if step is None or shown != NOT_SET_STATE
-                else waiting_text(step, reading).rstrip("\n"),
-                can_retry=shown in ("failed", "abandoned"),
-            )
-        )
-    return rows
+def _node(
+    summary: Summary, states: Mapping[str, str], redact: Redact | None, node: Node
+) -> NodeRow:
+    state = summary.state
+    value = state.value_of(node)
+    step = summary.graph.steps.get(node.name)
+    shown = None if step is None else shown_state(state, node.name)
+    waits_for = ""
+    if step is not None and shown == NOT_SET_STATE:
+        reading = reading_of(state, summary.graph, summary.now)
+        waits_for = waiting_text(step, reading).rstrip("\n")
+    return NodeRow(
+        name=node.name,
+        kind=str(node.kind),
+        state=states[node.name],
+        value=shown_value(node.name, value.value, redact) if value.is_set else None,
+        metadata=_metadata(node.name, value.metadata, redact),
+        revision=value.revision,
+        set_at=stamp(value.set_time) if value.set_time else "",
+        waits_for=waits_for,
+        can_retry=shown in ("failed", "abandoned"),
+    )
 
 
 def _metadata(node: str, metadata: Any, redact: Redact | None) -> str | None:
@@ -240,7 +242,7 @@ def _computations(summary: Summary) -> list[Computation]:
     return sorted(found, key=lambda c: (c.started_at or c.created_at, c.node, c.number))
 
 
-def _computation(computation: Computation, now: datetime) -> ComputationRow:
+def _computation(now: datetime, computation: Computation) -> ComputationRow:
     started = computation.started_at
     runs = computation.state is ComputationState.COMPUTING
     ended = computation.completed_at or (now if runs else None)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
-from journey_async.core.pieces import PIECE, Pieces
+from journey_async.core.pieces import PIECE, Pieces, each
 from journey_async.core.state import State, queued_nodes
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
@@ -79,11 +80,7 @@ def _state(row: asyncpg.Record) -> Pieces[State]:
 
 def computations_of(execution_id: str, rows: Iterable[asyncpg.Record]) -> Pieces[list[Computation]]:
     """The computations that rows of computations.sql hold, of which there may be thousands."""
-    found = []
-    for row in rows:
-        found.append(computation_of(execution_id, row))
-        yield
-    return found
+    return (yield from each(partial(computation_of, execution_id), rows))
 
 
 def computation_of(execution_id: str, row: asyncpg.Record) -> Computation:

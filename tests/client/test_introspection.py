@@ -17,6 +17,7 @@ from journey_async.core.conditions import (
 )
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, historian, input_node, loop, mutate, tick_once
+from journey_async.core.pieces import at_once
 from journey_async.core.state import State
 from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.errors import ExecutionNotFound
@@ -45,7 +46,8 @@ def shown(
     **given: Any,
 ) -> str:
     subject = state("E1", graph, list(values), **given)
-    return summary_text(summarised(subject, graph, computations, NOW)).replace("  \n", "␠␠\n")
+    summary = at_once(summarised(subject, graph, computations, NOW))
+    return at_once(summary_text(summary)).replace("  \n", "␠␠\n")
 
 
 ONBOARDING = Graph(
@@ -306,8 +308,8 @@ async def test_introspection_reads_archived_executions(
     await add_graphs(connection, BUSY)
     await add_states(connection, [subject], computations)
     async with reading_engine(dsn) as engine:
-        assert await introspect(engine, "E1") == summary_text(
-            summarised(subject, await engine.registry.graph_of(subject), computations, NOW)
-        )
+        graph = await engine.registry.graph_of(subject)
+        summary = at_once(summarised(subject, graph, computations, NOW))
+        assert await introspect(engine, "E1") == at_once(summary_text(summary))
         with pytest.raises(ExecutionNotFound):
             await introspect(engine, "E2")
