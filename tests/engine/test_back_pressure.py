@@ -10,7 +10,7 @@ from journey_async import Journey
 from journey_async.engine.committer import FLIGHTS, MAX_BATCH
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
-from tests.support.statements import Statements, named
+from tests.support.statements import Statements
 
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
@@ -43,7 +43,7 @@ async def test_they_wait_and_gather_and_the_server_gets_no_more_to_do(
         snapshots = await asyncio.gather(*writes)
         # what came while two batches stood at the server went together
         counts = await statements.counts()
-        assert counts[named("apply_changes")] <= FLIGHTS + 2 * (1 + len(executions) // MAX_BATCH)
+        assert counts["apply_changes"] <= FLIGHTS + 2 * (1 + len(executions) // MAX_BATCH)
         assert {s.values["x"].value for s in snapshots} == set(range(30))
         assert (await journey.load(executions[0])).values["x"].value == 29
     await blocker.close()

@@ -8,9 +8,9 @@ import pytest
 from journey_async import Graph, Journey, compute, input_node
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph
-from tests.support.statements import Statements, named
+from tests.support.statements import Statements
 
-APPLY = named("apply_changes")
+APPLY = "apply_changes"
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
@@ -35,7 +35,7 @@ async def test_a_read_of_what_is_cached_is_one_small_statement(
         execution = await journey.start_execution(basic_graph(), {"x": 1})
         await statements.reset()
         assert await journey.get_value(execution, "x") == 1
-        assert await statements.counts() == {named("read_versions"): 1}
+        assert await statements.counts() == {"read_versions": 1}
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
@@ -52,7 +52,7 @@ async def test_commands_given_together_share_statements(dsn: str, statements: St
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_only_who_has_older_code_asks_who_has_newer(dsn: str, statements: Statements) -> None:
-    asked = named("reinstate_graph")
+    asked = "reinstate_graph"
     old, new = Graph("g", "v1", [input_node("x")]), Graph("g", "v1", [input_node("y")])
     async with Journey(dsn, graphs=[old]) as one:
         await one._engine.scheduler._check()
@@ -78,7 +78,7 @@ async def test_definitions_are_asked_for_once_for_many_executions(
             await newer._engine.evolver.check()
             found = await newer.list_executions()
             assert {execution.graph_hash for execution in found} == {new.hash}
-            assert (await statements.counts())[named("find_graphs")] <= 10
+            assert (await statements.counts())["find_graphs"] <= 10
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
@@ -91,7 +91,7 @@ async def test_a_definition_that_nobody_here_knows_is_asked_for_once(
     async with Journey(dsn, run_computations=False) as client:
         await statements.reset()
         await asyncio.gather(*(client.get_value(execution.id, "x") for execution in started))
-        assert (await statements.counts())[named("find_graphs")] == 1
+        assert (await statements.counts())["find_graphs"] == 1
 
 
 async def test_a_definition_is_sent_to_a_process_once(

@@ -1,8 +1,10 @@
 """Counts statements in a test's own database."""
 
+import re
+from collections import Counter
 from typing import Any
 
-from journey_async.store.sql import statement
+from journey_async.store.sql import folder, in_schema, statement
 
 COUNTS = """
     SELECT s.query, sum(s.calls)::int AS calls
@@ -28,31 +30,32 @@ DRIVERS = ("typeinfo_tree", "set_config")
 
 
 class Statements:
-    """What was executed since `reset`, by the first line of its text; background work left out."""
+    """What was executed since `reset`, by its name in sql/queries; background work left out."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, schema: str = "journey") -> None:
         self._connection = connection
-        self._left_out = {_first_line(statement(name)) for name in BACKGROUND}
+        names = [file.name.removesuffix(".sql") for file in (folder() / "queries").iterdir()]
+        self._names = {_body(in_schema(statement(name), schema)): name for name in names}
 
     async def reset(self) -> None:
         """Count from here."""
         await self._connection.execute(RESET)
 
     async def counts(self) -> dict[str, int]:
-        """How often each statement was executed."""
+        """How often each statement was executed; one that is not of sql/queries by its text."""
         rows = await self._connection.fetch(COUNTS)
-        found = {
-            _first_line(row["query"]): row["calls"]
-            for row in rows
-            if not any(word in row["query"] for word in ("pg_stat_statements", *DRIVERS))
-        }
-        return {line: calls for line, calls in found.items() if line not in self._left_out}
+        found: Counter[str] = Counter()
+        for row in rows:
+            if not any(word in row["query"] for word in ("pg_stat_statements", *DRIVERS)):
+                body = _body(row["query"])
+                found[self._names.get(body, body)] += row["calls"]
+        return {name: calls for name, calls in found.items() if name not in BACKGROUND}
 
 
-def named(name: str) -> str:
-    """What `counts` calls the statement of sql/queries/<name>.sql."""
-    return _first_line(statement(name))
+def _body(text: str) -> str:
+    """What pg_stat_statements leaves of a statement, told apart by that.
 
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+    Constants are parameters to it, and PostgreSQL 18 does not remember the comment before it.
+    """
+    body = re.sub(r"\A(--[^\n]*\n|\s)*", "", text).strip()
+    return re.sub(r"\$\d+|E?'[^']*'|\b\d+\b|\b(epoch|true|false|NULL)\b", "?", body)
