@@ -157,6 +157,9 @@ class Functions:
             )
         except InvalidValueError as error:
             return attempt.failed(f"the result {error}")
+        except Exception as error:  # of its own code, or of the type that it has to fit
+            attempt.raised = type(error).__qualname__
+            return attempt.failed(f"the result cannot be stored: {_described(error)}")
 
     def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
         """The function with its arguments; raises StoredTypeError for a value of another type."""

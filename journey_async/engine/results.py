@@ -75,15 +75,8 @@ def stored(value: object, max_bytes: int, node_type: NodeType = ANY) -> JSON:
 def _tick(returned: Any, now: datetime) -> JSON:
     if returned is None:
         return 0
-    if isinstance(returned, timedelta):
-        try:
-            return seconds_of(now + returned)
-        except OverflowError:
-            raise InvalidValueError("of a tick is a time beyond all calendars") from None
-    if isinstance(returned, datetime):
-        if returned.tzinfo is None:
-            raise InvalidValueError("of a tick must be an aware datetime, and has no time zone")
-        return seconds_of(returned)
+    if isinstance(returned, timedelta | datetime):
+        return _seconds_at(returned, now)
     if not jsonvalue.is_number(returned) or not 0 <= returned <= _LATEST:
         raise InvalidValueError(
             f"of a tick must be an aware datetime, a timedelta, unix seconds up to {_LATEST}, or "
@@ -92,6 +85,17 @@ def _tick(returned: Any, now: datetime) -> JSON:
     seconds = jsonvalue.normalise(returned)
     whole = isinstance(seconds, float) and seconds.is_integer()
     return int(seconds) if whole else seconds  # type: ignore[arg-type]
+
+
+def _seconds_at(returned: timedelta | datetime, now: datetime) -> int | float:
+    """What has passed is due at once: before 1970, where 0 is never, as well."""
+    if isinstance(returned, datetime) and returned.tzinfo is None:
+        raise InvalidValueError("of a tick must be an aware datetime, and has no time zone")
+    try:
+        time = now + returned if isinstance(returned, timedelta) else returned
+        return max(seconds_of(time), 1)
+    except OverflowError:  # in UTC it is another year
+        raise InvalidValueError("of a tick is a time beyond all calendars") from None
 
 
 _LATEST = 253_402_300_799  # the last second that a datetime can express

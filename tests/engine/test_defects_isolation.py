@@ -4,7 +4,7 @@ The table is docs/defects-of-the-original.md.
 """
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -54,6 +54,7 @@ ONCE = Retry(max_attempts=1)
         [1],
         timedelta.max,
         datetime.fromisoformat("2031-05-01"),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
     ],
     ids=lambda time: type(time).__name__,
 )

@@ -5,11 +5,12 @@ import contextvars
 import functools
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator
 
 from journey_async import (
     ComputationFailed,
@@ -21,6 +22,7 @@ from journey_async import (
     compute,
     input_node,
     mutate,
+    tick_once,
     unblocked_when,
 )
 from journey_async.core.change import Begun
@@ -137,6 +139,38 @@ async def test_a_result_that_is_not_json_fails_the_attempt(dsn: str) -> None:
             assert raised.value.attempts == 1
 
 
+class Torn(Mapping[str, int]):
+    """A mapping that cannot be read."""
+
+    def __getitem__(self, key: str) -> int:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("torn")
+
+    def __len__(self) -> int:
+        return 1
+
+
+async def test_a_result_that_cannot_be_read_fails_the_attempt(dsn: str) -> None:
+    with pytest.raises(ComputationFailed, match="cannot be stored: RuntimeError: torn"):
+        await result_of(dsn, lambda x: Torn())
+
+
+def known(rank: str) -> int:
+    return {"king": 13}[rank]  # KeyError is nothing that pydantic tells of as a misfit
+
+
+async def test_a_result_over_which_its_targets_type_stumbles_fails_the_attempt(dsn: str) -> None:
+    card = input_node("card", type=Annotated[str, AfterValidator(known)])
+    deal = mutate("deal", ["x"], lambda: "joker", mutates="card", retry=ONCE)
+    graph = Graph("g", "v1", [input_node("x"), card, deal])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with pytest.raises(ComputationFailed, match="cannot be stored: KeyError: 'joker'"):
+            await journey.get_value(execution, "deal", wait_any=True)
+
+
 async def test_a_result_that_is_too_large_fails_the_attempt(dsn: str) -> None:
     graph = graph_of(lambda x: "x" * x)
     async with Journey(dsn, graphs=[graph], max_value_bytes=100) as journey:
@@ -206,6 +240,25 @@ async def test_a_mutation_may_return_an_object_of_its_targets_type(dsn: str) -> 
         await journey.get_value(execution, "move", wait_any=True)
         assert await journey.get_value(execution.id, "due") == date(2026, 1, 2)
         assert await journey.get_value(execution.id, "noted") == date(2026, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "long_ago",
+    [
+        datetime(1958, 7, 9, tzinfo=UTC),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        timedelta(days=-30_000),
+    ],
+    ids=str,
+)
+async def test_a_tick_before_1970_is_due_at_once_as_any_that_has_passed(
+    dsn: str, long_ago: datetime | timedelta
+) -> None:
+    of_age = tick_once("of_age", ["x"], lambda: long_ago)
+    graph = Graph("g", "v1", [input_node("x"), of_age, compute("y", ["of_age"], lambda: "grown")])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        assert await journey.get_value(execution, "y", wait_any=True) == "grown"
 
 
 async def test_an_error_is_kept_with_its_type_and_cut(dsn: str) -> None:
