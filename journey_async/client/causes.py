@@ -56,7 +56,7 @@ class _Causes:
     def __init__(self, state: State, graph: Graph, computations: Iterable[Computation]) -> None:
         self._state = state
         self._graph = graph
-        self._written: dict[tuple[str, datetime], Computation] = {}
+        self._written: dict[tuple[str, datetime], list[Computation]] = {}
         self._completed: dict[_Key, Computation] = {}
         for computation in computations:
             if computation.state is ComputationState.SUCCESS and computation.completed_at:
@@ -68,7 +68,7 @@ class _Causes:
         targets = step.mutates if isinstance(step, MutateNode) else ()
         for node in (computation.node, *targets):
             # a value and the computation that wrote it were written at the same moment
-            self._written[node, at] = computation
+            self._written.setdefault((node, at), []).append(computation)
         if computation.revision_at_completion is not None:
             self._completed[computation.node, computation.revision_at_completion] = computation
 
@@ -142,7 +142,21 @@ class _Causes:
         value = self._current(key)
         if value is None or value.set_time is None:
             return completed
-        return self._written.get((value.name, value.set_time), completed)
+        ended_then = self._written.get((value.name, value.set_time), [])
+        wrote = [c for c in ended_then if self._wrote(c, value)]
+        return max(wrote, key=lambda c: c.revision_at_completion or 0, default=completed)
+
+    def _wrote(self, computation: Computation, value: NodeValue) -> bool:
+        """Whether it wrote the value that was set when it ended: others may have ended then, too.
+
+        A mutation that keeps revisions does not write over what is newer than its beginning.
+        """
+        if computation.revision_at_completion == value.revision:
+            return True
+        step = self._graph.steps.get(computation.node)
+        if not isinstance(step, MutateNode) or step.update_revision_on_change:
+            return False
+        return step.name != value.name and value.revision <= (computation.revision_at_start or 0)
 
     def _inputs(self, key: _Key) -> list[_Key]:
         """The upstream nodes of that computation, at the revisions that it saw."""

@@ -19,6 +19,7 @@ from journey_async.errors import (
     NotAnInputError,
     UnknownNodeError,
 )
+from tests.core.story import Story
 from tests.support.effort import growth
 from tests.support.graphs import basic_graph, everything
 
@@ -84,6 +85,29 @@ async def test_a_mutated_value_is_traced_to_its_mutation(dsn: str) -> None:
         told = await journey.why(execution, "target")
         assert told.computation == f"{execution.id}:m:1"
         assert [i.node for i in told.inputs] == ["x"]
+
+
+def test_of_what_ended_at_the_same_moment_it_is_known_what_wrote_the_value() -> None:
+    steps = [compute("y", ["x"], lambda x: x), mutate("m", ["go"], lambda: 0, mutates="y")]
+    told = Story(Graph("g", "v1", [input_node("x"), input_node("go"), *steps]))
+
+    def written_by() -> str | None:
+        computations = [*told.computations("y"), *told.computations("m")]
+        return cause_of(told.state, told.graph, computations, "y", told.now).computation
+
+    told.start(x=1)
+    told.succeed("y", 10)
+    told.set(go=1)
+    assert written_by() == "EXEC1:y:1"
+    told.succeed("m", 99)
+    assert written_by() == "EXEC1:m:1"
+    told.set(x=2)
+    told.succeed("y", 20)
+    assert written_by() == "EXEC1:y:2"
+    told.set(go=2, x=3)
+    told.succeed("y", 30)
+    told.succeed("m", 99)  # which does not write over what is newer
+    assert (written_by(), told.value("y")) == ("EXEC1:y:3", 30)
 
 
 async def test_a_node_is_explained_once(dsn: str) -> None:
