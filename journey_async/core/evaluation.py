@@ -9,7 +9,6 @@ code when it fails, and there would be fifty of those for each command.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, cast
@@ -31,7 +30,8 @@ from journey_async.core.conditions import (
     Provided,
 )
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.types import NodeType
+from journey_async.core.nodes import own_copy
+from journey_async.core.types import ANY, NodeType
 from journey_async.core.values import TICKS, NodeValue
 
 
@@ -49,9 +49,9 @@ def tick_time(value: NodeValue) -> datetime | None:
 class Evaluation:
     """Reads conditions against the values of one execution at one time.
 
-    `view` gives the NodeValue of any node of the graph; predicates get the value of an input that
-    is in `types` parsed. `failures` collects predicates that raised, or whose value is not of its
-    type: they count as not met, and somebody should say so.
+    `view` gives the NodeValue of any node of the graph; a predicate gets a copy, with the value of
+    an input that is in `types` parsed. `failures` collects predicates that raised, or whose value
+    is not of its type: they count as not met, and somebody should say so.
     """
 
     __slots__ = ("_execution_id", "_now", "_types", "_view", "failures")
@@ -134,13 +134,8 @@ class Evaluation:
 
     def _asked(self, condition: Predicate, node: NodeValue) -> bool:
         try:
-            if node.is_set and node.name in self._types:
-                node_type = self._types[node.name]
-                parsed = node_type.parse(
-                    node.value, node=node.name, execution_id=self._execution_id
-                )
-                node = replace(node, value=parsed)
-            return bool(condition.function(node))
+            read_as = self._types.get(node.name, ANY)
+            return bool(condition.function(own_copy(None, node, self._execution_id, read_as)))
         except Exception as error:
             if all(condition is not known for known, _ in self.failures):
                 self.failures.append((condition, error))

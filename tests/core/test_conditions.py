@@ -149,6 +149,18 @@ def test_a_predicate_is_asked_for_what_the_node_is() -> None:
     assert [(n.is_set, n.value, n.revision) for n in seen] == [(True, 5, 7), (False, None, 0)]
 
 
+def test_a_predicate_is_given_a_value_of_its_own() -> None:
+    held = NodeValue("x", NodeKind.INPUT, [1, 2, 3], {"by": "me"}, 7, NOON)
+
+    def spoils(node: NodeValue) -> bool:
+        node.metadata.clear()
+        return bool(node.value.pop() == 3)
+
+    looked = Evaluation(lambda _: held, NOON)
+    assert all(looked.holds(unblocked_when("x", spoils)) for _ in range(2))
+    assert (held.value, held.metadata) == ([1, 2, 3], {"by": "me"})
+
+
 async def later(node: NodeValue) -> bool:
     return node.is_set
 
