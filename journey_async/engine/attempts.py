@@ -230,11 +230,15 @@ class _Inputs:
         return jsonvalue.copied(value)
 
     def all_values(self) -> dict[str, Any]:
-        ever_set = {*self._state.values, *SYSTEM_NAMES}
+        """Of nodes that left the graph, too: they come last."""
+        held = self._state.values
+        ever_set = {*held, *SYSTEM_NAMES}
         if self._own is not None:  # what a loop carries is no value yet
             ever_set.add(self._own)
         names = sorted(ever_set & self._graph.by_name.keys(), key=self._graph.position.__getitem__)
-        return {name: self.value_of(name) for name in names if self.is_set(name)}
+        found = {name: self.value_of(name) for name in names if self.is_set(name)}
+        gone = sorted(name for name in ever_set - self._graph.by_name.keys() if held[name].is_set)
+        return found | {name: jsonvalue.copied(held[name].value) for name in gone}
 
 
 def _described(error: BaseException) -> str:

@@ -71,6 +71,16 @@ def test_to_gather_all_values_is_no_more_work_for_nodes_that_are_not_set() -> No
     assert growth(work) < 1.1
 
 
+async def test_all_values_are_those_of_nodes_that_left_the_graph_as_well(dsn: str) -> None:
+    old = Graph("g", "v1", [input_node("x"), input_node("gone"), input_node("unset")])
+    new = graph_of(lambda values: (values["x"], values["gone"], "unset" in values))
+    async with Journey(dsn, graphs=[old]) as journey:
+        execution = await journey.start_execution(old, {"x": 1, "gone": 2, "unset": 3})
+        await journey.unset_value(execution, "unset")
+    async with Journey(dsn, graphs=[new]) as journey:
+        assert await journey.get_value(execution.id, "y", wait_any=True) == [1, 2, False]
+
+
 async def test_a_plain_function_runs_in_a_thread(dsn: str) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("v", default="none")
 
