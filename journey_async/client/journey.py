@@ -236,8 +236,9 @@ class Journey(Getting):
         self, execution: Execution | str, *, include_archived: bool = False
     ) -> Execution:
         """The execution as it is now; raises ExecutionNotFound."""
+        archived_too = options.flag("include_archived", include_archived)
         state = await self._engine.current(options.execution_id(execution))
-        if state.archived_at is not None and not include_archived:
+        if state.archived_at is not None and not archived_too:
             raise ExecutionNotFound(state.execution_id, archived=True)
         return snapshot(state, await self._engine.graph_of(state))
 

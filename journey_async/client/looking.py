@@ -161,6 +161,8 @@ class Looking:
         self, execution: Execution | str, *, legend: bool = False, timestamp: bool = False
     ) -> str:
         """The execution as a Mermaid diagram, each node with a sign for where it stands."""
+        options.flag("legend", legend)
+        options.flag("timestamp", timestamp)
         state, graph = await self._read(execution)
         now = self._engine.clock.now()
         return execution_diagram(state, graph, now, legend=legend, timestamp=timestamp)

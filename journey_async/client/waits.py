@@ -173,7 +173,7 @@ def _is_wait(*, wait_any: bool, wait_new: bool, newer_than: int | None, settled:
             ("newer_than", newer_than is not None),
             ("settled", settled),
         ]
-        if on
+        if options.flag(name, on)
     ]
     if len(given) > 1:
         raise InvalidOptionError(f"{' and '.join(given)} exclude each other; give one of them")

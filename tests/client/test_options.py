@@ -272,6 +272,11 @@ BAD_OPTIONS: dict[str, Verb] = {
     "all ways to wait": lambda j, e: j.get_value(
         e, "x", wait_any=True, wait_new=True, newer_than=1, settled=True
     ),
+    "a wait for so many milliseconds": lambda j, e: j.get_value(e, "x", wait_any=5000),
+    "a wait that is a text": lambda j, e: j.get_node(e, "x", wait_new="x"),
+    "a wait that is None": lambda j, e: j.get_value(e, "x", settled=None),
+    "archived ones that are a text": lambda j, e: j.load(e, include_archived="no"),
+    "a legend that is a number": lambda j, e: j.mermaid(e, legend=1),
     "a revision that is a text": lambda j, e: j.get_value(e, "x", newer_than="1"),
     "a revision that is a bool": lambda j, e: j.get_value(e, "x", newer_than=True),
     "a negative timeout": lambda j, e: j.get_value(e, "x", wait_any=True, timeout=-1),
