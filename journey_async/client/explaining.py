@@ -9,7 +9,7 @@ from journey_async.core.conditions import Not, negatable_leaves, text
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Step
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
-from journey_async.core.values import UNSUCCESSFUL
+from journey_async.core.values import UNSUCCESSFUL, Computation
 
 NO_COMPUTATION = "no computation yet"
 
@@ -44,12 +44,13 @@ def waiting_text(step: Step, reading: Reading) -> str:
     return "".join(f"{line}\n" for line in met) + "\n".join(unmet)
 
 
-def status_text(state: State, graph: Graph, node: str, reading: Reading) -> str:
+def status_text(
+    state: State, graph: Graph, node: str, newest: Computation | None, reading: Reading
+) -> str:
     """Where the newest computation of a node stands, and what it waits for or has used."""
     step = graph.steps.get(node)
     if step is None:
         return f"{node}: {NOT_A_STEP}"
-    newest = state.newest.get(node)
     shown = shown_state(state, node)
     if newest is None or shown == NOT_SET_STATE:
         name = NO_COMPUTATION if newest is None else newest.id

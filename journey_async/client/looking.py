@@ -20,7 +20,7 @@ from journey_async.core.pieces import each
 from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
 from journey_async.core.state import State
-from journey_async.core.values import Computation
+from journey_async.core.values import Computation, ComputationState
 from journey_async.engine.engine import Engine
 from journey_async.errors import ExecutionArchivedError, InvalidOptionError, JourneyError
 from journey_async.store.breath import in_turn
@@ -155,7 +155,12 @@ class Looking:
         """Where the newest computation of a node stands; raises UnknownNodeError."""
         state, graph = await self._read(execution)
         name = graph.node_named(node).name
-        return explaining.status_text(state, graph, name, self._reading(state, graph))
+        newest = state.newest.get(name)
+        if newest is not None and newest.state is ComputationState.CANCELLED:
+            all_of_it = await self.computations(execution, name)
+            begun = [c for c in all_of_it if c.state is not ComputationState.CANCELLED]
+            newest = begun[-1] if begun else newest  # what was withdrawn has given no value
+        return explaining.status_text(state, graph, name, newest, self._reading(state, graph))
 
     async def mermaid(
         self, execution: Execution | str, *, legend: bool = False, timestamp: bool = False

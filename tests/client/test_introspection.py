@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from journey_async import Journey
 from journey_async.client.introspection import introspect, summarised, summary_text
 from journey_async.core.conditions import (
     all_of,
@@ -313,3 +314,27 @@ async def test_introspection_reads_archived_executions(
         assert await introspect(engine, "E1") == at_once(summary_text(summary))
         with pytest.raises(ExecutionNotFound):
             await introspect(engine, "E2")
+
+
+# --- computation_status() -----------------------------------------------------------------------
+
+
+async def test_the_status_of_a_step_is_that_of_its_newest_run_not_of_what_was_withdrawn(
+    dsn: str,
+) -> None:
+    steps = [mutate("m", ["x", value("open") == 1], lambda x: x, mutates="target")]
+    graph = Graph("g", "v1", [*map(input_node, ("x", "open", "target")), *steps])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1, "open": 1})
+        await journey.get_value(execution, "m", wait_any=True)
+        ran = await journey.computation_status(execution, "m")
+    assert ran == (
+        f"m ({execution.id}:m:1): ✅ success | mutate | rev 3\n"
+        f"inputs used:\n   x (rev 1)\n   open (rev 1)"
+    )
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        await journey.set_value(execution.id, "x", 2)
+        assert "m:2): ⬜ not_set" in await journey.computation_status(execution.id, "m")
+        await journey.set_value(execution.id, "open", 0)
+        assert await journey.computation_status(execution.id, "m") == ran
+        assert "📝" in await journey.computation_status(execution.id, "x")
