@@ -348,6 +348,14 @@ def loop(
 
 def _checked(name: str, step: dict[str, Any]) -> dict[str, Any]:
     """The options of a step, where what only a description may hold is refused."""
+    known = Step.model_fields.keys() - {"name", "kind", "gated_by"}
+    unknown = sorted(step.keys() - known)
+    if unknown:
+        raise InvalidNodeError(
+            f"node {name!r} was given options that do not exist: {', '.join(unknown)}; those of "
+            f"every step are {', '.join(sorted(known))}",
+            node=name,
+        )
     _callback(name, step.get("on_save"))
     return step
 

@@ -110,6 +110,15 @@ def test_bad_options_are_refused_and_named(options: dict[str, Any]) -> None:
         assert caught.value.node == "a"
 
 
+def test_an_option_that_does_not_exist_is_told_with_those_that_do() -> None:
+    with pytest.raises(InvalidNodeError) as caught:
+        compute("c", [], f, max_retries=3, kind="loop")
+    assert str(caught.value) == (
+        "node 'c' was given options that do not exist: kind, max_retries; those of every step are "
+        "abandon_after_seconds, keep_latest_computations, keep_oldest_computations, on_save, retry"
+    )
+
+
 @pytest.mark.parametrize(
     "build",
     [
