@@ -15,6 +15,7 @@ from typing import Any
 
 from journey_async.client import options
 from journey_async.client.execution import Execution
+from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import MutateNode, own_copy
 from journey_async.core.reference import NodeName
@@ -162,8 +163,7 @@ def _replaced(graph: Graph, seen: State | None, since: int, state: State) -> set
     """
     times = {name: value.set_time for name, value in state.values.items()}
     if seen is not None:
-        before = {name: value.set_time for name, value in seen.values.items()}
-        return {name for name in times if name not in before or before[name] != times[name]}
+        return {name for name in times if _is_another(graph, seen, state, name)}
     mutations = [
         step
         for step in graph.steps.values()
@@ -177,6 +177,14 @@ def _replaced(graph: Graph, seen: State | None, since: int, state: State) -> set
         for target in step.mutates
         if target in times and times[target] == times[step.name]
     }
+
+
+def _is_another(graph: Graph, seen: State, state: State, name: str) -> bool:
+    """Whether the value of a node was written since; a clock that a test owns may stand still."""
+    before, now = seen.values.get(name), state.values[name]
+    if before is None or before.set_time != now.set_time:
+        return True
+    return name in graph.mutated and not jsonvalue.equal(before.value, now.value)
 
 
 def _of_computations(since: int, state: State, nodes: Collection[str] | None) -> Iterator[Event]:

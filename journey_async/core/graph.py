@@ -219,6 +219,12 @@ class Graph(Model):
         return tuple(name for name, step in self.steps.items() if step.kind in TICKS)
 
     @cached_property
+    def mutated(self) -> frozenset[str]:
+        """The nodes that mutations write to."""
+        mutations = [step for step in self.steps.values() if isinstance(step, MutateNode)]
+        return frozenset(target for step in mutations for target in step.mutates)
+
+    @cached_property
     def built_in(self) -> frozenset[str]:
         """The steps that compute themselves without a user's function."""
         return frozenset(name for name, step in self.steps.items() if is_built_in(step))

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from journey_async import Event, Graph, Journey, Retry, compute, input_node, mutate
-from journey_async.client.watching import MAX_BEHIND
+from journey_async.client.watching import MAX_BEHIND, news
 from journey_async.errors import (
     DatabaseUnavailable,
     ExecutionNotFound,
     InvalidOptionError,
     UnknownNodeError,
 )
+from tests.core.story import Story
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
@@ -144,6 +145,16 @@ async def test_a_mutation_is_told_though_it_keeps_the_revision(dsn: str, is_away
             first = await begun(journey, events)
             await journey.set_value(execution, "note", "new")
             assert told(await first) == (after.revision + 1, "set", "note", "new")
+
+
+def test_a_mutation_is_told_though_the_clock_stands_still() -> None:
+    redact = mutate("redact", ["ssn"], lambda: "<redacted>", mutates="ssn")
+    story = Story(Graph("g", "v1", [input_node("ssn"), redact]))
+    story.start(ssn="123")
+    seen = story.state
+    story.succeed("redact", "<redacted>")
+    found = news(story.graph, seen, seen.revision, story.state, ["ssn"])
+    assert list(map(told, found)) == [(1, "set", "ssn", "<redacted>")]
 
 
 async def test_over_a_gap_an_execution_is_told_to_be_archived_if_it_still_is(dsn: str) -> None:
