@@ -23,6 +23,7 @@ MAX_DEATHS = 10  # processes that an attempt may take down before it counts as f
 LEFT_THE_GRAPH = "the node left the graph"
 OTHER_KIND = "the node became one of another kind"
 MAX_ITERATIONS_REACHED = "max_iterations_reached"
+WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an iteration wants
 
 
 def start(draft: Draft, command: c.Start) -> None:
@@ -219,23 +220,17 @@ def unarchive(draft: Draft) -> None:
         draft.take_slot()
 
 
-def is_exhausted(step: Step, computation: Computation) -> bool:
-    """Whether a failed or abandoned attempt was the last one on its inputs."""
-    return computation.permanent or computation.attempt >= step.retry.max_attempts
-
-
-def has_failed(step: Step, computation: Computation) -> bool:
+def has_failed(computation: Computation) -> bool:
     """Whether it was the last on its inputs, and has given the node no value."""
-    if computation.state in UNSUCCESSFUL:
-        return is_exhausted(step, computation)
-    return _ran_out(step, computation)
+    without = computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
+    return computation.permanent and without
 
 
 def report_failures(draft: Draft) -> None:
     """Report what ended badly and was the last: nothing has followed from it."""
     for node, kind in draft.ended_badly.items():
-        step, newest = draft.graph.steps.get(node), draft.newest[node]
-        if step is not None and has_failed(step, newest):
+        newest = draft.newest[node]
+        if node in draft.graph.steps and has_failed(newest):
             ran_out = kind == "max_iterations"
             reason = MAX_ITERATIONS_REACHED if ran_out else newest.error or kind
             draft.outcome(node, SaveFailed(reason, kind))
@@ -295,7 +290,9 @@ def _end(
 ) -> None:
     # a text that PostgreSQL takes, lest the failure itself could not be recorded
     storable = error[:MAX_ERROR].replace("\0", "\ufffd").encode(errors="replace").decode()
-    draft.put(_ended(draft, computation, state, error=storable, permanent=permanent))
+    step = draft.graph.steps.get(computation.node)
+    is_last = step is not None and computation.attempt >= step.retry.max_attempts
+    draft.put(_ended(draft, computation, state, error=storable, permanent=permanent or is_last))
     draft.ended.add(computation.node)
 
 
@@ -324,22 +321,16 @@ def _finish_iteration(
         draft.set_value(step.name, command.value)
         draft.outcome(step.name, Saved(command.value, draft.revision))
         return finished._replace(carried=None)
-    disposition = "cont_with_fallback" if command.fallback else "cont_no_fallback"
-    finished = finished._replace(carried=command.value, disposition=disposition)
-    if (finished.iteration or 1) >= step.max_iterations:
+    is_last = (finished.iteration or 1) >= step.max_iterations
+    finished = finished._replace(
+        carried=command.value,
+        disposition=WITH_FALLBACK if command.fallback else NO_FALLBACK,
+        permanent=is_last,
+    )
+    if is_last:
         if command.fallback:
             draft.set_value(step.name, command.value)
             draft.outcome(step.name, Saved(command.value, draft.revision))
         else:
             draft.ended_badly[step.name] = "max_iterations"
     return finished
-
-
-def _ran_out(step: Step, computation: Computation) -> bool:
-    """Whether a loop ended at its cap without a value."""
-    return (
-        isinstance(step, LoopNode)
-        and computation.state is ComputationState.SUCCESS
-        and computation.disposition == "cont_no_fallback"
-        and (computation.iteration or 1) >= step.max_iterations
-    )

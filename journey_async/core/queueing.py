@@ -6,8 +6,7 @@ from heapq import nsmallest
 
 from journey_async.core.draft import Draft
 from journey_async.core.evaluation import tick_time
-from journey_async.core.events import is_exhausted
-from journey_async.core.nodes import LoopNode, Step
+from journey_async.core.nodes import Step
 from journey_async.core.pieces import PIECE, Pieces
 from journey_async.core.values import (
     TICKS,
@@ -103,13 +102,13 @@ def _planned(
     if newest.state is ComputationState.CANCELLED:
         return _again(draft, newest, due_at=draft.now)
     if newest.state in UNSUCCESSFUL:
-        if is_exhausted(step, newest):
+        if newest.permanent:
             return None
         delay = step.retry.delay(newest.attempt, draft.env.chance())
         ended = newest.completed_at or draft.now
         again = _again(draft, newest, due_at=ended + timedelta(seconds=delay))
         return again._replace(attempt=newest.attempt + 1, deaths=0)
-    if _goes_on(step, newest):
+    if _goes_on(newest):
         iteration = (newest.iteration or 1) + 1
         again = _again(draft, newest, due_at=draft.now)
         return again._replace(iteration=iteration, attempt=1, deaths=0)
@@ -182,9 +181,7 @@ def _is_unfinished(draft: Draft, step: Step, newest: Computation, met: Mapping[s
 
     It gets that even though the tick that unblocked it has moved on to its next time.
     """
-    goes_on = _goes_on(step, newest) or (
-        newest.state in UNSUCCESSFUL and not is_exhausted(step, newest)
-    )
+    goes_on = _goes_on(newest) or (newest.state in UNSUCCESSFUL and not newest.permanent)
     return goes_on and not _is_new_to(draft, step, newest, met)
 
 
@@ -200,14 +197,10 @@ def _is_new_to(draft: Draft, step: Step, newest: Computation, met: Mapping[str, 
     )
 
 
-def _goes_on(step: Step, newest: Computation) -> bool:
-    """Whether an iteration ended that wants another one."""
-    return (
-        newest.state is ComputationState.SUCCESS
-        and newest.disposition is not None
-        and isinstance(step, LoopNode)
-        and (newest.iteration or 1) < step.max_iterations
-    )
+def _goes_on(newest: Computation) -> bool:
+    """Whether an iteration ended that wants another one, and was not the last."""
+    ended = newest.state is ComputationState.SUCCESS
+    return ended and newest.disposition is not None and not newest.permanent
 
 
 def _cleared_since(draft: Draft, step: Step, newest: Computation) -> bool:

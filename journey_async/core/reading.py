@@ -18,9 +18,8 @@ def failed_computation(graph: Graph, state: State, node: str) -> Computation | N
     There is hope while somebody is yet to look at what was written by who could not settle it, and
     where the inputs are others by now: the next attempt will be the first on them.
     """
-    step = graph.steps.get(node)
     newest = state.newest.get(node)
-    if step is None or newest is None or not has_failed(step, newest):
+    if node not in graph.steps or newest is None or not has_failed(newest):
         return None
     return None if _is_outdated(state, newest) or wants_attention(graph, state) else newest
 

@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from journey_async import Graph, Journey, NodeValue
-from journey_async.core.events import is_exhausted
 from journey_async.core.nodes import (
     ArchiveNode,
     ComputeNode,
@@ -171,7 +170,7 @@ class Watch:
                 continue
             if before is not None and now.number != before.number:
                 began = (now.revision_at_start or state.revision + 1) - 1
-                if _ran_out(step, before) and before.successes == 0 and now.attempt == 1:
+                if _ran_out(before) and before.successes == 0 and now.attempt == 1:
                     self._diverges(state.execution_id, [name], began)  # B7
                 if _lost(graph, before, now, state.values.get(name)):
                     self._diverges(state.execution_id, [name], began)  # B10
@@ -219,8 +218,8 @@ class Watch:
         return found
 
 
-def _ran_out(step: Step, before: Computation) -> bool:
-    return before.state in UNSUCCESSFUL and is_exhausted(step, before)
+def _ran_out(before: Computation) -> bool:
+    return before.state in UNSUCCESSFUL and before.permanent
 
 
 def _lost(graph: Graph, before: Computation, now: Computation, held: NodeValue | None) -> bool:
@@ -243,7 +242,7 @@ def _restarted(
     if before.state is ComputationState.COMPUTING:
         held = state.values.get(step.name)
         return held is None or held.revision <= previous.revision
-    return before.disposition is not None and (before.iteration or 1) < step.max_iterations
+    return before.disposition is not None and not before.permanent
 
 
 def _forgot(step: Step, now: Computation, previous: State | None) -> bool:
