@@ -26,7 +26,7 @@ class Retry(Model):
     initial_delay: float = Field(default=1.0, ge=0, le=TEN_YEARS, strict=True)
     factor: float = Field(default=2.0, ge=1, allow_inf_nan=False, strict=True)
     max_delay: float = Field(default=60.0, ge=0, le=TEN_YEARS, strict=True)
-    jitter: bool = True
+    jitter: bool = Field(default=True, strict=True)
     give_up_on: tuple[ErrorField, ...] = ()
 
     def delay(self, attempt: int, chance: float) -> float:
