@@ -213,6 +213,8 @@ CREATE TABLE :"schema".tallies (
     created_at    timestamptz,
     worked_at     timestamptz
 );
+-- Its rows have no key: without this, nobody could delete any where they are replicated logically.
+ALTER TABLE :"schema".tallies REPLICA IDENTITY FULL;
 
 -- The processes that take work. A worker holds the session lock `lock_key` while it lives, unless
 -- it is behind a pooler (`locked` is false); `lease_until` is when it is given up without a sign.

@@ -162,6 +162,7 @@ CREATE TABLE :"schema".tallies (
     created_at    timestamptz,
     worked_at     timestamptz
 );
+ALTER TABLE :"schema".tallies REPLICA IDENTITY FULL;
 
 CREATE TABLE :"schema".workers (
     id          text COLLATE "C" PRIMARY KEY,

@@ -160,6 +160,18 @@ async def test_few_parts_are_left_and_many_become_one(dsn: str, connection: Any)
         assert await drifted(connection) == []
 
 
+async def test_parts_are_folded_where_everything_is_replicated_logically(
+    dsn: str, connection: Any
+) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, run_computations=False) as journey:
+        await connection.execute("CREATE PUBLICATION everything FOR ALL TABLES")
+        for _ in range(MANY_PARTS):
+            await journey.start_execution(graph)
+        await journey._engine.store.fold_tallies()
+        assert await connection.fetchval("SELECT count(*) FROM journey.tallies") == 1
+
+
 async def test_rows_deleted_by_hand_are_counted_anew(dsn: str, connection: Any) -> None:
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph]) as journey:

@@ -28,7 +28,7 @@ FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspna
 UNION ALL
 SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = $1
 UNION ALL
-SELECT 'options', c.relname, '', array_to_string(c.reloptions, ',')
+SELECT 'options', c.relname, c.relreplident::text, array_to_string(c.reloptions, ',')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
 ORDER BY 1, 2, 3, 4
 """
