@@ -40,12 +40,12 @@ CREATE TABLE :"schema".graphs (
     CHECK (registration > 0)
 );
 
--- One row for each run of a graph. `version` counts writes and is what compare-and-set compares;
--- `revision` counts the events that anybody can see. `wake_at` is the next moment at which the
--- execution needs attention without anybody's doing: a retry is due, a tick has come, work was left
--- for others. Whoever writes values by plain SQL adds 1 to version and revision and sets wake_at to
--- now(); a process with the graph's code does the rest, half a minute later at the latest, with its
--- safety check.
+-- One row for each run of a graph. `version` grows with every write, by steps that nobody can
+-- foresee, and is what compare-and-set compares; `revision` counts the events that anybody can see.
+-- `wake_at` is the next moment at which the execution needs attention without anybody's doing: a
+-- retry is due, a tick has come, work was left for others. Whoever writes values by plain SQL adds 1
+-- to version and revision and sets wake_at to now(); a process with the graph's code does the rest,
+-- half a minute later at the latest, with its safety check.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
 -- `waiting` is how many steps are shown as not_set.
@@ -233,13 +233,14 @@ CREATE TABLE :"schema".workers (
 
 -- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and
 -- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has.
--- `expected` is the version that a change was decided on, 0 for an execution to be created; `slot`
--- the singleton graph of which it becomes the live execution; `announces`: others must hear of
--- `wake_at`; `is_due`: it has come; `more_…`, `computation_created_at` and `worked_at` are what it adds
--- to the tallies.
+-- `expected` is the version that a change was decided on, 0 for an execution to be created, `version`
+-- the one that it makes; `slot` the singleton graph of which it becomes the live execution;
+-- `announces`: others must hear of `wake_at`; `is_due`: it has come; `more_…`,
+-- `computation_created_at` and `worked_at` are what it adds to the tallies.
 CREATE TYPE :"schema".execution_change AS (
     id                     text COLLATE "C",
     expected               bigint,
+    version                bigint,
     graph_name             text COLLATE "C",
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",

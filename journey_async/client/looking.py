@@ -116,7 +116,9 @@ class Looking:
         it still is; nothing is kept of an unarchiving.
 
         Its first step raises ExecutionNotFound, UnknownNodeError, InvalidOptionError; closing the
-        Journey ends it with DatabaseUnavailable.
+        Journey ends it with DatabaseUnavailable, and so does a database that has lost what was told
+        last, as a standby may that was behind. From a revision that is lost on, all that is there
+        is told.
         """
         return watch(self._engine, execution, nodes=nodes, since_revision=since_revision)
 

@@ -15,7 +15,7 @@ from journey_async.core.reference import NodeName, name_of, type_of
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
 from journey_async.engine.engine import Engine
-from journey_async.engine.waiters import NOT_YET
+from journey_async.engine.waiters import NOT_YET, lost
 from journey_async.errors import (
     ComputationFailed,
     InvalidOptionError,
@@ -67,10 +67,14 @@ async def get_node(
             if not look.waits or limit == 0:
                 found = look.at_once(await engine.current(look.execution_id))
             else:
-                with engine.waiters.waiting(look.execution_id, look) as wait:
+                since = look.newer_than is not None
+                with engine.waiters.waiting(look.execution_id, look, since=since) as wait:
                     try:
                         async with asyncio.timeout_at(deadline):
-                            wait.begin(await engine.current(look.execution_id))
+                            current = await engine.current(look.execution_id)
+                            if since and current.revision < look.revision:
+                                raise lost(current)
+                            wait.begin(current)
                         found = await wait.until(deadline)
                     except TimeoutError:
                         raise WaitTimeout(look.node, look.execution_id, limit or 0.0) from None
@@ -106,6 +110,7 @@ async def _look_for(
         graph=graph,
         node=defined.name,
         newer_than=state.value_of(defined).revision if wait_new else newer_than,
+        revision=state.revision if wait_new else 0,
         settled=settled,
         waits=waits,
     )
@@ -116,7 +121,8 @@ class Look:
     """Looks at states for a value of a node: any, one newer than a revision, or the settled one.
 
     Called with a state, it gives the NodeValue or NOT_YET, or raises what the caller gets. `waits`:
-    the caller wants to wait for it, be it for 0 seconds.
+    the caller wants to wait for it, be it for 0 seconds. `revision` is the execution's as the
+    caller knows it, if that counts.
     """
 
     engine: Engine
@@ -124,6 +130,7 @@ class Look:
     graph: Graph
     node: str
     newer_than: int | None
+    revision: int
     settled: bool
     waits: bool
 

@@ -22,7 +22,7 @@ from journey_async.core.reference import NodeName
 from journey_async.core.state import State
 from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
 from journey_async.engine.engine import Engine
-from journey_async.engine.waiters import NOT_YET
+from journey_async.engine.waiters import NOT_YET, lost
 from journey_async.errors import InvalidOptionError, StoredTypeError
 
 MAX_BEHIND = 16  # states that are kept for a watcher that does not ask
@@ -82,7 +82,7 @@ async def watch(
         something.set()
         return NOT_YET
 
-    with engine.waiters.waiting(execution_id, look) as wait:
+    with engine.waiters.waiting(execution_id, look, since=True) as wait:
         wait.future.add_done_callback(lambda _: something.set())  # the Journey was closed
         current = await engine.current(execution_id)
         graph = await engine.graph_of(current)
@@ -94,6 +94,8 @@ async def watch(
             something.clear()
             while shown:
                 state = shown.popleft()
+                if state.revision < since:
+                    raise lost(state)
                 if seen is not None and state.version <= seen.version:
                     continue  # read before the last one was written
                 graph = await engine.graph_of(state)
@@ -110,8 +112,8 @@ def _beginning(
     execution: Execution | str, current: State, since_revision: int | None
 ) -> tuple[State | None, int]:
     """The state from which on there is news (None: unknown), and its revision."""
-    if since_revision is not None:
-        return None, since_revision
+    if since_revision is not None:  # one that the database has lost tells nothing
+        return None, since_revision if since_revision <= current.revision else 0
     known = execution._state if isinstance(execution, Execution) else current
     return known, known.revision
 

@@ -89,8 +89,6 @@ class Change(NamedTuple):
         comes_alive = tally.active > 0  # else it has the slot already, or leaves it
         return later._replace(
             expected=self.expected,
-            # one write, one version: whoever decides next must expect what the database will hold
-            state=later.state._replace(version=self.expected + (self.written or later.written)),
             values=self.values | later.values,
             computations={**self.computations, **later.computations},
             begun=tuple(b for b in self.begun + later.begun if _still_runs(b, later.state)),

@@ -12,7 +12,7 @@ from journey_async.core.evaluation import Evaluation
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LAST_UPDATED_AT, SYSTEM_NAMES, Node
-from journey_async.core.state import State, system_value
+from journey_async.core.state import State, next_version, system_value
 from journey_async.core.tally import tally_of, waiting_steps
 from journey_async.core.values import (
     TICKS,
@@ -266,7 +266,7 @@ class Draft:
             graph_name=base.graph_name,
             graph_version=base.graph_version,
             graph_hash=self.graph_hash,
-            version=base.version + 1,
+            version=next_version(base.version, self.env.chance),
             revision=self.revision,
             created_at=base.created_at,
             updated_at=self.now if self.revision != base.revision else base.updated_at,

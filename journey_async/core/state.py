@@ -1,6 +1,6 @@
 """The state of an execution, as loaded or as it will be once a change is written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -10,15 +10,16 @@ from journey_async.core.nodes import EXECUTION_ID, SYSTEM_NAMES, Node
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 NOT_SET_STATE = "not_set"
+LONGEST_STEP = 2**31  # from one version to the next; a bigint has room for 2**32 of them
 
 
 class State(NamedTuple):
     """One execution at one version.
 
-    `version` counts writes and is private; `revision` counts what anybody can see. `values` holds
-    the nodes that were ever set. `newest` holds the newest computation of each node, which is the
-    only one that can be available or computing; `queued` names the nodes of which it is available.
-    `values_at` and `values_revision` are the newest change of any value (the node
+    `version` grows with every write and is private; `revision` counts what anybody can see.
+    `values` holds the nodes that were ever set. `newest` holds the newest computation of each node,
+    which is the only one that can be available or computing; `queued` names the nodes of which it
+    is available. `values_at` and `values_revision` are the newest change of any value (the node
     `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `waiting` is how
     many steps are shown as `not_set`.
     """
@@ -66,6 +67,15 @@ def queued_nodes(newest: Mapping[str, Computation]) -> frozenset[str]:
     """The nodes whose newest computation is available."""
     available = ComputationState.AVAILABLE
     return frozenset(node for node, found in newest.items() if found.state is available)
+
+
+def next_version(version: int, chance: Callable[[], float]) -> int:
+    """A greater version, by a step that nobody can foresee.
+
+    So states of the same version are the same, also where the database has lost what was written
+    last (a standby that was behind took over) and other things were written in its place.
+    """
+    return version + 1 + int(chance() * LONGEST_STEP)
 
 
 def new_state(execution_id: str, graph: Graph, now: datetime) -> State:

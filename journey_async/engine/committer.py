@@ -25,7 +25,7 @@ from journey_async.engine.clock import Clock
 from journey_async.engine.contention import Contention
 from journey_async.engine.decider import Decider
 from journey_async.engine.loader import Loader
-from journey_async.engine.logs import log
+from journey_async.engine.logs import Outage, log
 from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import (
@@ -35,15 +35,12 @@ from journey_async.engine.requests import (
     Settled,
     look_later,
     refuse_all,
+    take_from,
 )
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.engine.writer import Writer
-from journey_async.errors import (
-    DatabaseUnavailable,
-    InvalidValueError,
-    JourneyError,
-)
+from journey_async.errors import DatabaseUnavailable, InvalidValueError, JourneyError
 from journey_async.store.breath import is_long
 from journey_async.store.faults import DataRefused
 from journey_async.store.store import Store
@@ -94,6 +91,7 @@ class Committer:
             writer=self._writer,
             points=points,
         )
+        self._outage = Outage()
         self._ended: str | None = None
         self._waiting: dict[str, dict[Request, None]] = {}  # by execution, in order
         self._in_flight: set[str] = set()
@@ -188,8 +186,13 @@ class Committer:
                 continue  # whatever is decided now meets the new version
             known = self._cache.get(execution_id)
             if known is None or known.version < version:
-                self._loader.doubt([execution_id])
-                self._enqueue(look_later(execution_id))
+                self.take_in([execution_id])
+
+    def take_in(self, execution_ids: Iterable[str]) -> None:
+        """Load these executions, and take in what is not known here of what was written."""
+        for execution_id in execution_ids:
+            self._loader.doubt([execution_id])
+            self._enqueue(look_later(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -283,19 +286,10 @@ class Committer:
 
     def _take(self) -> dict[str, list[Request]]:
         """A flight's share of what waits: with two, one is decided while the other is written."""
-        batch: dict[str, list[Request]] = {}
         limit = MAX_BATCH
         if len(self._waiting) >= SHARED_FROM:
             limit = min(limit, -(-len(self._waiting) // max(FLIGHTS - self._flying, 1)))
-        for execution_id in list(self._waiting):
-            if len(batch) >= limit:
-                break
-            if execution_id in self._in_flight:
-                continue
-            queue = self._waiting.pop(execution_id)
-            alive = [request for request in queue if not request.answer.done()]
-            if alive:
-                batch[execution_id] = alive
+        batch = take_from(self._waiting, limit, besides=self._in_flight)
         self._in_flight.update(batch)
         return batch
 
@@ -324,6 +318,8 @@ class Committer:
         except BaseException:
             self._decider.give_back(writes)
             raise
+        if applied:
+            self._outage.is_over()
         since = perf_counter()
         self._writer.reach_after([d for d in writes if d.change.state.execution_id in applied])
         for decision in writes:
@@ -388,6 +384,7 @@ class Committer:
 
     def _put_off(self, batch: dict[str, list[Request]], error: DatabaseUnavailable) -> None:
         """The database is away: try again later what can wait."""
+        self._outage.goes_on(error)
         now = asyncio.get_running_loop().time()
         for execution_id, requests in batch.items():
             self._cache.drop(execution_id)

@@ -116,6 +116,7 @@ class Engine:
             waiters=self.waiters,
             runner=self.runner,
             look=self.scheduler.expect,
+            take_in=self.committer.take_in,
         )
         self._releaser = Releaser(
             store=store, runner=self.runner, submit=self.committer.submit, points=points
@@ -189,8 +190,8 @@ class Engine:
             for graph in graphs:
                 await self.registry.register(graph)
             if self.settings.run_computations:
-                also_checks = (self.evolver.check, self.store.fold_tallies)
-                self.scheduler.start(self.committer.submit, *also_checks)
+                checks = (self.evolver.check, self.store.fold_tallies, self._refresher.take_up)
+                self.scheduler.start(self.committer.submit, *checks)
                 stack.push_async_callback(self.scheduler.stop)
                 stack.push_async_callback(self.evolver.stop)
             self._stack = stack.pop_all()

@@ -8,6 +8,7 @@ included.
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
+from time import monotonic
 from types import MappingProxyType
 
 from journey_async.core.change import Change
@@ -15,6 +16,9 @@ from journey_async.core.graph import Graph
 from journey_async.core.values import Computation
 
 log = logging.getLogger("journey_async")
+
+OUTAGE = 1.0  # seconds for which writes fail until that is told
+FORGOTTEN = 60.0  # seconds after which a failure has nothing to do with the one before
 
 Fields = Mapping[str, object]
 
@@ -41,6 +45,30 @@ def about_computation(computation: Computation, graph: Graph) -> dict[str, objec
         attempt=computation.attempt,
         worker=computation.worker,
     )
+
+
+class Outage:
+    """Says that nothing can be written for longer than a moment, and when that is over."""
+
+    def __init__(self) -> None:
+        self._first = self._last = float("-inf")  # failures in a row
+        self._told = False
+
+    def goes_on(self, error: Exception) -> None:
+        """A write has failed, and is tried again soon."""
+        now = monotonic()
+        if now - self._last > FORGOTTEN:
+            self._first = now
+        self._last = now
+        if not self._told and now - self._first > OUTAGE:
+            self._told = True
+            log.warning("nothing can be written, and is tried again and again: %s", error)
+
+    def is_over(self) -> None:
+        """Something was written."""
+        if self._told:
+            log.warning("the database takes writes again")
+        self._last, self._told = float("-inf"), False
 
 
 class Complaints:

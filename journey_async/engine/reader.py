@@ -96,6 +96,9 @@ class Reader:
                     found[execution_id] = state
         missing = [i for i in ids if i not in found]
         if missing:
+            for execution_id in missing:  # what is cached may be newer: then it was lost
+                if self._cache.get(execution_id) is cached.get(execution_id):
+                    self._cache.drop(execution_id)
             loaded = await self._store.load(missing)
             for state in loaded.values():
                 self._cache.put(state)

@@ -5,7 +5,7 @@ interest here is read: once for all whom it concerns, and not at all if nobody w
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from journey_async.engine.cache import StateCache
 from journey_async.engine.reader import Reader
@@ -21,7 +21,11 @@ CHECKED_AT_ONCE = 5000  # executions in a query of the safety net for waits
 
 
 class Refresher:
-    """Keeps waits and running functions current; `look` has the alarm clock look after a gap."""
+    """Keeps waits and running functions current.
+
+    `look` has the alarm clock look after a gap; `take_in` has executions loaded, and what was begun
+    in them for this worker run.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class Refresher:
         waiters: Waiters,
         runner: Runner,
         look: Callable[[], None],
+        take_in: Callable[[Collection[str]], None],
     ) -> None:
         self._store = store
         self._cache = cache
@@ -41,6 +46,7 @@ class Refresher:
         self._waiters = waiters
         self._runner = runner
         self._look = look
+        self._take_in = take_in
         self._refreshing: set[str] = set()
         self._tasks = Tasks("refresher")
 
@@ -67,10 +73,24 @@ class Refresher:
             self._refresh(execution_id)
 
     async def reconnected(self) -> None:
-        """Notifications may have been missed: look at everything that is of interest here."""
+        """Notifications may have been missed: look at everything that is of interest here.
+
+        And if it is another server now, something may have been lost. Raises DatabaseUnavailable.
+        """
+        await self._store.distrust()
         self._look()
         for execution_id in self.of_interest():
             self._refresh(execution_id)
+        await self._registry.look_again()
+        await self.take_up()
+
+    async def take_up(self) -> None:
+        """Run again what this worker does not run, though the database says so.
+
+        It has lost the write that ended it. Raises DatabaseUnavailable.
+        """
+        work = await self._store.tokens_of(self._runner.worker)
+        self._take_in({i for i, token in work if not self._runner.is_running(token)})
 
     async def check_waits(self) -> None:
         """Show those who wait what they may have missed, in few queries.
@@ -84,11 +104,12 @@ class Refresher:
         waited_for = list(self._waiters.executions)
         for first in range(0, len(waited_for), CHECKED_AT_ONCE):
             asked = waited_for[first : first + CHECKED_AT_ONCE]
+            known = {execution_id: self._waiters.known(execution_id) for execution_id in asked}
             versions = await self._store.versions(asked)
             for execution_id in asked:
                 state, version = self._cache.get(execution_id), versions.get(execution_id)
                 if state is not None and state.version == version and self._registry.knows(state):
-                    self._waiters.offer(state)
+                    self._waiters.offer(state, known[execution_id])
                 else:
                     self._refresh(execution_id)
 
@@ -105,6 +126,8 @@ class Refresher:
         try:
             while self._is_of_interest(execution_id):
                 self._refreshing.discard(execution_id)  # what comes from here on is read anew
+                known = self._waiters.known(execution_id)
+                running = self._runner.tokens(execution_id)
                 try:
                     state = await self._reader.current(execution_id)
                 except DatabaseUnavailable:
@@ -113,8 +136,8 @@ class Refresher:
                 if state is None:
                     self._waiters.gone(execution_id)
                 else:
-                    self._waiters.offer(state)
-                    self._runner.reconcile(state)
+                    self._waiters.offer(state, known)
+                    self._runner.reconcile(state, running)
                 return
         finally:
             self._refreshing.discard(execution_id)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from journey_async.core.graph import Graph, described_graph
@@ -93,11 +93,7 @@ class Registry:
             await self._look_up(name)
             await self._refuse_conflicts(graph)
             with self._claimed(graph):
-                definition = json.dumps(graph.model_dump(mode="json"))
-                await self._store.register_graph(
-                    *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
-                )
-                await self._look_up(name)
+                await self._put_down(graph)
                 self._registered[name] = graph
                 self._marks = {known.hash[:MARK] for known in self._registered.values()}
 
@@ -158,9 +154,9 @@ class Registry:
 
         Raises DatabaseUnavailable.
         """
-        for name in list(self._registered):
+        for graph in list(self._registered.values()):
             with _unreadable_is_left_to_resolve():
-                await self._look_up(name)
+                await self._look_after(graph)
 
     def knows(self, state: State) -> bool:
         """Whether `resolve` can answer for the state."""
@@ -207,7 +203,7 @@ class Registry:
         """
         found: list[str] = []
         for name, graph in list(self._registered.items()):
-            await self._look_up(name)
+            await self._look_after(graph)
             if self._stored[name].newer_than(graph) and await self._reinstate(graph):
                 await self._look_up(name)
             newer = self._stored[name].newer_than(graph)
@@ -215,6 +211,28 @@ class Registry:
             if older and len(found) < limit:
                 found += await self._store.outdated(*name, older, limit - len(found))
         return found
+
+    async def _put_down(self, graph: Graph) -> None:
+        definition = json.dumps(graph.model_dump(mode="json"))
+        name = (graph.name, graph.version)
+        await self._store.register_graph(
+            *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
+        )
+        await self._look_up(name)
+
+    async def _look_after(self, graph: Graph) -> None:
+        """Look the graph up; put it down once more if the database has lost it.
+
+        Not if live executions cannot take it on.
+        """
+        name = (graph.name, graph.version)
+        async with self._registering[name]:
+            await self._look_up(name)
+            if graph.hash in self._stored[name].numbers or not self.has(graph):
+                return
+            with suppress(GraphConflictError):
+                await self._refuse_conflicts(graph)
+                await self._put_down(graph)
 
     async def _reinstate(self, graph: Graph) -> bool:
         """Make it the newest again, if no worker has newer code; whether it is.

@@ -215,17 +215,19 @@ class Runner:
             if attempt.computation.key == key:
                 attempt.stop()
 
-    def reconcile(self, state: State) -> None:
-        """Stop the attempts that somebody else has given up, as a state shows.
+    def tokens(self, execution_id: str) -> set[int]:
+        """The tokens of the attempts that run here for an execution."""
+        return set(self._by_execution.get(execution_id, ()))
 
-        One from before they began tells nothing about them.
+    def reconcile(self, state: State, running: Collection[int]) -> None:
+        """Stop the attempts that somebody else has given up, or whose beginning was lost.
+
+        That is to be seen in a state of those that were `running` when it was asked for.
         """
         for attempt in self._of(state.execution_id):
-            computation = attempt.computation
-            if state.revision >= (computation.revision_at_start or 0):
-                newest = state.newest.get(computation.node)
-                if newest is None or newest.token != attempt.token:
-                    attempt.stop()
+            newest = state.newest.get(attempt.computation.node)
+            if attempt.token in running and (newest is None or newest.token != attempt.token):
+                attempt.stop()
 
     def become(self, worker: str) -> None:
         """Others took this process for dead and have its work: drop it, go on as a new worker."""

@@ -5,8 +5,9 @@ between is missed. Nothing here polls.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Any, Self
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Any, Self, TypeAlias
 
 from journey_async.core.state import State
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
@@ -22,17 +23,31 @@ class Wait:
     So the caller reads once it is registered, and `begin`s with what it read: nothing older counts,
     and what is offered sooner is withheld until then.
 
+    A database may lose what was written last, when a standby that was behind takes over. Then the
+    wait begins anew with what is there; but one that is `since` something known to the caller,
+    which may be lost, ends with DatabaseUnavailable.
+
     There may be tens of thousands of waits, so each is small.
     """
 
-    __slots__ = ("_check", "_execution_id", "_least", "_timer", "_waiters", "_withheld", "future")
+    __slots__ = (
+        "_check",
+        "_execution_id",
+        "_newest",
+        "_since",
+        "_timer",
+        "_waiters",
+        "_withheld",
+        "future",
+    )
 
-    def __init__(self, execution_id: str, check: Check, waiters: "Waiters") -> None:
+    def __init__(self, execution_id: str, check: Check, waiters: "Waiters", since: bool) -> None:
         self._execution_id = execution_id
         self._check = check
         self._waiters = waiters
+        self._since = since
         self._timer: asyncio.TimerHandle | None = None
-        self._least: int | None = None
+        self._newest: int | None = None
         self._withheld: State | None = None
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -50,7 +65,7 @@ class Wait:
 
     def begin(self, current: State) -> None:
         """Look at the state that was read after registering, or a newer one offered meanwhile."""
-        self._least = current.version
+        self._newest = current.version
         withheld, self._withheld = self._withheld, None
         is_newer = withheld is not None and withheld.version > current.version
         self.offer(withheld if withheld is not None and is_newer else current)
@@ -69,16 +84,31 @@ class Wait:
         if not self.future.done():
             self.future.set_exception(error)
 
+    @property
+    def newest(self) -> int | None:
+        """The newest version that was looked at; None before the wait has begun."""
+        return self._newest
+
+    def begin_anew(self, state: State, known: int) -> None:
+        """Look at a state that was read when `known` was the newest version looked at."""
+        if state.version < known:
+            if self._since:
+                self.refuse(lost(state))
+            elif self._newest == known:
+                self._newest = state.version
+        self.offer(state)
+
     def offer(self, state: State) -> None:
         """Look at a state."""
         if self.future.done():
             return
-        if self._least is None:
+        if self._newest is None:
             if self._withheld is None or state.version > self._withheld.version:
                 self._withheld = state
             return
-        if state.version < self._least:
+        if state.version < self._newest:
             return
+        self._newest = state.version
         try:
             result = self._check(state)
         except Exception as error:
@@ -86,6 +116,10 @@ class Wait:
             return
         if result is not NOT_YET:
             self.future.set_result(result)
+
+
+Known: TypeAlias = Mapping[Wait, int]
+NOTHING_KNOWN: Known = MappingProxyType({})
 
 
 class Waiters:
@@ -126,14 +160,25 @@ class Waiters:
         """The executions that somebody waits for."""
         return self._waits.keys()
 
-    def waiting(self, execution_id: str, check: Check) -> Wait:
+    def waiting(self, execution_id: str, check: Check, *, since: bool = False) -> Wait:
         """A wait that is registered for as long as its `with` block runs."""
-        return Wait(execution_id, check, self)
+        return Wait(execution_id, check, self, since)
 
-    def offer(self, state: State) -> None:
-        """Show a state to those who wait for its execution."""
+    def known(self, execution_id: str) -> Known:
+        """The newest versions that those have looked at who wait for an execution."""
+        waits = self._of(execution_id)
+        return {wait: wait.newest for wait in waits if wait.newest is not None}
+
+    def offer(self, state: State, known: Known = NOTHING_KNOWN) -> None:
+        """Show a state to those who wait for its execution.
+
+        Of one that was read from the database: what was `known` when it was asked for.
+        """
         for wait in self._of(state.execution_id):
-            wait.offer(state)
+            if wait in known:
+                wait.begin_anew(state, known[wait])
+            else:
+                wait.offer(state)
 
     def gone(self, execution_id: str) -> None:
         """The execution was purged: there will be no state to offer."""
@@ -145,3 +190,11 @@ class Waiters:
         for execution_id in self._waits:
             for wait in self._of(execution_id):
                 wait.refuse(DatabaseUnavailable(why))
+
+
+def lost(state: State) -> DatabaseUnavailable:
+    """What to tell somebody who knows of something newer than a state that was read after it."""
+    return DatabaseUnavailable(
+        f"the database has lost what was written last of execution {state.execution_id!r}, which "
+        f"is at revision {state.revision} again; read what is there now"
+    )

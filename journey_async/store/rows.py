@@ -98,6 +98,7 @@ def _execution_row(change: Change) -> Row:
     return (
         state.execution_id,
         change.expected,
+        state.version,
         state.graph_name,
         state.graph_version,
         state.graph_hash,

@@ -39,6 +39,10 @@ class Store:
         self._channels = channels
         self._texts: dict[str, str] = {}
 
+    async def distrust(self) -> None:
+        """Replace all connections: the server may not be the one that it was."""
+        await self._lending.distrust()
+
     def cut(self) -> None:
         """Cut all connections: from now on every method raises DatabaseUnavailable."""
         self._lending.cut()
@@ -197,6 +201,11 @@ class Store:
         rows = await self._fetch("work_of_workers", list(workers))
         return [(row["execution_id"], row["worker"]) for row in rows]
 
+    async def tokens_of(self, worker: str) -> list[tuple[str, int]]:
+        """The tokens of what a worker runs, each with its execution."""
+        rows = await self._fetch("tokens_of_worker", worker)
+        return [(row["execution_id"], row["token"]) for row in rows]
+
     async def overdue_work(self, now: datetime, limit: int) -> list[Mapping[str, Any]]:
         """Computations past their deadline, or of workers that do not exist."""
         return [dict(row) for row in await self._fetch("overdue_work", now, limit)]
@@ -261,7 +270,11 @@ class Store:
     async def _ask(
         self, connection: Connection, text: str, *arguments: Any, limit: float = ANSWER_LIMIT
     ) -> list[asyncpg.Record]:
-        """The answer; a connection that gives none is ended, and its siblings are not trusted."""
+        """The answer.
+
+        A connection that gives none, or that leads to a standby, is ended; its siblings are not
+        trusted.
+        """
         try:
             return await connection.fetch(text, *arguments, timeout=limit)
         except asyncpg.InternalServerError:
@@ -270,7 +283,7 @@ class Store:
                 raise
             await connection.reload_schema_state()
             return await connection.fetch(text, *arguments, timeout=limit)
-        except TimeoutError:
+        except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
             await self._give_up(connection)
             raise
 

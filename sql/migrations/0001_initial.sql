@@ -179,6 +179,7 @@ CREATE TABLE :"schema".workers (
 CREATE TYPE :"schema".execution_change AS (
     id                     text COLLATE "C",
     expected               bigint,
+    version                bigint,
     graph_name             text COLLATE "C",
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",

@@ -44,7 +44,7 @@ created AS (
         archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
     )
     SELECT
-        id, graph_name, graph_version, graph_hash, 1, revision, created_at, updated_at,
+        id, graph_name, graph_version, graph_hash, version, revision, created_at, updated_at,
         archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
     FROM allowed
     WHERE expected = 0
@@ -53,7 +53,7 @@ created AS (
 ),
 updated AS (
     UPDATE :"schema".executions AS e
-    SET version = a.expected + 1,
+    SET version = a.version,
         graph_hash = a.graph_hash,
         revision = a.revision,
         updated_at = a.updated_at,
@@ -162,7 +162,7 @@ UNION ALL
 SELECT NULL, pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
 FROM (
     SELECT
-        c.id || ' ' || (c.expected + 1) || CASE
+        c.id || ' ' || c.version || CASE
             WHEN c.is_due THEN ' ' || left(c.graph_hash, 8) ELSE ''
         END AS line,
         row_number() OVER () / 80 AS part

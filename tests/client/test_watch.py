@@ -42,6 +42,18 @@ async def begun(journey: Journey, events: AsyncGenerator[Event, None]) -> "async
     return first
 
 
+async def test_news_since_a_snapshot_of_one_of_many_writes_is_told(dsn: str) -> None:
+    """They share a commit, and the next one is newer than what each of them was told."""
+    async with Journey(dsn) as journey, Journey(dsn) as other:
+        execution = await journey.start_execution(one_input())
+        sets = (journey.set_value(execution, "x", n) for n in range(5))
+        last = (await asyncio.gather(*sets))[-1]
+        async with aclosing(journey.watch(last)) as events:
+            first = await begun(journey, events)
+            await other.set_value(execution, "x", "news")
+            assert told(await asyncio.wait_for(first, 10)) == (6, "set", "x", "news")
+
+
 async def test_everything_is_told_in_the_order_of_revisions(dsn: str) -> None:
     async with Journey(dsn, graphs=[basic_graph()]) as journey:
         execution = await journey.start_execution(basic_graph())

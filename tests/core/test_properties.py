@@ -308,8 +308,8 @@ def test_merging_changes_is_applying_one_after_the_other(
         return
     assert merged.expected == start.version
     assert merged.written is written
-    assert merged.state.version == start.version + written
-    assert merged.state._replace(version=0) == runner.story.state._replace(version=0)
+    assert (merged.state.version > start.version) is written
+    assert merged.state == runner.story.state
     kept = {c.token for c in start.newest.values()}
     running = {c.token for c in merged.state.newest.values() if c.token is not None}
     assert running - kept <= {begun.computation.token for begun in merged.begun}

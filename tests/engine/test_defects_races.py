@@ -259,9 +259,11 @@ async def test_a_look_at_an_older_state_stops_no_function(dsn: str) -> None:  # 
     async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
         execution = await journey.start_execution(graph)
         # a read that was under way when the computation was begun
+        runner = journey._engine.runner
+        running = runner.tokens(execution.id)
         before = await journey._engine.current(execution.id)
         await journey.set_value(execution, "x", 1)
-        journey._engine.runner.reconcile(before)
+        runner.reconcile(before, running)
         go.set()
         assert await journey.get_value(execution, "y", wait_any=True, timeout=2) == 1
 

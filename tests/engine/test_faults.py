@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node, tick_once
-from journey_async.engine import scheduler
+from journey_async.engine import logs, scheduler
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.migrations import migrate
 from tests.support.eventually import eventually
@@ -72,6 +72,25 @@ async def test_a_write_that_never_arrived_is_done_again(
         with losing_answers(monkeypatch, journey, 2, written=False):
             execution = await journey.set_value(execution, "x", 1)
         assert execution.revision == 2
+
+
+@pytest.mark.hears("and else says that it polls")
+async def test_that_nothing_can_be_written_is_logged_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logs, "OUTAGE", 0.0)
+    caplog.set_level(logging.WARNING, logger="journey_async")
+    async with Journey(dsn, patience=10) as journey:
+        execution = await journey.start_execution(one_input())
+        with losing_answers(monkeypatch, journey, 1):
+            await journey.set_value(execution, "x", 1)
+        assert caplog.messages == []
+        with losing_answers(monkeypatch, journey, 4, written=False):
+            await journey.set_value(execution, "x", 2)
+    assert caplog.messages == [
+        "nothing can be written, and is tried again and again: the connection was cut",
+        "the database takes writes again",
+    ]
 
 
 async def test_what_was_begun_by_a_write_whose_answer_was_lost_runs_here(
