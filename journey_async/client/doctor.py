@@ -32,6 +32,7 @@ def judge(facts: Facts) -> list[Finding]:
     return [
         *_connection(facts),
         *_server(facts),
+        *_rights(facts),
         *_schema(facts),
         *_listener(facts),
         *_clock(facts),
@@ -73,6 +74,18 @@ def _server(facts: Facts) -> Iterator[Finding]:
         yield _problem("server", version, "upgrade to PostgreSQL 14 or newer")
     else:
         yield _ok("server", version)
+    if facts.takes_writes:
+        yield _ok("writes", "are taken")
+    elif facts.server["is_standby"]:
+        advice = "give the primary's DSN; of several hosts target_session_attrs=primary finds it"
+        yield _problem("writes", "this server is a standby, which takes none", advice)
+    else:
+        advice = "turn it off for this role and this database"
+        yield _problem("writes", "default_transaction_read_only is on", advice)
+    if facts.server["encoding"] != "UTF8":
+        found = f"of the database: {facts.server['encoding']}"
+        advice = "move to one in UTF8: texts that cannot be written in this one are refused"
+        yield _warning("encoding", found, advice)
     lax = [name for name in ("fsync", "full_page_writes") if not facts.server[name]]
     lax += ["synchronous_commit"] * (facts.server["synchronous_commit"] == "off")
     if lax:
@@ -82,7 +95,24 @@ def _server(facts: Facts) -> Iterator[Finding]:
         yield _ok("durability", "commits survive a crash of the server")
 
 
+def _rights(facts: Facts) -> Iterator[Finding]:
+    lacks = [f"{', '.join(t['lacks'])} on {t['name']}" for t in facts.tables if t["lacks"]]
+    if facts.server["may_use_schema"] is False:
+        lacks.insert(0, "USAGE on the schema")
+    if lacks:
+        found = f"this role lacks {'; '.join(lacks)}"
+        yield _problem("rights", found, "grant what `journey sql grants --role ROLE` prints")
+    hidden = [table["name"] for table in facts.tables if table["hides_rows"]]
+    if hidden:
+        found = f"row security hides rows of {', '.join(hidden)} from this role"
+        yield _problem("rights", found, "disable it there, or give the role BYPASSRLS")
+    if facts.tables and not lacks and not hidden:
+        yield _ok("rights", "this role may read and write the tables")
+
+
 def _schema(facts: Facts) -> Iterator[Finding]:
+    if not facts.readable:
+        return
     if facts.schema_error is not None:
         yield _problem("schema", facts.schema_error, "use the version of the package that made it")
         return
@@ -91,12 +121,6 @@ def _schema(facts: Facts) -> Iterator[Finding]:
         yield _problem("schema", found, "run: journey migrate")
         return
     yield _ok("schema", "up to date")
-    forbidden = [table["name"] for table in facts.tables if not table["may_use"]]
-    if forbidden or not facts.server["may_use_schema"]:
-        found = f"this role may not use {', '.join(forbidden) or 'the schema'}"
-        yield _problem("rights", found, "grant what `journey sql grants --role ROLE` prints")
-    else:
-        yield _ok("rights", "this role may read and write the tables")
     if facts.missing_indexes:
         found = f"missing or invalid: {', '.join(facts.missing_indexes)}"
         advice = "create them as `journey sql migrations` does, with CONCURRENTLY, or REINDEX them"
@@ -110,6 +134,8 @@ def _listener(facts: Facts) -> Iterator[Finding]:
         yield _ok("pooler", "the DSN leads through a transaction pooler")
     else:
         yield _ok("pooler", "none in between")
+    if not facts.takes_writes:
+        return
     if not facts.listens_directly:
         advice = "give a listen_dsn that leads past the pooler; processes poll every second now"
         yield _warning("listener", "notifications cannot be heard through the pooler", advice)
@@ -163,11 +189,12 @@ def _stuck_work(facts: Facts) -> Iterator[Finding]:
         yield _warning("workers", f"{found}; {work['expired_workers']} gone silent", advice)
     else:
         yield _ok("workers", found)
+    graphs, example = ", ".join(work["overdue_graphs"]), work["overdue_example"]
     late = f"for more than {OVERDUE.total_seconds():.0f} s"
     stuck = [
         f"{work[key]} {what}"
         for key, what in (
-            ("overdue_executions", f"executions due {late} (as {work['overdue_example']})"),
+            ("overdue_executions", f"executions of {graphs} due {late} (as {example})"),
             ("overdue_computations", f"computations past their deadline {late}"),
             ("orphans", "computations of workers that are gone"),
         )

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,8 @@ class Facts:
     """What was found. Times in seconds; `schema_error` says what is wrong with the migrations.
 
     `notified` is how long a notification took (None: it did not come), `skew` how far this
-    machine's clock is ahead of the database's.
+    machine's clock is ahead of the database's. Where the schema is not `readable` to this role,
+    nothing is known of its migrations.
     """
 
     connected: float
@@ -36,11 +37,17 @@ class Facts:
     notified: float | None
     skew: float
     server: Mapping[str, Any]
+    readable: bool
     schema_error: str | None
     missing_migrations: list[str]
     tables: list[Mapping[str, Any]] = field(default_factory=list)
     missing_indexes: list[str] = field(default_factory=list)
     work: Mapping[str, Any] | None = None
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether the server takes any: a standby does not, nor does it let anybody listen."""
+        return not (self.server["is_standby"] or self.server["is_read_only"])
 
 
 async def examine(dsn: str, listen_dsn: str | None, schema: str) -> Facts:
@@ -52,30 +59,33 @@ async def examine(dsn: str, listen_dsn: str | None, schema: str) -> Facts:
         first = await look(connection)
         with translated():
             [server] = await _fetch(connection, "doctor_server", schema, schema)
-            error, missing = await _migrations(connection, schema)
             tables = await _fetch(connection, "doctor_tables", schema, schema)
-            complete = error is None and not missing
+            readable = server["may_use_schema"] is not False and not any(
+                table["lacks"] for table in tables if table["name"] == "migrations"
+            )
+            error, missing = await _migrations(connection, schema) if readable else (None, [])
+            complete = readable and error is None and not missing
             work = await _work(connection, schema, server["now"]) if complete else None
     finally:
         connection.terminate()
-    direct, notified = await _heard(listen_dsn or dsn)
-    present = {index for table in tables for index in table["indexes"]}
-    expected = (
-        {name for m in migrations() for name in _INDEX.findall(m.text)} if complete else set()
-    )
-    return Facts(
+    facts = Facts(
         connected=connected,
         behind_pooler=first.behind_pooler,
-        listens_directly=direct,
-        notified=notified,
+        listens_directly=True,
+        notified=None,
         skew=(datetime.now(UTC) - server["now"]).total_seconds(),
         server=dict(server),
+        readable=readable,
         schema_error=error,
         missing_migrations=missing,
         tables=[dict(table) for table in tables],
-        missing_indexes=sorted(expected - present),
+        missing_indexes=_missing_indexes(tables) if complete else [],
         work=None if work is None else dict(work),
     )
+    if not facts.takes_writes:
+        return facts
+    direct, notified = await _heard(listen_dsn or dsn)
+    return replace(facts, listens_directly=direct, notified=notified)
 
 
 async def _migrations(connection: asyncpg.Connection, schema: str) -> tuple[str | None, list[str]]:
@@ -83,8 +93,12 @@ async def _migrations(connection: asyncpg.Connection, schema: str) -> tuple[str 
         return None, [f"{m.number:04} {m.name}" for m in await pending(connection, schema)]
     except MigrationError as error:
         return str(error), []
-    except asyncpg.InsufficientPrivilegeError as error:
-        return f"the migrations of schema {schema!r} cannot be read: {error}", []
+
+
+def _missing_indexes(tables: list[asyncpg.Record]) -> list[str]:
+    present = {index for table in tables for index in table["indexes"]}
+    expected = {name for m in migrations() for name in _INDEX.findall(m.text)}
+    return sorted(expected - present)
 
 
 async def _work(connection: asyncpg.Connection, schema: str, now: datetime) -> Any:

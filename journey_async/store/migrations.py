@@ -1,6 +1,8 @@
 """Brings a schema up to date: numbered, checksummed, forward only, one transaction each."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -49,6 +51,19 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
+@contextmanager
+def _told(what: str, script: str) -> Iterator[None]:
+    """As `translated`, and for what this role may not do, which script lets it."""
+    with translated():
+        try:
+            yield
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise MigrationError(
+                f"this role may not {what} ({error.args[0]}); "
+                f"`journey sql {script} --role ROLE` prints what it needs"
+            ) from None
+
+
 async def migrate(connection: asyncpg.Connection, schema: str = "journey") -> list[Migration]:
     """Apply what is missing; the migrations that were applied, in order.
 
@@ -56,7 +71,7 @@ async def migrate(connection: asyncpg.Connection, schema: str = "journey") -> li
     than this package, or was made by other files than these.
     """
     schema = checked_schema(schema)
-    with translated():
+    with _told(f"migrate schema {schema!r}", "grants-migrating"):
         return await _migrate(connection, schema)
 
 
@@ -87,9 +102,10 @@ async def _migrate(connection: asyncpg.Connection, schema: str) -> list[Migratio
 
 async def pending(connection: asyncpg.Connection, schema: str = "journey") -> list[Migration]:
     """The migrations that the database lacks; raises MigrationError as `migrate` does."""
-    if not await connection.fetchval(_HAS_TABLE, schema):
-        return migrations()
-    rows = await connection.fetch(in_schema(_APPLIED, schema))
+    with _told(f"read the migrations of schema {schema!r}", "grants"):
+        if not await connection.fetchval(_HAS_TABLE, schema):
+            return migrations()
+        rows = await connection.fetch(in_schema(_APPLIED, schema))
     applied = {row["number"]: row for row in rows}
     known = {migration.number: migration for migration in migrations()}
     newer = sorted(applied.keys() - known.keys())

@@ -8,8 +8,12 @@ SELECT
     current_setting('autovacuum') = 'on' AS autovacuum,
     current_setting('max_connections')::integer AS max_connections,
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+    pg_is_in_recovery() AS is_standby,
+    current_setting('transaction_read_only') = 'on' AS is_read_only,
+    getdatabaseencoding() AS encoding,
     clock_timestamp() AS now,
     (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
      FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid()) AS longest_transaction,
-    has_schema_privilege(current_user, $1, 'USAGE') AS may_use_schema
+    -- null where there is no such schema
+    has_schema_privilege(to_regnamespace(quote_ident($1)), 'USAGE') AS may_use_schema

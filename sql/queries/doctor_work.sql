@@ -2,6 +2,13 @@
 SELECT
     (SELECT count(*) FROM :"schema".executions WHERE wake_at < $2) AS overdue_executions,
     (SELECT min(id) FROM :"schema".executions WHERE wake_at < $2) AS overdue_example,
+    ARRAY (
+        SELECT DISTINCT graph_name || ' ' || graph_version
+        FROM :"schema".executions
+        WHERE wake_at < $2
+        ORDER BY 1
+        LIMIT 5
+    ) AS overdue_graphs,
     (SELECT count(*) FROM :"schema".computations
      WHERE state = 'computing' AND deadline < $2) AS overdue_computations,
     (SELECT count(*) FROM :"schema".computations AS k

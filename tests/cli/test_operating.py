@@ -20,6 +20,7 @@ from journey_async import Journey
 from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import shop
 from tests.support.eventually import eventually
+from tests.support.roles import Role
 
 
 def has_ipv6() -> bool:
@@ -185,42 +186,11 @@ async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:
             assert await watching.wait() == 130
 
 
-async def test_the_doctor_finds_a_healthy_system_well(dsn: str, journey: Run) -> None:
-    async with Journey(dsn, graphs=[shop]):
-        found = (await journey("doctor", "--json")).lines
-    states = {finding["check"]: finding["state"] for finding in found}
-    assert {check for check, state in states.items() if state == "problem"} == set()
-    assert {"connection", "schema", "listener", "clock", "indexes", "bloat", "stuck work"} <= set(
-        states
-    )
-    assert "✓ schema" in (await journey("doctor")).out
-
-
-@pytest.mark.parametrize(
-    "damage, check",
-    [
-        ("DROP INDEX journey.executions_wake", "indexes"),
-        ("DELETE FROM journey.migrations", "schema"),
-        (
-            "INSERT INTO journey.executions "
-            "SELECT 'EXEC1', 'g', 'v', 'h', 1, 0, t, t, NULL, t, t, 0, 0 "
-            "FROM (SELECT now() - interval '1 hour' AS t) AS past",
-            "stuck work",
-        ),
-    ],
-)
-async def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(
-    direct_dsn: str, journey: Run, damage: str, check: str
+async def test_a_role_that_may_not_migrate_is_told_what_it_needs(
+    empty_dsn: str, journey: Run, role: Role
 ) -> None:
-    connection = await asyncpg.connect(direct_dsn)
-    try:
-        await connection.execute(damage)
-    finally:
-        await connection.close()
-    answer = await journey("doctor", "--json", "--dsn", direct_dsn, code=1)
-    [problem] = [finding for finding in answer.lines if finding["state"] == "problem"]
-    assert problem["check"] == check
-    assert problem["advice"]
+    refused = await journey("migrate", "--dsn", role.dsn(empty_dsn), code=5)
+    assert "journey sql grants-migrating" in refused.err
 
 
 async def test_a_database_that_is_not_there_is_told_without_its_password(journey: Run) -> None:

@@ -18,8 +18,9 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", 
 async def doctor(terminal: Terminal) -> int:
     """Look whether everything is well, and say what to do where it is not.
 
-    Connection, versions, rights, pooler, listener, clock, indexes, bloat, stuck work. Exit code 1
-    if there is a problem, 5 if the database cannot be reached.
+    Connection, versions, whether the server takes writes, encoding, rights, indexes, pooler,
+    listener, clock, bloat, stuck work. Exit code 1 if there is a problem, 5 if the database cannot
+    be reached.
     """
     dsn = terminal.dsn or os.environ.get(VARIABLE)
     if not dsn:
