@@ -182,8 +182,9 @@ class Runner:
         assert self._submit is not None
         try:
             await self._submit(attempt.execution_id, command)
-        except InvalidValueError as error:  # PostgreSQL would not have the result
-            await self._submit(attempt.execution_id, attempt.failed(str(error)))
+        except InvalidValueError as error:  # PostgreSQL would not have the result, or its error
+            told = str(error).encode("ascii", "backslashreplace").decode()  # in any encoding
+            await self._submit(attempt.execution_id, attempt.failed(told))
         except ExecutionNotFound:  # archived and purged while the function ran
             log.info("%s has no execution any more", attempt.computation.id, extra=attempt.about)
 

@@ -14,10 +14,17 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError, Journe
 
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
-# … timeouts, a read-only standby, a transaction that stood still
-_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25006", "25P03")
+# … timeouts, a transaction that stood still
+_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25P03")
 _LOGIN_CLASS = "28"  # a server that does not let this role in now may do so again
 _REFUSED_CLASSES = ("22", "23", "54")
+_READ_ONLY = "25006"
+# Whatever a DSN says that is no parameter of the driver goes to the server as a setting.
+_SETTINGS = (
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
+)
 MAX_SAID = 500  # characters of a server's message
 _PREPARED = ("26000", "42P05")  # a statement that another client prepared, or did not
 
@@ -48,7 +55,12 @@ def reading_dsn() -> Iterator[None]:
     """As `translated`, for connecting: what the driver raises for a DSN that it cannot read."""
     try:
         with translated():
-            yield
+            try:
+                yield
+            except _SETTINGS as error:
+                raise InvalidOptionError(
+                    f"the DSN has a setting that PostgreSQL does not take: {_said(error)}"
+                ) from None
     except JourneyError:
         raise
     except (ValueError, OverflowError):  # whose text is a piece of the DSN, perhaps the password
@@ -61,6 +73,11 @@ def reading_dsn() -> Iterator[None]:
 def _of_server(error: asyncpg.PostgresError) -> JourneyError:
     state = error.sqlstate or ""
     said = _said(error)
+    if state == _READ_ONLY:
+        return DatabaseUnavailable(
+            f"this PostgreSQL takes no writes: {said}; give the primary's DSN, of several hosts "
+            f"with target_session_attrs=primary"
+        )
     if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
         return DatabaseUnavailable(f"PostgreSQL is not available: {said}")
     if state.startswith(_LOGIN_CLASS):

@@ -174,5 +174,6 @@ async def test_figures_are_printed_as_text_data_and_chart(worker: Journey, journ
     known = (await journey("graphs")).out
     assert "price, amount, customer" in known
     assert (await journey("graphs", "--mermaid", "shop")).out.startswith("graph TD")
+    await journey("graphs", "--mermaid", "shed", code=3)
     names = [graph["name"] for graph in (await journey("graphs", "--json")).lines]
     assert sorted(names) == ["broken", "shop"]

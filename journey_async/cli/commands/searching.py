@@ -16,6 +16,7 @@ from journey_async.cli.terminal import FAILED, Terminal, command
 from journey_async.client.execution import Execution, stored_values
 from journey_async.client.texts import stamp
 from journey_async.core.condition_parser import parse_condition
+from journey_async.errors import GraphNotRegisteredError
 
 BAR = 24  # characters of the longest bar
 SEARCH = (
@@ -125,6 +126,7 @@ async def graphs(terminal: Terminal, mermaid: str | None) -> None:
             if graph.name == mermaid:
                 terminal.say({"mermaid": graph.to_mermaid()}, graph.to_mermaid())
                 return
+        raise GraphNotRegisteredError(mermaid, None)
     if terminal.as_json:
         for graph in known:
             terminal.data(graph.model_dump(mode="json"))
