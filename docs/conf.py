@@ -38,6 +38,7 @@ NAVIGATION = {
         "docs/aiohttp",
         "docs/testing",
         "docs/deploying",
+        "docs/postgresql",
         "docs/upgrading",
         "docs/kubernetes",
         "docs/monitoring",

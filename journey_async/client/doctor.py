@@ -98,7 +98,7 @@ def _server(facts: Facts) -> Iterator[Finding]:
 def _rights(facts: Facts) -> Iterator[Finding]:
     lacks = [f"{', '.join(t['lacks'])} on {t['name']}" for t in facts.tables if t["lacks"]]
     if facts.server["may_use_schema"] is False:
-        lacks.insert(0, "USAGE on the schema")
+        lacks = ["USAGE on the schema"]
     if lacks:
         found = f"this role lacks {'; '.join(lacks)}"
         yield _problem("rights", found, "grant what `journey sql grants --role ROLE` prints")
