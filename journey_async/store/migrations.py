@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS :"schema".migrations (
 """
 _APPLIED = 'SELECT number, name, checksum FROM :"schema".migrations ORDER BY number'
 _RECORD = 'INSERT INTO :"schema".migrations (number, name, checksum) VALUES ($1, $2, $3)'
+# Whoever wants a table while somebody waits to change it waits, too.
+LOCK_PATIENCE = "5s"
+_BE_IMPATIENT = """
+SELECT set_config('lock_timeout', $1, true) WHERE current_setting('lock_timeout') = '0'
+"""
 _HAS_SCHEMA = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)"
 _HAS_TABLE = (
     "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'migrations')"
@@ -93,7 +98,15 @@ async def _migrate(connection: asyncpg.Connection, schema: str) -> list[Migratio
             if not missing:
                 return done
             migration = missing[0]
-            await connection.execute(in_schema(migration.text, schema))
+            await connection.execute(_BE_IMPATIENT, LOCK_PATIENCE)
+            try:
+                await connection.execute(in_schema(migration.text, schema))
+            except asyncpg.LockNotAvailableError:
+                raise MigrationError(
+                    f"migration {migration.number} ({migration.name}) of schema {schema!r} wants "
+                    f"a table that another transaction keeps for long, and lets nobody else wait "
+                    f"behind it; try again, or end that one"
+                ) from None
             await connection.execute(
                 in_schema(_RECORD, schema), migration.number, migration.name, migration.checksum
             )

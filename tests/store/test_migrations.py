@@ -10,7 +10,8 @@ import pytest
 
 from journey_async import Journey
 from journey_async.errors import MigrationError
-from journey_async.store.migrations import as_script, migrate, migrations, pending
+from journey_async.store import migrations as module
+from journey_async.store.migrations import Migration, as_script, migrate, migrations, pending
 from tests.support.graphs import basic_graph
 
 TABLES = """
@@ -104,6 +105,21 @@ async def test_an_empty_schema_is_refused_if_it_may_not_be_filled(empty_dsn: str
 async def test_a_schema_that_is_there_and_empty_is_used(empty_dsn: str) -> None:
     await execute(empty_dsn, "CREATE SCHEMA journey")
     assert await run(empty_dsn)
+
+
+async def test_a_migration_waits_for_a_table_only_for_a_moment(
+    direct_dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody else would wait behind it."""
+    change = 'ALTER TABLE :"schema".executions ADD COLUMN more text'
+    all_of_them = [*migrations(), Migration(len(migrations()) + 1, "more", change)]
+    monkeypatch.setattr(module, "migrations", lambda: all_of_them)
+    monkeypatch.setattr(module, "LOCK_PATIENCE", "50ms")
+    async with connection.transaction():
+        await connection.fetch("SELECT 1 FROM journey.executions")  # as pg_dump does
+        with pytest.raises(MigrationError, match="another transaction keeps"):
+            await run(direct_dsn)
+    assert await run(direct_dsn) == [all_of_them[-1].number]
 
 
 async def test_a_migration_that_fails_leaves_nothing(empty_dsn: str) -> None:
