@@ -65,7 +65,8 @@ class Journey(Getting):
     for tests: journey_async.testing has one.
 
     Raises InvalidOptionError; opening it: DatabaseUnavailable, MigrationError,
-    EmbeddedPostgresError, GraphConflictError.
+    EmbeddedPostgresError, GraphConflictError. A call that is under way when it is closed ends
+    first, or raises DatabaseUnavailable; one that is made while it is not open, JourneyError.
     """
 
     def __init__(
@@ -168,6 +169,7 @@ class Journey(Getting):
         """Stop taking work, let functions end within the grace period, release the rest.
 
         A cancelled caller does not stop it half-way; who calls while it closes waits for the same.
+        Calls that are under way then, such as waits, raise DatabaseUnavailable.
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
@@ -195,8 +197,9 @@ class Journey(Getting):
 
         Raises GraphConflictError if live executions cannot take on a definition.
         """
+        engine = self._engine
         for graph in graphs:
-            await self._engine.register(options.checked_graph(graph))
+            await engine.register(options.checked_graph(graph))
 
     # --- executions ---------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class Journey(Getting):
             raise SingletonGraphError(
                 f"graph {graph.name!r} is a singleton; use find_or_start", graph_name=graph.name
             )
-        return await self._start(graph, values)
+        return await _start(self._engine, graph, values)
 
     async def find_or_start(self, graph: Graph) -> Execution:
         """The one live execution of a singleton graph, started if there is none.
@@ -224,11 +227,12 @@ class Journey(Getting):
                 f"graph {graph.name!r} is not a singleton; use start_execution",
                 graph_name=graph.name,
             )
-        await self._engine.register(graph)
+        engine = self._engine
+        await engine.register(graph)
         while True:
-            found = await self._engine.patiently(lambda: self._engine.store.singleton(graph.name))
+            found = await engine.patiently(lambda: engine.store.singleton(graph.name))
             try:
-                return await (self._start(graph, None) if found is None else self.load(found))
+                return await (_start(engine, graph) if found is None else _load(engine, found))
             except (SingletonGraphError, ExecutionNotFound):
                 continue  # somebody was faster, to start it or to archive it
 
@@ -237,24 +241,21 @@ class Journey(Getting):
     ) -> Execution:
         """The execution as it is now; raises ExecutionNotFound."""
         archived_too = options.flag("include_archived", include_archived)
-        state = await self._engine.current(options.execution_id(execution))
-        if state.archived_at is not None and not archived_too:
-            raise ExecutionNotFound(state.execution_id, archived=True)
-        return snapshot(state, await self._engine.graph_of(state))
+        return await _load(self._engine, execution, include_archived=archived_too)
 
     async def archive(self, execution: Execution | str) -> Execution:
         """Archive an execution: it can be read, and nothing of it runs. Twice changes nothing.
 
         Raises ExecutionNotFound.
         """
-        return await self._submit(execution, Archive())
+        return await _submit(self._engine, execution, Archive())
 
     async def unarchive(self, execution: Execution | str) -> Execution:
         """Carry on with an archived execution; a live one stays as it is.
 
         Raises ExecutionNotFound, SingletonGraphError if another execution has taken its place.
         """
-        return await self._submit(execution, Unarchive())
+        return await _submit(self._engine, execution, Unarchive())
 
     async def purge(self, *, older_than: float | timedelta, batch_size: int = purging.BATCH) -> int:
         """Delete for good what was archived longer than `older_than` ago (seconds, or a timedelta).
@@ -271,13 +272,14 @@ class Journey(Getting):
         Raises ExecutionNotFound, UnknownNodeError, InvalidOptionError for an input,
         ExecutionArchivedError.
         """
-        graph = await self._graph_of(execution)
+        engine = self._engine
+        graph = await _graph_of(engine, execution)
         found = graph.node_named(node)
         if found.kind is NodeKind.INPUT:
             raise InvalidOptionError(
                 f"node {found.name!r} is an input; it has no computations to retry"
             )
-        return await self._submit(execution, RetryNode(found.name))
+        return await _submit(engine, execution, RetryNode(found.name))
 
     async def abandon_computation(self, computation_id: str) -> Computation:
         """Give up a computation that is running; it is retried if attempts are left.
@@ -327,11 +329,12 @@ class Journey(Getting):
         metadata: object = None,
     ) -> Execution:
         """Set several inputs: all or nothing, one revision. Raises as `set_value`."""
-        graph = await self._graph_of(execution)
-        limit = self._settings.max_value_bytes
+        engine = self._engine
+        graph = await _graph_of(engine, execution)
+        limit = engine.settings.max_value_bytes
         checked = options.storable_values(graph, values, limit)
-        return await self._submit(
-            execution, SetValues(checked, options.storable_metadata(metadata, limit))
+        return await _submit(
+            engine, execution, SetValues(checked, options.storable_metadata(metadata, limit))
         )
 
     async def unset_value(self, execution: Execution | str, *nodes: NodeName) -> Execution:
@@ -341,22 +344,42 @@ class Journey(Getting):
         """
         if not nodes:
             raise InvalidOptionError("unset_value wants the name of at least one input")
-        graph = await self._graph_of(execution)
+        engine = self._engine
+        graph = await _graph_of(engine, execution)
         names = tuple(graph.input_named(node).name for node in nodes)
-        return await self._submit(execution, UnsetValues(names))
+        return await _submit(engine, execution, UnsetValues(names))
 
-    # --- the way there ------------------------------------------------------------------------
 
-    async def _start(self, graph: Graph, values: options.Inputs | None) -> Execution:
-        checked = options.storable_values(graph, values or {}, self._settings.max_value_bytes)
-        await self._engine.register(graph)
-        execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
-        settled = await self._engine.create(graph, execution_id, checked)
-        return snapshot(settled.state, settled.graph)
+# A verb takes the engine once, and goes on with it though the Journey is closed meanwhile: the
+# engine says so.
 
-    async def _submit(self, execution: Execution | str, command: Command) -> Execution:
-        settled = await self._engine.submit(options.execution_id(execution), command)
-        return snapshot(settled.state, settled.graph)
+
+async def _start(engine: Engine, graph: Graph, values: options.Inputs | None = None) -> Execution:
+    checked = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
+    await engine.register(graph)
+    execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
+    settled = await engine.create(graph, execution_id, checked)
+    return snapshot(settled.state, settled.graph)
+
+
+async def _load(
+    engine: Engine, execution: Execution | str, *, include_archived: bool = False
+) -> Execution:
+    state = await engine.current(options.execution_id(execution))
+    if state.archived_at is not None and not include_archived:
+        raise ExecutionNotFound(state.execution_id, archived=True)
+    return snapshot(state, await engine.graph_of(state))
+
+
+async def _graph_of(engine: Engine, execution: Execution | str) -> Graph:
+    if isinstance(execution, Execution):
+        return await engine.graph_of(execution._state)
+    return await engine.graph_of(await engine.known(options.execution_id(execution)))
+
+
+async def _submit(engine: Engine, execution: Execution | str, command: Command) -> Execution:
+    settled = await engine.submit(options.execution_id(execution), command)
+    return snapshot(settled.state, settled.graph)
 
 
 async def _completed(task: asyncio.Task[T]) -> T:

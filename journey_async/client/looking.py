@@ -37,12 +37,12 @@ class Looking:
 
         Raises ExecutionNotFound, and StoredTypeError if one of them is not of its type.
         """
-        state, graph = await self._read(execution)
+        _, state, graph = await self._read(execution)
         return {value.name: value.value for value in await in_turn(set_values(state, graph))}
 
     async def values_all(self, execution: Execution | str) -> dict[str, Any]:
         """The values of all nodes by name, NOT_SET where there is none; raises as `values`."""
-        state, graph = await self._read(execution)
+        _, state, graph = await self._read(execution)
         unset: dict[str, Any] = dict.fromkeys(graph.by_name, NOT_SET)
         given = await in_turn(set_values(state, graph))
         return unset | {value.name: value.value for value in given}
@@ -54,19 +54,17 @@ class Looking:
 
         Raises ExecutionNotFound, UnknownNodeError.
         """
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         name = None if node is None else graph.node_named(node).name
-        return await self._engine.patiently(
-            lambda: self._engine.store.computations(state.execution_id, name)
-        )
+        return await _computations(engine, state, name)
 
     async def history(self, execution: Execution | str) -> list[HistoryEntry]:
         """Successful computations and present values, in the order of their revisions.
 
         Raises as `values`.
         """
-        state, graph = await self._read(execution)
-        computations = await self.computations(execution)
+        engine, state, graph = await self._read(execution)
+        computations = await _computations(engine, state)
         return await in_turn(history_of(state, graph, computations))
 
     async def why(self, execution: Execution | str, node: NodeName) -> Cause:
@@ -74,10 +72,10 @@ class Looking:
 
         Of a node that is not set: which conditions do not hold. Raises UnknownNodeError.
         """
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         name = graph.node_named(node).name
-        computations = await self.computations(execution)
-        return cause_of(state, graph, computations, name, self._engine.clock.now())
+        computations = await _computations(engine, state)
+        return cause_of(state, graph, computations, name, engine.clock.now())
 
     async def preview(
         self,
@@ -90,15 +88,14 @@ class Looking:
 
         Decided as `set_values` and `unset_value` would, and raises as they do; nothing is written.
         """
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         if isinstance(unset, str) or not isinstance(unset, Collection):
             raise InvalidOptionError(f"unset must be a list of names, not {options.shown(unset)}")
         names = tuple(graph.input_named(node).name for node in unset)
         if state.archived_at is not None:
             raise ExecutionArchivedError(state.execution_id)
-        limit = self._engine.settings.max_value_bytes
-        values = options.storable_values(graph, set or {}, limit)
-        return previewed(graph, state, values, names, self._engine.clock.now())
+        values = options.storable_values(graph, set or {}, engine.settings.max_value_bytes)
+        return previewed(graph, state, values, names, engine.clock.now())
 
     def watch(
         self,
@@ -138,9 +135,9 @@ class Looking:
 
         Empty for an input. Raises UnknownNodeError.
         """
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         step = graph.steps.get(graph.node_named(node).name)
-        return explaining.waiting_text(step, self._reading(state, graph)) if step else ""
+        return explaining.waiting_text(step, _reading(engine, state, graph)) if step else ""
 
     async def blockers(
         self, execution: Execution | str, node: NodeName
@@ -149,20 +146,20 @@ class Looking:
 
         Raises UnknownNodeError.
         """
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         step = graph.steps.get(graph.node_named(node).name)
-        return explaining.blockers(step, self._reading(state, graph)) if step else []
+        return explaining.blockers(step, _reading(engine, state, graph)) if step else []
 
     async def computation_status(self, execution: Execution | str, node: NodeName) -> str:
         """Where the newest computation of a node stands; raises UnknownNodeError."""
-        state, graph = await self._read(execution)
+        engine, state, graph = await self._read(execution)
         name = graph.node_named(node).name
         newest = state.newest.get(name)
         if newest is not None and newest.state is ComputationState.CANCELLED:
-            all_of_it = await self.computations(execution, name)
+            all_of_it = await _computations(engine, state, name)
             begun = [c for c in all_of_it if c.state is not ComputationState.CANCELLED]
             newest = begun[-1] if begun else newest  # what was withdrawn has given no value
-        return explaining.status_text(state, graph, name, newest, self._reading(state, graph))
+        return explaining.status_text(state, graph, name, newest, _reading(engine, state, graph))
 
     async def mermaid(
         self, execution: Execution | str, *, legend: bool = False, timestamp: bool = False
@@ -170,8 +167,8 @@ class Looking:
         """The execution as a Mermaid diagram, each node with a sign for where it stands."""
         options.flag("legend", legend)
         options.flag("timestamp", timestamp)
-        state, graph = await self._read(execution)
-        now = self._engine.clock.now()
+        engine, state, graph = await self._read(execution)
+        now = engine.clock.now()
         return execution_diagram(state, graph, now, legend=legend, timestamp=timestamp)
 
     async def graphs(self) -> list[Graph]:
@@ -179,7 +176,8 @@ class Looking:
 
         The one registered last comes first.
         """
-        definitions = await self._engine.patiently(self._engine.store.newest_graphs)
+        engine = self._engine
+        definitions = await engine.patiently(engine.store.newest_graphs)
         return await in_turn(each(lambda text: described_graph(json.loads(text)), definitions))
 
     async def list_executions(
@@ -282,18 +280,19 @@ class Looking:
             raise JourneyError("this Journey is not open; use `async with Journey(…) as journey`")
         return self._opened
 
-    def _reading(self, state: State, graph: Graph) -> Reading:
-        return reading_of(state, graph, self._engine.clock.now())
+    async def _read(self, execution: Execution | str) -> tuple[Engine, State, Graph]:
+        """The state as of now, its graph, and the engine with which the verb has to go on."""
+        engine = self._engine
+        state = await engine.current(options.execution_id(execution))
+        return engine, state, await engine.graph_of(state)
 
-    async def _graph_of(self, execution: Execution | str) -> Graph:
-        if isinstance(execution, Execution):
-            return await self._engine.graph_of(execution._state)
-        state = await self._engine.known(options.execution_id(execution))
-        return await self._engine.graph_of(state)
 
-    async def _read(self, execution: Execution | str) -> tuple[State, Graph]:
-        state = await self._engine.current(options.execution_id(execution))
-        return state, await self._engine.graph_of(state)
+async def _computations(engine: Engine, state: State, node: str | None = None) -> list[Computation]:
+    return await engine.patiently(lambda: engine.store.computations(state.execution_id, node))
+
+
+def _reading(engine: Engine, state: State, graph: Graph) -> Reading:
+    return reading_of(state, graph, engine.clock.now())
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -159,7 +159,7 @@ class Engine:
         self._tasks = Tasks("engine")
         self._complaints = Complaints()
         self._stack = AsyncExitStack()
-        self._killed: str | None = None
+        self._ended: str | None = None
         self._is_closing = False
         self.home = asyncio.get_running_loop()
         self._home_thread = threading.get_ident()
@@ -199,10 +199,11 @@ class Engine:
     async def stop(self) -> None:
         """Stop taking work, let what runs finish within the grace period, release the rest."""
         self._is_closing = True
-        if self._killed is not None:
-            await self._ended()
+        if self._ended is not None:
+            await self._left()
         self.runner.drain()
         await self._stack.aclose()
+        self._ended = self._ended or "Journey was closed before it could do this"
 
     def kill(self, why: str) -> None:
         """Stop dead, as `kill -9` does to a process; for tests, from any thread.
@@ -222,9 +223,9 @@ class Engine:
         self._liveness.look_now()
 
     def _kill(self, why: str) -> None:
-        if self._killed is not None:
+        if self._ended is not None:
             return
-        self._killed = why
+        self._ended, self._is_closing = why, True
         self._stack = AsyncExitStack()  # no farewells
         self.store.cut()
         self._listener.kill()
@@ -239,7 +240,7 @@ class Engine:
         self._tasks.kill()
         self.waiters.close(why)
 
-    async def _ended(self) -> None:
+    async def _left(self) -> None:
         """Return when nothing is left of what was killed but threads of users' functions."""
         await self._liveness.ended()
         await self._listener.stop()
@@ -344,16 +345,25 @@ class Engine:
         return await self.patiently(lambda: self.registry.graph_of(state))
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Try to read until the database lets it, or the patience of a caller is at an end."""
+        """Try to read until the database lets it, or the patience of a caller is at an end.
+
+        Raises DatabaseUnavailable, also if this has ended.
+        """
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self.settings.patience
         while True:
+            self._refuse_if_ended()
             try:
                 return await read()
             except DatabaseUnavailable:
-                if self._is_closing or self._killed is not None or loop.time() >= give_up_at:
+                if self._is_closing or loop.time() >= give_up_at:
+                    self._refuse_if_ended()
                     raise
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))
+
+    def _refuse_if_ended(self) -> None:
+        if self._ended is not None:
+            raise DatabaseUnavailable(self._ended)
 
     async def _register(self, graph: Graph) -> JourneyError | None:
         """Register it, and let executions take it on; the error is for the caller alone."""

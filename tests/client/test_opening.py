@@ -1,12 +1,35 @@
 """How a Journey comes to its database and schema, and is opened once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import asyncpg
 import pytest
 
-from journey_async import ExecutionNotFound, Journey, JourneyError
+from journey_async import Execution, ExecutionNotFound, Journey, JourneyError
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
 from tests.support.graphs import basic_graph, one_input
+
+UNDER_WAY: dict[str, Callable[[Journey, Execution], Awaitable[Any]]] = {
+    "register": lambda j, _: j.register(one_input(), one_input("another")),
+    "start_execution": lambda j, _: j.start_execution(one_input()),
+    "find_or_start": lambda j, _: j.find_or_start(one_input(singleton=True)),
+    "load": lambda j, e: j.load(e),
+    "set_value": lambda j, e: j.set_value(e, "x", 1),
+    "unset_value": lambda j, e: j.unset_value(e, "x"),
+    "retry_computation": lambda j, e: j.retry_computation(e, "sum"),
+    "get_value": lambda j, e: j.get_value(e, "sum", wait_any=True),
+    "values": lambda j, e: j.values(e),
+    "computations": lambda j, e: j.computations(e),
+    "history": lambda j, e: j.history(e),
+    "why": lambda j, e: j.why(e, "sum"),
+    "preview": lambda j, e: j.preview(e, set={"x": 1}),
+    "introspect": lambda j, e: j.introspect(e),
+    "mermaid": lambda j, e: j.mermaid(e),
+    "list_executions": lambda j, _: j.list_executions(),
+    "purge": lambda j, _: j.purge(older_than=0, batch_size=1),
+}
 
 
 async def test_a_journey_must_be_open(dsn: str) -> None:
@@ -20,6 +43,32 @@ async def test_a_journey_must_be_open(dsn: str) -> None:
     with pytest.raises(JourneyError, match="not open"):
         await journey.load(execution)
     await journey.close()  # once more does no harm
+
+
+@pytest.mark.parametrize("verb", UNDER_WAY)
+async def test_a_verb_under_way_when_the_journey_is_closed_is_told_so(
+    dsn: str, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncpg.create_pool(dsn) as pool, Journey(pool=pool, listen_dsn=dsn) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+        archived = await journey.start_execution(one_input("archived"))
+        await journey.archive(archived)
+        engine = journey._engine
+        patiently, has_begun, go_on = engine.patiently, asyncio.Event(), asyncio.Event()
+
+        async def held_up(read: Callable[[], Any]) -> Any:
+            found = await patiently(read)
+            has_begun.set()
+            await go_on.wait()
+            return found
+
+        monkeypatch.setattr(engine, "patiently", held_up)
+        under_way = asyncio.ensure_future(UNDER_WAY[verb](journey, execution))
+        await has_begun.wait()
+        await journey.close()
+        go_on.set()
+        with pytest.raises(DatabaseUnavailable, match="Journey was closed"):
+            await under_way
 
 
 async def test_a_journey_is_opened_once_though_two_begin_to(dsn: str) -> None:
