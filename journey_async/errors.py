@@ -250,16 +250,20 @@ class NotSetError(JourneyError, LookupError):
 
 
 class WaitTimeout(NotSetError, TimeoutError):
-    """The value that was waited for did not come in time."""
+    """The value that was waited for did not come in time, maybe as the execution is `archived`."""
 
-    def __init__(self, node: str, execution_id: str, timeout: float) -> None:
+    def __init__(
+        self, node: str, execution_id: str, timeout: float, *, archived: bool = False
+    ) -> None:
+        why = ": it is archived and nothing of it runs; unarchive it first" if archived else ""
         super().__init__(
             node,
             execution_id,
             f"node {node!r} of execution {execution_id!r} did not get the value "
-            f"waited for within {timeout:g} seconds",
+            f"waited for within {timeout:g} seconds{why}",
         )
         self.timeout = timeout
+        self.archived = archived
 
 
 class ComputationFailed(JourneyError):

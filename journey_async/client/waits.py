@@ -77,7 +77,7 @@ async def get_node(
                             wait.begin(current)
                         found = await wait.until(deadline)
                     except TimeoutError:
-                        raise WaitTimeout(look.node, look.execution_id, limit or 0.0) from None
+                        raise look.timed_out(limit or 0.0) from None
             watched.gives(found.value)
     except NotSetError:
         if default is RAISE:
@@ -116,13 +116,13 @@ async def _look_for(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Look:
     """Looks at states for a value of a node: any, one newer than a revision, or the settled one.
 
     Called with a state, it gives the NodeValue or NOT_YET, or raises what the caller gets. `waits`:
     the caller wants to wait for it, be it for 0 seconds. `revision` is the execution's as the
-    caller knows it, if that counts.
+    caller knows it, if that counts; `is_archived` is how the execution was when last looked at.
     """
 
     engine: Engine
@@ -133,6 +133,7 @@ class Look:
     revision: int
     settled: bool
     waits: bool
+    is_archived: bool = False
 
     def at_once(self, state: State) -> NodeValue:
         """The value, for a caller who does not wait; raises NotSetError, or WaitTimeout."""
@@ -140,10 +141,15 @@ class Look:
         if isinstance(found, NodeValue):
             return found
         if self.waits:
-            raise WaitTimeout(self.node, self.execution_id, 0.0)
+            raise self.timed_out(0.0)
         raise NotSetError(self.node, self.execution_id)
 
+    def timed_out(self, timeout: float) -> WaitTimeout:
+        """The error for a caller who has waited in vain, for `timeout` seconds."""
+        return WaitTimeout(self.node, self.execution_id, timeout, archived=self.is_archived)
+
     def __call__(self, state: State) -> NodeValue | object:
+        self.is_archived = state.archived_at is not None
         if not self.settled:
             return self._value(state)
         graph, evolves = self.engine.registry.resolve(state)

@@ -117,8 +117,9 @@ def _detail(error: JourneyError) -> str:
             return f"there is no computation {computation_id!r:.300} for which this makes sense"
         case UnknownNodeError(node=node):
             return f"there is no node {node!r:.220}"
-        case WaitTimeout(node=node, timeout=timeout):
-            return f"node {node!r} did not get the value waited for within {timeout:g} seconds"
+        case WaitTimeout(node=node, timeout=timeout, archived=archived):
+            why = ": its execution is archived" if archived else ""
+            return f"node {node!r} did not get the value waited for within {timeout:g} seconds{why}"
         case NotSetError(node=node):
             return f"node {node!r} is not set"
         case ExecutionArchivedError(execution_id=execution_id):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import asyncpg
 import pytest
@@ -23,6 +23,7 @@ from journey_async import (
     unblocked_when,
     value,
 )
+from journey_async.client.waits import Look
 from journey_async.core.loops import Continue
 from journey_async.engine import listener
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
@@ -145,6 +146,29 @@ async def test_what_is_stale_when_it_is_archived_is_settled_once_it_is_carried_o
         await eventually(lambda: parked(journey) == 1 or wait.done())
         await journey.unarchive(execution)
         assert await wait == -1
+
+
+@pytest.mark.parametrize("options", [{"wait_any": True}, {"wait_new": True}, {"settled": True}])
+async def test_a_timeout_says_that_the_execution_is_archived(
+    dsn: str, options: dict[str, Any]
+) -> None:
+    async with Journey(dsn, run_computations=False) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1, "y": 2})
+        with pytest.raises(WaitTimeout) as live:
+            await journey.get_value(execution, "sum", timeout=0.01, **options)
+        assert not live.value.archived
+        assert "archived" not in str(live.value)
+        waiting = asyncio.create_task(journey.get_value(execution, "sum", **options))
+        await eventually(lambda: parked(journey) == 1)
+        [wait] = journey._engine.waiters._of(execution.id)
+        await journey.archive(execution)
+        await eventually(lambda: cast(Look, wait._check).is_archived)
+        wait.refuse(TimeoutError())  # as at its deadline
+        at_once = journey.get_value(execution, "sum", timeout=0, **options)
+        for timed_out in (waiting, at_once):
+            with pytest.raises(WaitTimeout, match="it is archived") as raised:
+                await timed_out
+            assert raised.value.archived
 
 
 async def test_a_tick_that_lies_ahead_is_settled(dsn: str) -> None:

@@ -72,6 +72,8 @@ def test_an_error_of_a_user_is_as_the_one_it_is_derived_from() -> None:
     problem = problem_of(TooSlow("n", "EXEC1", 2.5))
     assert (problem.status, problem.error) == (504, "TooSlow")
     assert problem.detail == "node 'n' did not get the value waited for within 2.5 seconds"
+    archived = problem_of(TooSlow("n", "EXEC1", 2.5, archived=True))
+    assert archived.detail == f"{problem.detail}: its execution is archived"
 
 
 def test_what_the_client_cannot_help_is_logged(caplog: pytest.LogCaptureFixture) -> None:
