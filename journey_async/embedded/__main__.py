@@ -3,7 +3,7 @@
 Run as `python DIRECTORY_OF_THIS_FILE PLAN`, the plan in JSON. It detaches, starts the server, and
 then waits for the exclusive lock on the path's `users.lock`. Every user holds that lock shared, and
 the kernel takes it back from whoever dies; so who gets it exclusively knows that nobody is left,
-and stops the server. Until then a server that dies is started again.
+and stops the server. Until then a server that dies is started again, however often that fails.
 
 The command itself ends when the server is ready, and says so, or cannot be started: why is then on
 stderr, and the exit code is 1.
@@ -16,9 +16,11 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from subprocess import Popen
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ else:
 READY = "ready"
 LOCK = "supervisor.lock"
 
+_AGAIN_AFTER = 2.0  # seconds after a server could not be started again
 _LOG_LIMIT = 1_000_000  # bytes; a longer log of earlier runs is put aside
 
 
@@ -106,11 +109,7 @@ def _keep_log(log: Path) -> None:
 
 
 def _run(server: Server, path: Path, owner: int, writer: int) -> None:
-    """Start the server, say so, and keep it running until nobody uses it or SIGTERM comes.
-
-    A server that dies because the path was removed is not started again: what is there now, if
-    anything, is another supervisor's.
-    """
+    """Start the server, say so, and keep it running until nobody uses it or SIGTERM comes."""
     events: SimpleQueue[str] = SimpleQueue()
     server.create()
     signal.signal(signal.SIGTERM, lambda *_: events.put("terminated"))
@@ -121,10 +120,37 @@ def _run(server: Server, path: Path, owner: int, writer: int) -> None:
     threading.Thread(target=_wait_until_alone, args=(users, events), daemon=True).start()
     while events.get() == "child":
         if process.poll() is not None:
-            if not os.path.samestat(os.fstat(owner), os.stat(path / LOCK)):
+            again = _start_again(server, path, owner, events)
+            if again is None:
                 return
-            process = server.start()
+            process = again
     server.stop(process)
+
+
+def _start_again(
+    server: Server, path: Path, owner: int, events: SimpleQueue[str]
+) -> Popen[bytes] | None:
+    """Start a server that has died, again and again until it runs; None if it is not to.
+
+    Not when the path was removed: what is there now, if anything, is another supervisor's.
+    """
+    while os.path.samestat(os.fstat(owner), os.stat(path / LOCK)):
+        try:
+            return server.start()
+        except ServerError:  # why is in the log: a full disk, processes that take long to end
+            if not _goes_on(events):
+                break
+    return None
+
+
+def _goes_on(events: SimpleQueue[str]) -> bool:
+    """Whether the server is still wanted after a while."""
+    until = time.monotonic() + _AGAIN_AFTER
+    while (left := until - time.monotonic()) > 0:
+        with suppress(Empty):
+            if events.get(timeout=left) != "child":
+                return False
+    return True
 
 
 def _wait_until_alone(users: int, events: SimpleQueue[str]) -> None:

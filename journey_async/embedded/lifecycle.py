@@ -173,7 +173,9 @@ class _Attempt:
         if self._cancelled.wait(_POLL):
             raise server.ServerError("the caller no longer waits for it")
         if time.monotonic() > self._deadline:
-            raise server.ServerError(f"it was not ready within {self._timeout:g} seconds")
+            raise server.ServerError(
+                f"it was not ready within {self._timeout:g} seconds; see {self.path / 'server.log'}"
+            )
 
 
 def _dsn(host: Path) -> str:

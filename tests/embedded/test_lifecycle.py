@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -89,6 +90,37 @@ async def test_a_killed_server_comes_back_with_its_data_while_it_is_used(path: P
     await eventually(lambda: answers(server.dsn))
     assert await query(server.dsn, "SELECT count(*) FROM survivor") == 1
     await server.release()
+
+
+@asynccontextmanager
+async def stopped_and_unable_to_start(path: Path) -> AsyncIterator[None]:
+    """The server on the path, which is used, has ended; within the block it cannot be started."""
+    log, settings = path / "server.log", path / "data" / "postgresql.auto.conf"
+    kept, so_far = settings.read_text(), log.read_text().count("no_such_setting")
+    settings.write_text(f"{kept}no_such_setting = 1\n")
+    try:
+        os.kill(server_pid(path), signal.SIGINT)
+        await eventually(lambda: log.read_text().count("no_such_setting") > so_far)
+        yield
+    finally:
+        settings.write_text(kept)
+
+
+async def test_a_server_that_could_not_be_started_again_is_tried_again(path: Path) -> None:
+    server = await acquire(path)
+    supervisor = parent_of(server_pid(path))
+    async with stopped_and_unable_to_start(path):
+        assert not await answers(server.dsn)
+    await eventually(lambda: answers(server.dsn))
+    assert parent_of(server_pid(path)) == supervisor
+    await server.release()
+
+
+async def test_but_not_when_nobody_uses_it_any_more(path: Path) -> None:
+    server = await acquire(path)
+    async with stopped_and_unable_to_start(path):
+        await server.release()
+        await eventually(lambda: is_stopped(path))
 
 
 async def test_no_server_starts_beside_processes_of_a_killed_one(path: Path) -> None:
