@@ -43,8 +43,13 @@ def parse_order(given: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def parse_duration(text: str) -> timedelta:
-    """A duration as in 90s, 15m, 12h, 30d or 2w; a bare number is seconds."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw]?)", text)
+    """A duration as in 90s, 15m, 12h, 30d or 2w.
+
+    A bare number could be taken for days, where it deletes what is older.
+    """
+    match = re.fullmatch(r"(\d{1,7}(?:\.\d+)?)([smhdw])", text)
     if match is None:
-        raise InvalidOptionError(f"a duration is wanted, as in 90s, 15m, 12h or 30d, not {text!r}")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+        raise InvalidOptionError(
+            f"a duration with its unit is wanted, as in 90s, 15m, 12h or 30d, not {text!r}"
+        )
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])

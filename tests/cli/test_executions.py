@@ -105,6 +105,16 @@ async def test_executions_are_archived_one_by_one_or_by_a_condition(
     await journey("purge", code=2)
 
 
+async def test_an_age_without_a_unit_is_not_taken_for_seconds(
+    worker: Journey, journey: Run
+) -> None:
+    for age in ("90", "1.5", "90 d", "-1d", "999999999w"):
+        refused = await journey("purge", "--older-than", age, code=2)
+        assert refused.err == (
+            f"error: a duration with its unit is wanted, as in 90s, 15m, 12h or 30d, not {age!r}\n"
+        )
+
+
 async def test_executions_are_searched_by_their_values(worker: Journey, journey: Run) -> None:
     for price in range(5):
         execution = await worker.start_execution(shop, {"price": price, "amount": 1})

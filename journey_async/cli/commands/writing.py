@@ -119,7 +119,7 @@ async def unarchive(terminal: Terminal, executions: tuple[str, ...]) -> None:
 
 
 @command("purge")
-@click.option("--older-than", required=True, help="Archived longer ago than this: 90d, 12h.")
+@click.option("--older-than", required=True, help="Archived longer ago than this: 90d, 12h, 30m.")
 async def purge(terminal: Terminal, older_than: str) -> None:
     """Delete for good what was archived long ago, with all that belongs to it."""
     age = parse_duration(older_than)
