@@ -268,7 +268,8 @@ class Journey(Getting):
     async def retry_computation(self, execution: Execution | str, node: NodeName) -> Execution:
         """One more attempt at a node, whatever has been used up.
 
-        What waits for its retry is due at once; what runs, or was never unblocked, stays as it is.
+        What waits for its retry is due at once, what runs stays as it is, and what is blocked is
+        tried once its gate holds.
         Raises ExecutionNotFound, UnknownNodeError, InvalidOptionError for an input,
         ExecutionArchivedError.
         """

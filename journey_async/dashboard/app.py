@@ -184,8 +184,9 @@ class Pages:
         of = str(form.get("of", ""))
         match action:
             case "retry":
-                await self._journey.retry_computation(execution_id, of)
-                said = f"{of} has one more attempt"
+                execution = await self._journey.retry_computation(execution_id, of)
+                is_queued = any(found.node == of for found in execution.computations)
+                said = f"{of} has one more attempt{'' if is_queued else ', once it is unblocked'}"
             case "abandon":
                 await self._journey.abandon_computation(of)
                 said = f"{of} was given up"

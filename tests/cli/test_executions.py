@@ -87,6 +87,27 @@ async def test_what_failed_can_be_retried_and_what_runs_be_given_up(
     assert "that runs" in gone.err
 
 
+async def test_a_retry_says_why_nothing_is_tried(worker: Journey, journey: Run) -> None:
+    execution = await worker.start_execution(shop, {"price": 60, "amount": 1})
+    await worker.get_value(execution, "total", wait_any=True)
+    blocked = (
+        f"error: warning is blocked and was not tried, but will be once its conditions hold; "
+        f"`journey waiting {execution.id} warning` shows them\n"
+    )
+    never = await journey("retry", execution.id, "warning", code=1)
+    assert never.err == blocked
+    await worker.set_value(execution, "amount", 2)
+    await worker.get_value(execution, "warning", wait_any=True)
+    assert "revision" in (await journey("retry", execution.id, "warning")).out
+    await worker.set_value(execution, "amount", 1)
+    closed = await journey("retry", execution.id, "warning", code=1)
+    assert closed.err == blocked
+    await worker.close()
+    await journey("set", execution.id, "amount=3")
+    queued = await journey("retry", execution.id, "total", code=1)
+    assert queued.err == "error: total runs or is queued already; there is nothing to retry\n"
+
+
 async def test_executions_are_archived_one_by_one_or_by_a_condition(
     worker: Journey, journey: Run
 ) -> None:

@@ -599,6 +599,8 @@ def test_retry_by_an_operator_does_not_override_the_gate() -> None:
     told.retry("a")
     assert told.running() == []
     assert told.shown("a") is CANCELLED
+    told.set(x=1)
+    assert told.running() == ["a"]
 
 
 # --- workers that go away ---------------------------------------------------------------------

@@ -97,9 +97,13 @@ async def test_buttons_retry_archive_and_carry_on(
     assert "broken has one more attempt" in said.text
 
     async def was_retried() -> bool:
-        return len(await journey.computations(execution, "broken")) == 2
+        states = [attempt.state for attempt in await journey.computations(execution, "broken")]
+        return states == ["failed", "failed"]
 
     await eventually(was_retried)
+    await journey.unset_value(execution, "customer")
+    said = await browser.post(f"/executions/{execution.id}/retry", data=form)
+    assert "broken has one more attempt, once it is unblocked" in said.text
     await browser.post(f"/executions/{execution.id}/archive", data=form)
     assert (await journey.load(execution, include_archived=True)).archived_at is not None
     await browser.post(f"/executions/{execution.id}/unarchive", data=form)

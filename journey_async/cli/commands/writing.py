@@ -7,12 +7,13 @@ from rich.progress import track
 
 from journey_async.cli.parsing import parse_duration, parse_value, parse_values
 from journey_async.cli.shapes import computation_data, execution_data
-from journey_async.cli.terminal import FAILED, Terminal, command
+from journey_async.cli.terminal import Terminal, command
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 from journey_async.core.condition_parser import parse_condition
 from journey_async.core.graph import Graph
-from journey_async.errors import GraphNotRegisteredError, InvalidOptionError
+from journey_async.core.values import Computation
+from journey_async.errors import GraphNotRegisteredError, InvalidOptionError, JourneyError
 
 PAGE = 500  # executions that are looked up at once
 
@@ -131,16 +132,25 @@ async def purge(terminal: Terminal, older_than: str) -> None:
 @command("retry")
 @click.argument("execution")
 @click.argument("node")
-async def retry(terminal: Terminal, execution: str, node: str) -> int:
+async def retry(terminal: Terminal, execution: str, node: str) -> None:
     """Give NODE of EXECUTION one more attempt, whatever has been used up."""
     async with terminal.journey() as journey:
         before = await journey.load(execution, include_archived=True)
         after = await journey.retry_computation(execution, node)
-    if after.computations == before.computations:
-        terminal.errors.print(f"{node} runs, or was never unblocked: nothing to retry")
-        return FAILED
+    was, newest = (_newest(found, node) for found in (before, after))
+    if newest is None:
+        raise JourneyError(
+            f"{node} is blocked and was not tried, but will be once its conditions hold; "
+            f"`journey waiting {after.id} {node}` shows them"
+        )
+    if newest == was:
+        raise JourneyError(f"{node} runs or is queued already; there is nothing to retry")
     _tell(terminal, after)
-    return 0
+
+
+def _newest(execution: Execution, node: str) -> Computation | None:
+    """The newest computation of a node; None if there was none, or it was withdrawn."""
+    return next((found for found in execution.computations if found.node == node), None)
 
 
 @command("abandon")
