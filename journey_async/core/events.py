@@ -5,7 +5,7 @@ from typing import Any
 
 from journey_async.core import commands as c
 from journey_async.core import jsonvalue
-from journey_async.core.change import Pruning, Saved, SaveFailed
+from journey_async.core.change import Pruning, Saved
 from journey_async.core.draft import Draft
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LoopNode, MutateNode, Step
@@ -224,16 +224,6 @@ def has_failed(computation: Computation) -> bool:
     """Whether it was the last on its inputs, and has given the node no value."""
     without = computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
     return computation.permanent and without
-
-
-def report_failures(draft: Draft) -> None:
-    """Report what ended badly and was the last: nothing has followed from it."""
-    for node, kind in draft.ended_badly.items():
-        newest = draft.newest[node]
-        if node in draft.graph.steps and has_failed(newest):
-            ran_out = kind == "max_iterations"
-            reason = MAX_ITERATIONS_REACHED if ran_out else newest.error or kind
-            draft.outcome(node, SaveFailed(reason, kind))
 
 
 def prune(draft: Draft, step: Step, finished: Computation) -> None:

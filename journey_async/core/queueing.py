@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 
 from journey_async.core.draft import Draft
-from journey_async.core.evaluation import tick_time
+from journey_async.core.evaluation import Evaluation, tick_time
 from journey_async.core.nodes import Step
 from journey_async.core.pieces import PIECE, Pieces
 from journey_async.core.values import (
@@ -35,13 +35,21 @@ def reconsider(draft: Draft, name: str) -> None:
             draft.put(newest._replace(state=ComputationState.CANCELLED, due_at=None))
         elif _is_new_to(draft, step, newest, met := evaluation.met(step.gated_by)):
             draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
-    else:
-        met = evaluation.met(step.gated_by)
-        unfinished = _is_unfinished(draft, step, newest, met)
-        planned = _planned(draft, step, newest, met)
-        if planned is not None and evaluation.holds(step.gated_by, keeping=unfinished):
-            draft.put(planned)
+    elif (following := next_of(draft, step, newest, evaluation)) is not None:
+        draft.put(following)
     draft.note_failures(name, evaluation)
+
+
+def next_of(
+    draft: Draft, step: Step, newest: Computation, evaluation: Evaluation
+) -> Computation | None:
+    """What is to be queued after the newest computation of a step, which has ended; or None."""
+    met = evaluation.met(step.gated_by)
+    unfinished = _is_unfinished(draft, step, newest, met)
+    planned = _planned(draft, step, newest, met)
+    if planned is not None and evaluation.holds(step.gated_by, keeping=unfinished):
+        return planned
+    return None
 
 
 def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> bool:

@@ -33,11 +33,11 @@ from journey_async.core.alarm import (
     wants_attention,
 )
 from journey_async.core.built_in import run_built_in
-from journey_async.core.change import Change
+from journey_async.core.change import Change, SaveFailed
 from journey_async.core.draft import Draft, Env
 from journey_async.core.graph import Graph
 from journey_async.core.pieces import PIECE, Pieces, at_once
-from journey_async.core.queueing import begin, reconsider
+from journey_async.core.queueing import begin, next_of, reconsider
 from journey_async.core.state import State
 
 __all__ = ["Env", "settle", "settling"]
@@ -59,7 +59,7 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
         yield from _follow(draft)
     elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
         draft.needs_attention = True
-    events.report_failures(draft)
+    _report_failures(draft)
     return draft.finish(_wake_at(draft))
 
 
@@ -155,6 +155,23 @@ def _clear(draft: Draft, candidates: list[str]) -> Pieces[bool]:
             cleared = True
         candidates = sorted(touched, key=draft.graph.position.__getitem__)
     return cleared
+
+
+def _report_failures(draft: Draft) -> None:
+    """Report what ended badly and was the last: nothing follows from it.
+
+    Of an archived execution nothing has followed yet; what will when it is carried on counts.
+    """
+    for node, kind in draft.ended_badly.items():
+        step, newest = draft.graph.steps.get(node), draft.newest[node]
+        if step is None or not events.has_failed(newest):
+            continue
+        is_archived = draft.archived_at is not None
+        if is_archived and next_of(draft, step, newest, draft.evaluation()) is not None:
+            continue
+        ran_out = kind == "max_iterations"
+        reason = events.MAX_ITERATIONS_REACHED if ran_out else newest.error or kind
+        draft.outcome(node, SaveFailed(reason, kind))
 
 
 def _wake_at(draft: Draft) -> datetime | None:

@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from journey_async.core.change import Pruning, Saved, SaveFailed
+from journey_async.core.change import Outcome, Pruning, Saved, SaveFailed
 from journey_async.core.commands import Abandon, Fail, Release, SetValues, Succeed, Wake
 from journey_async.core.conditions import Condition, all_of, any_of, is_true, not_, provided, value
 from journey_async.core.gates import unblocked_when
@@ -601,6 +602,21 @@ def test_retry_by_an_operator_does_not_override_the_gate() -> None:
     assert told.shown("a") is CANCELLED
     told.set(x=1)
     assert told.running() == ["a"]
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_last_failure_is_told_unless_new_inputs_are_to_be_tried(archived: bool) -> None:
+    def outcomes(meanwhile: Callable[[Story], object]) -> list[Outcome]:
+        told = x_and(compute("a", ["x"], f, retry=ONCE))
+        meanwhile(told)
+        if archived:
+            told.archive()
+        told.fail("a")
+        return [outcome for node, outcome in told.outcomes if node == "a"]
+
+    assert outcomes(lambda _: None) == [SaveFailed("no", "error")]
+    assert outcomes(lambda told: told.unset("x")) == [SaveFailed("no", "error")]
+    assert outcomes(lambda told: told.set(x=2)) == []
 
 
 # --- workers that go away ---------------------------------------------------------------------
