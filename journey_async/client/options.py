@@ -126,7 +126,9 @@ def flag(name: str, given: object) -> bool:
 
 
 def having(name: str, given: T, *methods: str) -> T:
-    """Something that has these methods, or None; raises InvalidOptionError."""
+    """An object that has these methods, or None; raises InvalidOptionError."""
+    if isinstance(given, type):
+        raise InvalidOptionError(f"{name} must be an object, not the class {given.__name__}")
     missing = [method for method in methods if not callable(getattr(given, method, None))]
     if given is not None and missing:
         raise InvalidOptionError(f"{name} must have {' and '.join(missing)}, not {shown(given)}")

@@ -13,7 +13,7 @@ from journey_async.core import mermaid
 from journey_async.core.binding import Binding, bind
 from journey_async.core.conditions import leaves
 from journey_async.core.edges import Edges
-from journey_async.core.functions import FunctionField
+from journey_async.core.functions import FunctionField, callback
 from journey_async.core.jsontypes import readable
 from journey_async.core.model import Model, explained
 from journey_async.core.nodes import (
@@ -28,7 +28,6 @@ from journey_async.core.nodes import (
     Step,
     is_built_in,
     storable_name,
-    takes_outcomes,
 )
 from journey_async.core.reference import NodeName, NodeRef, name_of
 from journey_async.core.types import NodeType, as_type, name_of_type
@@ -57,11 +56,11 @@ class Graph(Model):
     and right once it is built; what is not raises a GraphError that names the node.
     """
 
-    name: str = Field(min_length=1, max_length=MAX_NAME)
-    version: str = Field(min_length=1, max_length=MAX_NAME)
+    name: str = Field(min_length=1, max_length=MAX_NAME, strict=True)
+    version: str = Field(min_length=1, max_length=MAX_NAME, strict=True)
     nodes: tuple[AnyNode, ...]
     singleton: bool = Field(default=False, strict=True)
-    execution_id_prefix: str = Field(default="EXEC", pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    execution_id_prefix: str = Field("EXEC", pattern=r"^[A-Za-z0-9_-]{1,32}$", strict=True)
     on_save: FunctionField | None = None
     keep_latest_computations: KeepLatest = None
 
@@ -80,11 +79,8 @@ class Graph(Model):
         if unknown:
             options = ", ".join(sorted(unknown))
             raise InvalidNodeError(f"graph {name!r} was given options that do not exist: {options}")
-        if callable(on_save) and not takes_outcomes(on_save):
-            raise InvalidNodeError(
-                f"on_save of graph {name!r} must be a function of three: the execution's id, the "
-                f"node's name and the outcome"
-            )
+        if not _is_description(nodes):
+            callback(f"graph {name!r}", on_save)
         super().__init__(
             name=name,
             version=version,
@@ -343,6 +339,11 @@ class Graph(Model):
                 f"with update_revision_on_change it would run again and again, "
                 f"by way of {' → '.join(cycle)}",
             )
+
+
+def _is_description(nodes: object) -> bool:
+    """Whether the nodes are data, as in a stored definition: functions are just named there."""
+    return isinstance(nodes, Sequence) and any(isinstance(node, Mapping) for node in nodes)
 
 
 def _is_system(item: object, node: InputNode) -> bool:

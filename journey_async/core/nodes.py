@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from journey_async.core import jsonvalue
 from journey_async.core.conditions import AnyCondition
-from journey_async.core.functions import Function, FunctionField
+from journey_async.core.functions import Function, FunctionField, callback
 from journey_async.core.gates import GatedBy, gate
 from journey_async.core.model import Model
 from journey_async.core.retry import TEN_YEARS, Retry
@@ -95,6 +95,14 @@ class Step(Node):
     def _as_gate(cls, given: Any, info: ValidationInfo) -> Any:
         return given if isinstance(given, Mapping) else _naming(info, lambda: gate(given))
 
+    @model_validator(mode="after")
+    def _knows_its_errors(self) -> Self:
+        function = function_of(self)
+        if function is not None and function.call is not None and self.retry.names:
+            what = f"{self.retry.names[0]!r}, which is a text; give the class of errors itself"
+            raise InvalidNodeError(f"node {self.name!r} gives up on {what}", node=self.name)
+        return self
+
 
 class ComputeNode(Step):
     """Computes a value."""
@@ -109,12 +117,14 @@ class MutateNode(Step):
 
     kind: Literal[NodeKind.MUTATE] = NodeKind.MUTATE
     function: FunctionField
-    mutates: tuple[str, ...] = Field(min_length=1)
+    mutates: tuple[Annotated[str, Field(strict=True)], ...] = Field(min_length=1)
     update_revision_on_change: bool = Field(default=False, strict=True)
 
     @field_validator("mutates", mode="before")
     @classmethod
     def _several(cls, given: object) -> object:
+        if not isinstance(given, Sequence):  # such as a set, whose order is another in each process
+            raise ValueError("must be a name or a list of names")
         return (given,) if isinstance(given, str) else given
 
     @field_validator("mutates")
@@ -244,7 +254,7 @@ def input_node(
         raise InvalidNodeError(
             f"the type of node {name!r} is a text; give the type itself", node=name
         )
-    return InputNode(name=name, type=type, on_save=_callback(name, on_save))
+    return InputNode(name=name, type=type, on_save=callback(f"node {name!r}", on_save, name))
 
 
 def compute(name: str, gated_by: GatedBy, f: Callable[..., Any], **step: Any) -> ComputeNode:
@@ -356,31 +366,8 @@ def _checked(name: str, step: dict[str, Any]) -> dict[str, Any]:
             f"every step are {', '.join(sorted(known))}",
             node=name,
         )
-    _callback(name, step.get("on_save"))
+    callback(f"node {name!r}", step.get("on_save"), name)
     return step
-
-
-def _callback(name: str, on_save: object) -> Any:
-    if on_save is not None and not takes_outcomes(on_save):
-        raise InvalidNodeError(
-            f"on_save of node {name!r} must be a function of three: the execution's id, the "
-            f"node's name and the outcome; {on_save!r} is none",
-            node=name,
-        )
-    return on_save
-
-
-def takes_outcomes(on_save: object) -> bool:
-    """Whether it can be called back with an execution's id, a node's name and an outcome."""
-    if not callable(on_save):
-        return False
-    try:
-        inspect.signature(on_save).bind("", "", None)
-    except TypeError:
-        return False
-    except ValueError:  # a signature that cannot be read
-        return True
-    return True
 
 
 def _callable(name: str, f: object) -> Callable[..., Any]:

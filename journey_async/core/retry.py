@@ -42,6 +42,11 @@ class Retry(Model):
         held = [kind.call for kind in self.give_up_on if isinstance(kind, Function)]
         return isinstance(error, tuple(call for call in held if isinstance(call, type)))
 
+    @property
+    def names(self) -> list[str]:
+        """The errors in `give_up_on` that are just named, as in a description."""
+        return [k.name for k in self.give_up_on if isinstance(k, Function) and k.call is None]
+
     @field_validator("give_up_on", mode="before")
     @classmethod
     def _several(cls, given: object) -> object:

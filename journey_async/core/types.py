@@ -1,6 +1,8 @@
 """The type of an input node: validates what is set, parses what is read."""
 
 import re
+from collections.abc import Mapping
+from inspect import isroutine
 from typing import Annotated, Any, TypeAlias, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -33,7 +35,9 @@ class NodeType:
 
     @classmethod
     def of(cls, annotation: Any) -> "NodeType":
-        """The type under the name that is stored for it."""
+        """The type under the name that is stored for it; raises InvalidNodeError."""
+        if isinstance(annotation, Mapping) or isroutine(annotation):  # pydantic has its own use
+            raise InvalidNodeError(f"{annotation!r:.80} is no type; give one, such as int")
         return cls(name_of_type(annotation), annotation)
 
     @property

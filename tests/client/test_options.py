@@ -16,6 +16,7 @@ from journey_async import (
     compute,
     input_node,
 )
+from journey_async.engine.clock import SystemClock
 from journey_async.errors import (
     InvalidOptionError,
     InvalidValueError,
@@ -346,6 +347,7 @@ async def test_what_is_no_graph_is_refused(dsn: str, connection: Any) -> None:
         {"listen_dsn": 5},
         {"pool": 5},
         {"clock": 5},
+        {"clock": SystemClock},
         {"instrumentation": 5},
         {"run_computations": "no"},
         {"migrate": 1},

@@ -131,6 +131,11 @@ def test_a_node_by_name() -> None:
         lambda: g(keep_latest_computations=0),
         lambda: g(keep_latest_computations="none"),
         lambda: g(on_save=5),
+        lambda: g(on_save="told"),
+        lambda: g(input_node("x"), on_save="told"),
+        lambda: Graph(b"g", "v1", []),  # type: ignore[arg-type]
+        lambda: Graph("g", b"v1", []),  # type: ignore[arg-type]
+        lambda: g(execution_id_prefix=b"E"),
         lambda: g(f_on_save=f),
     ],
 )

@@ -131,6 +131,8 @@ def test_an_option_that_does_not_exist_is_told_with_those_that_do() -> None:
         lambda: mutate("m", [], f, mutates=[]),
         lambda: mutate("m", [], f, mutates=5),  # type: ignore[arg-type]
         lambda: mutate("m", [], f, mutates=["a", 5]),  # type: ignore[list-item]
+        lambda: mutate("m", [], f, mutates=[b"a"]),  # type: ignore[list-item]
+        lambda: mutate("m", [], f, mutates={"a", "b"}),  # type: ignore[arg-type]
         lambda: mutate("m", [], f, mutates="x", update_revision_on_change="yes"),  # type: ignore[arg-type]
         lambda: mutate("m", [], f, mutates="x", update_revision_on_change=None),  # type: ignore[arg-type]
         lambda: compute("c", [], None),  # type: ignore[arg-type]
@@ -200,9 +202,10 @@ def test_a_type_that_is_a_text_is_refused() -> None:
         input_node("x", type="int")
 
 
-def test_a_bad_type_names_the_node() -> None:
-    with pytest.raises(InvalidNodeError) as caught:
-        input_node("x", type=42)
+@pytest.mark.parametrize("no_type", [42, {}, {"a": int}, [int], f, len])
+def test_a_bad_type_names_the_node(no_type: object) -> None:
+    with pytest.raises(InvalidNodeError, match="type") as caught:
+        input_node("x", type=no_type)
     assert caught.value.node == "x"
 
 

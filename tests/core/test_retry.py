@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from journey_async.core.graph import Graph, described_graph
+from journey_async.core.nodes import ComputeNode, Node, compute
 from journey_async.core.retry import TEN_YEARS, Retry
 from journey_async.errors import InvalidNodeError
 
@@ -75,6 +78,32 @@ def test_it_gives_up_on_what_it_was_told() -> None:
     assert retry.gives_up_on(KeyError("a"))
     assert not retry.gives_up_on(TypeError())
     assert Retry(give_up_on=KeyError).gives_up_on(KeyError())
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        lambda: compute("y", [], lambda: 1, retry=Retry(give_up_on=("ValueError",))),
+        lambda: compute("y", [], lambda: 1, retry={"give_up_on": [KeyError, "ValueError"]}),
+        lambda: ComputeNode(
+            name="y",
+            gated_by=[],
+            function=lambda: 1,
+            retry=Retry(give_up_on=("ValueError",)),
+        ),
+    ],
+)
+def test_a_text_in_place_of_an_error_is_refused_when_the_graph_is_built(
+    node: Callable[[], Node],
+) -> None:
+    with pytest.raises(InvalidNodeError, match=r"'y'.*'ValueError'.*give the class") as caught:
+        Graph("g", "v1", [node()])
+    assert caught.value.node == "y"
+
+
+def test_a_description_of_a_graph_names_errors() -> None:
+    graph = Graph("g", "v1", [compute("y", [], lambda: 1, retry=Retry(give_up_on=ValueError))])
+    assert described_graph(graph.model_dump(mode="json")) == graph
 
 
 def test_a_description_gives_up_on_nothing_it_cannot_see() -> None:
