@@ -192,6 +192,7 @@ class Engine:
             if self.settings.run_computations:
                 checks = (self.evolver.check, self.store.fold_tallies, self._refresher.take_up)
                 self.scheduler.start(self.committer.submit, *checks)
+                self._releaser.start()
                 stack.push_async_callback(self.scheduler.stop)
                 stack.push_async_callback(self.evolver.stop)
             self._stack = stack.pop_all()
@@ -345,10 +346,7 @@ class Engine:
         return await self.patiently(lambda: self.registry.graph_of(state))
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Try to read until the database lets it, or the patience of a caller is at an end.
-
-        Raises DatabaseUnavailable, also if this has ended.
-        """
+        """Try to read until the database lets it, a caller's patience is at an end, or this is."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self.settings.patience
         while True:

@@ -29,7 +29,12 @@ class Releaser:
         self._runner = runner
         self._submit = submit
         self._points = points
+        self._started = asyncio.Event()
         self._tasks = Tasks("releaser")
+
+    def start(self) -> None:
+        """Take up what others leave behind, from now on."""
+        self._started.set()
 
     async def stop(self) -> None:
         """Release nothing more."""
@@ -50,10 +55,11 @@ class Releaser:
         self._tasks.spawn(self._give_back(former), f"gives back the work of {former}")
 
     async def died(self, workers: list[str]) -> None:
-        """Others have died: what they were running is available again.
+        """Others have died: what they were running is available again, once this has started.
 
         Raises DatabaseUnavailable.
         """
+        await self._started.wait()
         await self._release(workers, died=True)
 
     async def _give_back(self, former: str) -> None:

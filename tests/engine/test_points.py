@@ -5,6 +5,7 @@ one takes over. What is computed is the same in the end; `occasions` of each `Ki
 function runs once more.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from journey_async import (
     tick_once,
     tick_recurring,
 )
+from journey_async.engine.registry import Registry
+from journey_async.engine.releaser import Releaser
 from journey_async.testing import Point, TestClock
 from journey_async.testing.relay import OF_THE_NEXT, RelayJourney
 
@@ -220,6 +223,34 @@ async def test_who_dies_at_any_time_is_followed_by_another(
     for point, nth in cases(name, exhaustive=True):
         with subtests.test(point=point.name, nth=nth):
             await die_at(dsn, KINDS[name], point, nth)
+
+
+@pytest.mark.parametrize("point", OF_THE_NEXT)
+async def test_who_finds_the_dead_while_it_is_opened_releases_their_work_once_it_is_open(
+    dsn: str, point: Point, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, clock = Graph("g", "v1", [input_node("x"), *computing(Calls())]), TestClock(NOON)
+    journey = RelayJourney(dsn, graphs=[graph], clock=clock, point=point)
+    register, died, have_died = Registry.register, Releaser.died, asyncio.Event()
+
+    async def finds_them(self: Releaser, workers: list[str]) -> None:
+        have_died.set()
+        await died(self, workers)
+
+    async def takes_long(self: Registry, graph: Graph) -> None:
+        if journey.deaths:
+            await have_died.wait()
+            for _ in range(20):  # longer than it takes to release what the dead were running
+                await self._store.look()
+        await register(self, graph)
+
+    monkeypatch.setattr(Releaser, "died", finds_them)
+    monkeypatch.setattr(Registry, "register", takes_long)
+    async with journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await clock.advance()
+        assert journey.deaths == 2  # its own included
+        assert await journey.get_value(execution, "end") == 20
 
 
 async def die_at(dsn: str, kind: Kind, point: Point, nth: int) -> None:
