@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from journey_async.core.commands import Abandon, Command, Release, Wake
 from journey_async.core.values import ComputationKey
@@ -307,8 +307,7 @@ class Scheduler:
             await asyncio.sleep(SAFETY_INTERVAL * random.uniform(0.75, 1.25))
 
     async def _check(self) -> None:
-        """Look for what nobody else will move."""
-        assert self._submit is not None
+        """Look for what nobody else will move, however much it is; each once."""
         for check in self._checks:
             try:
                 async with asyncio.timeout(CHECK_LIMIT):
@@ -317,23 +316,37 @@ class Scheduler:
                 raise
             except Exception:
                 log.exception("a part of the safety check failed")
-        now = self._clock.now()
-        for row in await self._store.overdue_work(now - LATE, BATCH):
-            key = ComputationKey(row["node"], row["number"])
-            self.found_by_safety_check += 1
-            name = f"{row['execution_id']}:{key.node}:{key.number}"
-            fields = about(row["execution_id"], key.node, computation_id=name, worker=row["worker"])
-            log.warning("%s was left behind", name, extra=fields)
-            command: Command = (
-                Abandon(key, row["token"])  # not what may have begun anew since
-                if row["overdue"]
-                else Release(row["worker"], died=True, keys=(key,))
-            )
-            try:
-                async with asyncio.timeout(CHECK_LIMIT):
-                    with suppress(ExecutionNotFound):  # archived and purged meanwhile
-                        await self._submit(row["execution_id"], command)
-            except DatabaseUnavailable:
-                raise
-            except Exception:
-                log.exception("%s could not be taken care of", name, extra=fields)
+        before = self._clock.now() - LATE
+        seen: set[tuple[str, ComputationKey]] = set()
+        while True:
+            limit = BATCH + len(seen)  # what could not be moved must not hide the rest
+            rows = await self._store.overdue_work(before, limit)
+            for row in rows:
+                found = row["execution_id"], ComputationKey(row["node"], row["number"])
+                if found not in seen:
+                    seen.add(found)
+                    await self._take_care_of(*found, row)
+            if len(rows) < limit:
+                return
+
+    async def _take_care_of(
+        self, execution_id: str, key: ComputationKey, row: Mapping[str, Any]
+    ) -> None:
+        assert self._submit is not None
+        self.found_by_safety_check += 1
+        name = f"{execution_id}:{key.node}:{key.number}"
+        fields = about(execution_id, key.node, computation_id=name, worker=row["worker"])
+        log.warning("%s was left behind", name, extra=fields)
+        command: Command = (
+            Abandon(key, row["token"])  # not what may have begun anew since
+            if row["overdue"]
+            else Release(row["worker"], died=True, keys=(key,))
+        )
+        try:
+            async with asyncio.timeout(CHECK_LIMIT):
+                with suppress(ExecutionNotFound):  # archived and purged meanwhile
+                    await self._submit(execution_id, command)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("%s could not be taken care of", name, extra=fields)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.engine import liveness
+from journey_async.engine import liveness, scheduler
 from journey_async.testing.journey import TestJourney
 from tests.support.eventually import eventually
 
@@ -165,6 +165,26 @@ async def test_work_that_cannot_be_released_does_not_stop_the_others(
         await connection.execute(DEAD, True, 1000)  # and it goes on looking
         await eventually(lambda: workers_are(connection, 1))
     assert any(unknown.id in record.getMessage() for record in caplog.records)
+
+
+async def test_one_safety_check_finds_all_that_was_left_behind(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it asks for a few at a time, and what cannot be released stands before the others."""
+    unknown, graph = graph_of(hangs, "unknown"), graph_of(hangs)
+    async with Journey(dsn, graphs=[unknown, graph], grace_period=0) as journey:
+        executions = [
+            await journey.start_execution(g, {"x": 1}) for g in [unknown] * 3 + [graph] * 7
+        ]
+        for execution in executions:
+            await connection.execute(TAKE_OVER, execution.id)
+    await connection.execute("DELETE FROM journey.graphs WHERE name = 'unknown'")
+    monkeypatch.setattr(scheduler, "BATCH", 2)
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        async with asyncio.timeout(scheduler.SAFETY_INTERVAL / 2):
+            for execution in executions[3:]:
+                assert await journey.get_value(execution.id, "y", wait_any=True) == 1
+        await eventually(lambda: journey._engine.scheduler.found_by_safety_check == 10)
 
 
 async def test_a_blocked_event_loop_is_no_sign_of_death(dsn: str, connection: Any) -> None:
