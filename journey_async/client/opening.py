@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from journey_async.engine.clock import Clock, SystemClock
+from journey_async.engine.clock import Clock, take_over
 from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels
@@ -51,8 +51,7 @@ async def open_store(
     first = await (connecting.connect(dsn) if dsn else connect())
     try:
         server = await connecting.look(first)
-        if isinstance(clock, SystemClock):
-            clock.discipline(server.now, server.elapsed)
+        take_over(clock, server.now, server.elapsed)
         if bring_up_to_date:
             await migrate(first, schema)
         else:

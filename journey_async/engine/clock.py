@@ -24,6 +24,7 @@ class Clock(Protocol):
         """Call `callback` on the event loop at `when`, or at once if that has passed."""
 
 
+DRIFT = 1.0  # seconds by which it may be corrected; by more, and it was wrong
 STILL = timedelta(seconds=1)  # by so much it stands still rather than go back
 
 
@@ -37,6 +38,7 @@ class SystemClock:
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()  # seconds
         self._latest = datetime.now(UTC)
+        self.was_wrong_at = float("-inf")
 
     def now(self) -> datetime:
         """The time."""
@@ -56,6 +58,19 @@ class SystemClock:
 
         A time that is possible by that is kept: an answer that took long corrects little.
         """
-        least = database.timestamp() - time.monotonic()
-        if not least <= self._offset <= least + elapsed:
+        least, before = database.timestamp() - time.monotonic(), self._offset
+        if not least <= before <= least + elapsed:
             self._offset = least + elapsed / 2
+            if abs(self._offset - before) > DRIFT:
+                self.was_wrong_at = time.monotonic()
+
+
+def take_over(clock: Clock, database: datetime, elapsed: float) -> None:
+    """Set a Journey's clock by the database's, as `discipline` does; not one that a test owns."""
+    if isinstance(clock, SystemClock):
+        clock.discipline(database, elapsed)
+
+
+def was_wrong_at(clock: Clock) -> float:
+    """When it was last found to be wrong, by `time.monotonic()`; one that a test owns never is."""
+    return clock.was_wrong_at if isinstance(clock, SystemClock) else float("-inf")

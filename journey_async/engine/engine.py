@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from journey_async.core.change import Change
@@ -16,7 +17,7 @@ from journey_async.core.state import State, new_state
 from journey_async.core.values import ComputationState
 from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
-from journey_async.engine.clock import Clock
+from journey_async.engine.clock import Clock, take_over
 from journey_async.engine.committer import Committer
 from journey_async.engine.evolver import Evolver
 from journey_async.engine.instrumentation import Instrumentation
@@ -128,6 +129,7 @@ class Engine:
             changed=self._refresher.changed,
             look=self.scheduler.expect,
             check=self._refresher.check_waits,
+            time_is=partial(take_over, clock),
         )
         self._listener = Listener(
             connect=connect,
@@ -140,6 +142,7 @@ class Engine:
             reconnected=self._refresher.reconnected,
             check=self._refresher.check_waits,
             polls=poller.run,
+            time_is=partial(take_over, clock),
             points=points,
         )
         self._liveness = Liveness(
@@ -347,14 +350,13 @@ class Engine:
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Try to read until the database lets it, a caller's patience is at an end, or this is."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self.settings.patience
+        give_up_at = self.home.time() + self.settings.patience
         while True:
             self._refuse_if_ended()
             try:
                 return await read()
             except DatabaseUnavailable:
-                if self._is_closing or loop.time() >= give_up_at:
+                if self._is_closing or self.home.time() >= give_up_at:
                     self._refuse_if_ended()
                     raise
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))

@@ -32,7 +32,8 @@ class Listener:
     beginning of its definition's hash, and who that is; `due` the time for which somebody else has
     set an alarm (None: look now). `reconnected` is awaited after every gap, `check` when the
     definitions of graphs have another order, and now and then, in case something was missed.
-    `polls` is awaited in place of all that where nothing can be heard.
+    `time_is` gets the database's time, with each connection and each probe, and within how many
+    seconds it was told. `polls` is awaited in place of all that where nothing can be heard.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Listener:
         reconnected: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
         polls: Callable[[], Awaitable[None]],
+        time_is: Callable[[datetime, float], object],
         points: Points,
     ) -> None:
         self._connect = connect
@@ -60,6 +62,7 @@ class Listener:
         self._reconnected = reconnected
         self._check = check
         self._polls = polls
+        self._time_is = time_is
         self._points = points
         self._lost = asyncio.Event()
         self._reordered = asyncio.Event()
@@ -117,6 +120,7 @@ class Listener:
         if self._connection is None:
             self.is_polling.set()
         else:
+            self._time_is(self._connection.server.now, self._connection.server.elapsed)
             self.is_listening.set()
 
     async def _keep_listening(self) -> None:
@@ -160,6 +164,8 @@ class Listener:
             try:
                 async with asyncio.timeout(PROBE_PATIENCE):
                     await self.hear_all()
+                    server = await connection.look()
+                    self._time_is(server.now, server.elapsed)
             except (TimeoutError, DatabaseUnavailable):
                 connection.close()
                 return

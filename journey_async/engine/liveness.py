@@ -11,14 +11,15 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ulid import ULID
 
-from journey_async.engine.clock import Clock, SystemClock
+from journey_async.engine.clock import Clock, take_over, was_wrong_at
 from journey_async.engine.logs import log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.watchdog import Watchdog
@@ -228,17 +229,13 @@ class Liveness:
             self._stirred.clear()
             now = self._loop.time()
             if now >= renew_at:
-                lease_until = self._clock.now() + self._lease
-                server_time, others = await connection.renew(
-                    self._worker, lease_until, self._graphs()
-                )
-                if server_time is None:
-                    await self._begin_anew(connection)
-                else:
-                    self._set_clock(server_time, self._loop.time() - now)
+                others = await self._renew(connection)
                 renew_at = now + self._renewal
             else:
                 others = await connection.others(self._worker)
+                if self._expired(others):  # by this clock: is it right?
+                    renew_at = now
+                    continue
             if others:
                 all_are_back = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, all_are_back)
@@ -249,10 +246,29 @@ class Liveness:
                     # somebody new has to be looked at soon, or the connection is lost
                     await self._stirred.wait()
 
-    def _set_clock(self, server_time: datetime, elapsed: float) -> None:
-        """Take over the database's time, lest the clocks drift apart."""
-        if isinstance(self._clock, SystemClock):
-            self._clock.discipline(server_time, elapsed)
+    async def _renew(self, connection: WorkerConnection) -> list[OtherWorker]:
+        """Set the clock by the database's, and move the end of the lease by that; the others."""
+        while True:
+            began = time.monotonic()
+            lease_until = self._clock.now() + self._lease
+            found = await connection.renew(self._worker, lease_until, self._graphs())
+            take_over(self._clock, found.now, time.monotonic() - began)
+            if not found.is_known:
+                await self._begin_anew(connection)
+            elif was_wrong_at(self._clock) >= began:
+                continue
+            return found.others
+
+    def _expired(self, others: list[OtherWorker]) -> set[str]:
+        """Those whose lease has run out, and who are not dead yet.
+
+        If this clock was wrong, so may have been those by which the others renewed theirs: by the
+        time that a lease takes they have done so anew.
+        """
+        if time.monotonic() - was_wrong_at(self._clock) < self._lease.total_seconds():
+            return set()
+        now = self._clock.now()
+        return {o.id for o in others if o.lease_until < now and o.id not in self._reports}
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""
@@ -278,9 +294,8 @@ class Liveness:
         if not all_are_back:
             self._suspects = set()
             return
-        now = self._clock.now()
         others = [other for other in others if other.id not in self._reports]
-        expired = {other.id for other in others if other.lease_until < now}
+        expired = self._expired(others)
         keys = {
             other.lock_key: other.id
             for other in self._watched(others)

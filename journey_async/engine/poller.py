@@ -7,6 +7,7 @@ whatever may have become due; less often, what cannot be seen by a version.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 
 from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
@@ -18,7 +19,7 @@ MAX_BATCH = 1000  # executions in a query
 
 
 class Poller:
-    """Stands in for notifications: calls `changed`, `look` and `check` as a listener would.
+    """Stands in for notifications: calls `changed`, `look`, `check` and `time_is` as a listener.
 
     `of_interest` gives the executions that somebody waits for, or computes for.
     """
@@ -31,12 +32,14 @@ class Poller:
         changed: Callable[[dict[str, int]], None],
         look: Callable[[], None],
         check: Callable[[], Awaitable[None]],
+        time_is: Callable[[datetime, float], object],
     ) -> None:
         self._store = store
         self._of_interest = of_interest
         self._changed = changed
         self._look = look
         self._check = check
+        self._time_is = time_is
         self._seen: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -47,6 +50,8 @@ class Poller:
                 await self._poll()
                 if number % CHECKED_EVERY == 0:
                     await self._check()
+                    server = await self._store.look()
+                    self._time_is(server.now, server.elapsed)
             except DatabaseUnavailable:
                 pass  # the next look is soon enough
             except Exception:

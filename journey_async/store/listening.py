@@ -7,14 +7,18 @@ from typing import Any
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import ANSWER_LIMIT, Connect, keep_alive, look
+from journey_async.store.connecting import ANSWER_LIMIT, Connect, Server, keep_alive, look
 from journey_async.store.faults import translated
 
 
 class NotificationConnection:
-    """LISTENs for as long as it is referenced; `closed` is called when it ends."""
+    """LISTENs for as long as it is referenced; `closed` is called when it ends.
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    `server` is what the first look told.
+    """
+
+    def __init__(self, connection: asyncpg.Connection, server: Server) -> None:
+        self.server = server
         self._connection = connection
         self._turn = asyncio.Lock()
 
@@ -39,7 +43,8 @@ class NotificationConnection:
             connection = await connect()
             try:
                 async with asyncio.timeout(ANSWER_LIMIT):
-                    if (await look(connection)).behind_pooler:
+                    server = await look(connection)
+                    if server.behind_pooler:
                         connection.terminate()
                         return None
                     connection.add_termination_listener(lambda _connection: closed())
@@ -49,13 +54,18 @@ class NotificationConnection:
             except BaseException:
                 connection.terminate()
                 raise
-        return cls(connection)
+        return cls(connection, server)
 
     async def notify(self, channel: str, payload: str) -> None:
         """Send a notification on this very connection, which does one thing at a time."""
         async with self._turn:
             with translated():
                 await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
+
+    async def look(self) -> Server:
+        """Ask for the time."""
+        async with self._turn:
+            return await look(self._connection)
 
     def close(self) -> None:
         """Stop listening."""

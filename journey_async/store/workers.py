@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -30,6 +30,16 @@ class OtherWorker:
         self.locked: bool = row["locked"]
         self.lease_until: datetime = row["lease_until"]
         self.is_peer = bool(row["is_peer"])  # it has the very code of this one
+
+
+class Renewal(NamedTuple):
+    """What renewing a lease tells: the database's time, whether others have not declared the worker
+    dead, and who they are.
+    """
+
+    now: datetime
+    is_known: bool
+    others: list[OtherWorker]
 
 
 class WorkerConnection:
@@ -95,17 +105,13 @@ class WorkerConnection:
         channel = Channels.of(self._schema).joined
         await self._ask("SELECT pg_notify($1, '')", channel)
 
-    async def renew(
-        self, worker: str, lease_until: datetime, graphs: str
-    ) -> tuple[datetime | None, list[OtherWorker]]:
-        """Move the end of the lease, held by this connection; the database's time, and the others.
-
-        None instead of the time: others have declared the worker dead.
-        """
-        renewal = (worker, lease_until, self.has_lock, graphs, self._key)
-        found = await self._fetch("renew_lease", *renewal)
-        own = next((row["now"] for row in found if row["id"] == worker), None)
-        return own, [OtherWorker(row) for row in found if row["id"] != worker]
+    async def renew(self, worker: str, lease_until: datetime, graphs: str) -> Renewal:
+        """Move the end of the lease, held by this connection."""
+        given = (worker, lease_until, self.has_lock, graphs, self._key)
+        found = await self._fetch("renew_lease", *given)
+        [own] = [row for row in found if row["now"] is not None]
+        others = [OtherWorker(row) for row in found if row is not own]
+        return Renewal(own["now"], own["id"] is not None, others)
 
     async def others(self, worker: str) -> list[OtherWorker]:
         """The other workers."""

@@ -1,6 +1,7 @@
 """The clock of a Journey, which the database sets, and that of tests."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from journey_async.engine.clock import SystemClock
+from journey_async.engine.clock import SystemClock, was_wrong_at
 from journey_async.store.listening import NotificationConnection
 from journey_async.testing import TestClock, TestJourney
 from tests.support.graphs import basic_graph
@@ -32,6 +33,15 @@ def test_set_back_by_a_little_it_stands_still() -> None:
     assert clock.now() == before
     clock.discipline(before + timedelta(milliseconds=500), elapsed=0.0)
     assert clock.now() > before
+
+
+def test_it_knows_when_it_was_wrong_and_not_just_corrected() -> None:
+    clock = SystemClock()
+    clock.discipline(clock.now() + timedelta(milliseconds=500), elapsed=0.0)
+    assert was_wrong_at(clock) == float("-inf")
+    began = time.monotonic()
+    clock.discipline(clock.now() - HOUR, elapsed=0.0)
+    assert was_wrong_at(clock) >= began
 
 
 def test_of_an_answer_that_took_long_it_takes_what_is_certain() -> None:

@@ -9,6 +9,8 @@ from journey_async import Journey
 from journey_async.engine import listener
 from journey_async.engine.listener import Listener
 from journey_async.store.listening import NotificationConnection
+from tests.support.clocks import is_right, shift
+from tests.support.eventually import eventually
 
 LIMIT = 20.0  # seconds; far beyond what anything here takes
 
@@ -40,6 +42,18 @@ async def test_one_that_has_gone_deaf_is_replaced_by_one(
     async with Journey(dsn):
         await heard.wait()
     assert opened == 2
+
+
+@pytest.mark.hears("is told the time by the connection that listens")
+async def test_who_computes_nothing_goes_by_the_databases_time_as_well(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "PROBE_INTERVAL", 0.05)
+    async with Journey(dsn, run_computations=False) as client:
+        for seconds in (600, -600):
+            shift(client, seconds)
+            assert not is_right(client)
+            await eventually(lambda: is_right(client))
 
 
 @pytest.mark.hears("asks whether everything has been heard")

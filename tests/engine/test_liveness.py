@@ -3,19 +3,24 @@
 import asyncio
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.engine import liveness, scheduler
+from journey_async.engine.clock import take_over
+from journey_async.engine.points import Point
 from journey_async.testing.journey import TestJourney
+from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
 
 DEAD = """
     INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
     VALUES ('WORKERDEAD', 7, $1, 'h', 1, now(), now() + $2 * interval '1 second')
 """
+SHIFT = "UPDATE journey.workers SET lease_until = lease_until + $1 * interval '1 second'"
 RUN_OUT = """
     UPDATE journey.workers SET lease_until = now() - interval '1 second' WHERE id = 'WORKERDEAD'
 """
@@ -221,6 +226,43 @@ async def test_a_worker_taken_for_dead_goes_on_as_a_new_one(
         assert await journey.get_value(execution, "y", wait_any=True) == 1
         [computation] = await journey.computations(execution)
         assert computation.worker == journey._engine.runner.worker
+
+
+async def test_a_worker_whose_machine_has_slept_goes_on_at_the_right_time(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, lease=1.0) as journey:
+        old = journey._engine.runner.worker
+        shift(journey, -3600)
+        await connection.execute("DELETE FROM journey.workers")  # by others, who took it for dead
+        await eventually(lambda: journey._engine.runner.worker != old)
+        assert await connection.fetchval("SELECT lease_until > now() FROM journey.workers")
+
+
+@pytest.mark.parametrize("told_by", ["renewal", "listener"])
+@pytest.mark.parametrize("seconds", [120, -120])
+async def test_nobody_is_taken_for_dead_because_the_database_tells_another_time(
+    dsn: str,
+    connection: Any,
+    *,
+    seconds: int,
+    told_by: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(liveness, "RENEWED_AFTER", 0.05)
+    async with TestJourney(dsn, lease=5.0) as one, TestJourney(dsn, lease=5.0) as two:
+        for journey in (one, two):
+            shift(journey, seconds)
+            if told_by == "listener":
+                take_over(journey._engine.clock, datetime.now(UTC), 0.0)
+        await connection.execute(SHIFT, seconds)
+        await eventually(lambda: is_right(one) and is_right(two))
+        for journey in (one, two):
+            reached = journey._points.reached
+            later = reached[Point.HEARTBEAT] + 20
+            await eventually(lambda: reached[Point.HEARTBEAT] > later)  # noqa: B023
+    assert "died" not in caplog.text
 
 
 async def test_an_input_that_left_the_graph_is_refused(dsn: str) -> None:

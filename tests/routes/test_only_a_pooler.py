@@ -25,6 +25,7 @@ from tests.engine.test_attempts import (  # noqa: F401
 from tests.engine.test_processes import here
 from tests.engine.test_roll_out import OLD
 from tests.engine.test_roll_out_waits import ahead, parked, settled
+from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
 from tests.support.routes import Route
 from tests.support.worker import calls, graph_of, worker
@@ -61,6 +62,16 @@ async def test_old_code_that_comes_back_is_noticed(
         await eventually(lambda: len(looks) > 9)  # the first poll would show it anyway
         async with Journey(dsn, graphs=[OLD]):
             assert await wait == 1
+
+
+async def test_who_computes_nothing_goes_by_the_databases_time_as_well(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(poller, "CHECKED_EVERY", 1)
+    async with Journey(dsn, run_computations=False) as client:
+        shift(client, 600)
+        await eventually(lambda: is_right(client))
 
 
 @pytest.mark.exhaustive  # for the lease takes its time
