@@ -288,8 +288,8 @@ class PermanentError(JourneyError):
 class DatabaseUnavailable(JourneyError, ConnectionError):
     """PostgreSQL could not be reached for as long as the call was ready to wait.
 
-    Or the Journey was closed meanwhile; or the database has lost what the call waits for news of, as
-    a standby may that was behind.
+    Or the Journey was closed meanwhile; or the database has lost what the call waits for news of,
+    as a standby may that was behind.
     """
 
 
