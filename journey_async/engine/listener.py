@@ -105,7 +105,8 @@ class Listener:
             return
         self._probes_sent += 1
         mine = self._probes_sent
-        await self._connection.notify(self._channels.due, f"{self._sender}\n{PROBE}{mine}")
+        probe = f"{self._sender}\n{PROBE}{mine}"
+        self._time_is(*await self._connection.notify(self._channels.due, probe))
         while self._probes_heard < mine:
             self._probe_heard.clear()
             await self._probe_heard.wait()
@@ -164,8 +165,6 @@ class Listener:
             try:
                 async with asyncio.timeout(PROBE_PATIENCE):
                     await self.hear_all()
-                    server = await connection.look()
-                    self._time_is(server.now, server.elapsed)
             except (TimeoutError, DatabaseUnavailable):
                 connection.close()
                 return

@@ -1,7 +1,9 @@
 """A direct connection that hears notifications; through a pooler there is none."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -56,16 +58,17 @@ class NotificationConnection:
                 raise
         return cls(connection, server)
 
-    async def notify(self, channel: str, payload: str) -> None:
-        """Send a notification on this very connection, which does one thing at a time."""
+    async def notify(self, channel: str, payload: str) -> tuple[datetime, float]:
+        """Send a notification on this very connection, which does one thing at a time.
+
+        The database's time, and within how many seconds it was told.
+        """
+        text = "SELECT pg_notify($1, $2), clock_timestamp() AS now"
         async with self._turn:
             with translated():
-                await self._connection.fetch("SELECT pg_notify($1, $2)", channel, payload)
-
-    async def look(self) -> Server:
-        """Ask for the time."""
-        async with self._turn:
-            return await look(self._connection)
+                began = time.monotonic()
+                [row] = await self._connection.fetch(text, channel, payload)
+                return row["now"], time.monotonic() - began
 
     def close(self) -> None:
         """Stop listening."""
