@@ -77,10 +77,12 @@ class Refresher:
 
         And if it is another server now, something may have been lost. Raises DatabaseUnavailable.
         """
-        await self._store.distrust()
+        # At once, lest this be taken for at rest; what is asked for so is read later than the
+        # connections are distrusted.
         self._look()
         for execution_id in self.of_interest():
             self._refresh(execution_id)
+        await self._store.distrust()
         await self._registry.look_again()
         await self.take_up()
 

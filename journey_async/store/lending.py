@@ -39,7 +39,10 @@ class Lending:
         return self._pool.get_size()
 
     async def distrust(self) -> None:
-        """Replace all connections, those that are out when they come back."""
+        """Replace all connections, those that are out when they come back.
+
+        None of them is lent any more from the call on.
+        """
         self._trust += 1
         await self._pool.expire_connections()
         await self._give_back_kept()
@@ -84,8 +87,12 @@ class Lending:
             await self._give_back(connection)
 
     async def _give_back_kept(self) -> None:
-        while self._kept:
-            await self._give_back(self._kept.pop())
+        kept, self._kept = self._kept, []
+        try:
+            while kept:
+                await self._give_back(kept.pop())
+        finally:
+            self._kept += kept  # whoever was cancelled leaves the rest to others
 
     async def _give_back(self, connection: PoolConnection) -> None:
         if not self._is_cut:  # else a cancelled statement would be waited for in vain
