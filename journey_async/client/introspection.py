@@ -63,10 +63,15 @@ async def summary(engine: Engine, execution: Execution | str) -> Summary:
     """What `introspect` tells, as data; raises ExecutionNotFound, DatabaseUnavailable."""
     state = await engine.current(options.execution_id(execution))
     graph = await engine.graph_of(state)
-    computations = await engine.patiently(
-        lambda: engine.store.computations(state.execution_id, None)
-    )
+    computations = await computations_of(engine, state)
     return await in_turn(summarised(state, graph, computations, engine.clock.now()))
+
+
+async def computations_of(
+    engine: Engine, state: State, node: str | None = None
+) -> list[Computation]:
+    """All computations of an execution or of a node, oldest first; raises DatabaseUnavailable."""
+    return await engine.patiently(lambda: engine.store.computations(state.execution_id, node))
 
 
 def summarised(

@@ -56,7 +56,7 @@ class Looking:
         """
         engine, state, graph = await self._read(execution)
         name = None if node is None else graph.node_named(node).name
-        return await _computations(engine, state, name)
+        return await introspection.computations_of(engine, state, name)
 
     async def history(self, execution: Execution | str) -> list[HistoryEntry]:
         """Successful computations and present values, in the order of their revisions.
@@ -64,7 +64,7 @@ class Looking:
         Raises as `values`.
         """
         engine, state, graph = await self._read(execution)
-        computations = await _computations(engine, state)
+        computations = await introspection.computations_of(engine, state)
         return await in_turn(history_of(state, graph, computations))
 
     async def why(self, execution: Execution | str, node: NodeName) -> Cause:
@@ -74,7 +74,7 @@ class Looking:
         """
         engine, state, graph = await self._read(execution)
         name = graph.node_named(node).name
-        computations = await _computations(engine, state)
+        computations = await introspection.computations_of(engine, state)
         return cause_of(state, graph, computations, name, engine.clock.now())
 
     async def preview(
@@ -156,7 +156,7 @@ class Looking:
         name = graph.node_named(node).name
         newest = state.newest.get(name)
         if newest is not None and newest.state is ComputationState.CANCELLED:
-            all_of_it = await _computations(engine, state, name)
+            all_of_it = await introspection.computations_of(engine, state, name)
             begun = [c for c in all_of_it if c.state is not ComputationState.CANCELLED]
             newest = begun[-1] if begun else newest  # what was withdrawn has given no value
         return explaining.status_text(state, graph, name, newest, _reading(engine, state, graph))
@@ -285,10 +285,6 @@ class Looking:
         engine = self._engine
         state = await engine.current(options.execution_id(execution))
         return engine, state, await engine.graph_of(state)
-
-
-async def _computations(engine: Engine, state: State, node: str | None = None) -> list[Computation]:
-    return await engine.patiently(lambda: engine.store.computations(state.execution_id, node))
 
 
 def _reading(engine: Engine, state: State, graph: Graph) -> Reading:

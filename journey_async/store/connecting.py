@@ -40,7 +40,7 @@ Connect = Callable[[], Awaitable[DirectConnection]]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a first look at the database tells."""
+    """What a look at the database tells."""
 
     now: datetime
     elapsed: float
