@@ -131,20 +131,6 @@ class Engine:
             check=self._refresher.check_waits,
             time_is=partial(take_over, clock),
         )
-        self._listener = Listener(
-            connect=connect,
-            channels=channels,
-            sender=worker,
-            changed=self._changed,
-            written_here=self.committer.look_at,
-            unblocked=self.scheduler.unblocked,
-            due=self.scheduler.expect,
-            reconnected=self._refresher.reconnected,
-            check=self._refresher.check_waits,
-            polls=poller.run,
-            time_is=partial(take_over, clock),
-            points=points,
-        )
         self._liveness = Liveness(
             connect=connect,
             schema=settings.schema,
@@ -157,6 +143,21 @@ class Engine:
             replaced=self._releaser.replaced,
             peers=self.scheduler.peers.become,
             watchdog=Watchdog(self.runner.attempts),
+            points=points,
+        )
+        self._listener = Listener(
+            connect=connect,
+            channels=channels,
+            sender=worker,
+            changed=self._changed,
+            written_here=self.committer.look_at,
+            unblocked=self.scheduler.unblocked,
+            due=self.scheduler.expect,
+            joined=self._liveness.look_now,
+            reconnected=self._refresher.reconnected,
+            check=self._refresher.check_waits,
+            polls=poller.run,
+            time_is=partial(take_over, clock),
             points=points,
         )
         self._tasks = Tasks("engine")

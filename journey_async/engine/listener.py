@@ -30,10 +30,11 @@ class Listener:
     `changed` gets the versions of executions that somebody else wrote, `written_here` those that
     this process wrote; `unblocked` gets those that somebody else left to others, each with the
     beginning of its definition's hash, and who that is; `due` the time for which somebody else has
-    set an alarm (None: look now). `reconnected` is awaited after every gap, `check` when the
-    definitions of graphs have another order, and now and then, in case something was missed.
-    `time_is` gets the database's time, with each connection and each probe, and within how many
-    seconds it was told. `polls` is awaited in place of all that where nothing can be heard.
+    set an alarm (None: look now). `joined` is called when a worker has registered. `reconnected` is
+    awaited after every gap, `check` when the definitions of graphs have another order, and now and
+    then, in case something was missed. `time_is` gets the database's time, with each connection and
+    each probe, and within how many seconds it was told. `polls` is awaited in place of all that
+    where nothing can be heard.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Listener:
         written_here: Callable[[dict[str, int]], None],
         unblocked: Callable[[dict[str, str], str], None],
         due: Callable[[datetime | None], None],
+        joined: Callable[[], None],
         reconnected: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
         polls: Callable[[], Awaitable[None]],
@@ -59,6 +61,7 @@ class Listener:
         self._written_here = written_here
         self._unblocked = unblocked
         self._due = due
+        self._joined = joined
         self._reconnected = reconnected
         self._check = check
         self._polls = polls
@@ -176,6 +179,9 @@ class Listener:
     def _heard(self, channel: str, payload: str) -> None:
         if channel == self._channels.reordered:
             self._reordered.set()
+            return
+        if channel == self._channels.joined:
+            self._joined()
             return
         sender, _, rest = payload.partition("\n")
         if sender == self._sender:

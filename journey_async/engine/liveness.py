@@ -186,8 +186,7 @@ class Liveness:
             await self._leave(connection)
 
     async def _open(self) -> WorkerConnection:
-        stir = self._stirred.set
-        return await WorkerConnection.open(self._connect, self._schema, joined=stir, lost=stir)
+        return await WorkerConnection.open(self._connect, self._schema, self._stirred.set)
 
     async def _register(self) -> WorkerConnection:
         connection = await self._open()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ class NotificationConnection:
         heard: Callable[[str, str], None],
         closed: Callable[[], None],
     ) -> "NotificationConnection | None":
-        """Connect and listen on all but `joined`; `heard` gets the channel and the payload.
+        """Connect and listen on all channels; `heard` gets the channel and the payload.
 
         None if the connection leads through a pooler: that would take the LISTEN and deliver
         nothing. Raises DatabaseUnavailable.
@@ -51,7 +52,7 @@ class NotificationConnection:
                         return None
                     connection.add_termination_listener(lambda _connection: closed())
                     await keep_alive(connection)
-                    for channel in (channels.changed, channels.due, channels.reordered):
+                    for channel in astuple(channels):
                         await connection.add_listener(channel, notified)
             except BaseException:
                 connection.terminate()

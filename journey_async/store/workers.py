@@ -61,13 +61,12 @@ class WorkerConnection:
         cls,
         connect: Connect,
         schema: str,
-        joined: Callable[[], None],
         lost: Callable[[], None],
     ) -> "WorkerConnection":
-        """Connect, and take the lock, where there can be one.
+        """Connect, and take the lock, where there can be one; `lost` is called when it has ended.
 
-        `joined` is called when another worker registers, if that can be heard; `lost` when the
-        connection has ended.
+        It hears no notification, not even of who joins: a server wakes each connection that listens
+        to anything for all that is notified in its database.
         """
         connection = await connect()
         made = cls(connection, schema)
@@ -76,10 +75,8 @@ class WorkerConnection:
             with translated():
                 async with asyncio.timeout(ANSWER_LIMIT):
                     server = await look(connection)
-                    if not server.behind_pooler:  # else others would be left with LISTEN and lock
+                    if not server.behind_pooler:  # else others would be left with the lock
                         await keep_alive(connection)
-                        channel = Channels.of(schema).joined
-                        await connection.add_listener(channel, lambda *_: joined())
                         made.has_lock = bool((await made._ask(_LOCK, made._key))[0][0])
         except BaseException:
             connection.terminate()

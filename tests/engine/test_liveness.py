@@ -84,6 +84,21 @@ async def test_many_that_have_died_at_once_are_all_found(
         await eventually(lambda: workers_are(connection, 1))
 
 
+RENEWED = "SELECT lease_until > started_at + interval '1 day' FROM journey.workers"
+
+
+@pytest.mark.hears("is told who joins")
+async def test_who_joins_a_worker_that_was_alone_is_watched_at_once(
+    dsn: str, connection: Any
+) -> None:
+    """Not only when that one renews its lease the next time, which here is in some ten hours."""
+    async with Journey(dsn, lease=24 * 3600.0):
+        await eventually(lambda: connection.fetchval(RENEWED))
+        await connection.execute(DEAD, True, 1000)
+        await connection.execute("SELECT pg_notify('journey.joined', '')")
+        await eventually(lambda: workers_are(connection, 1))
+
+
 async def workers_are(connection: Any, number: int) -> bool:
     return bool(await connection.fetchval("SELECT count(*) FROM journey.workers") == number)
 

@@ -20,7 +20,7 @@ def listens(connect: Connect) -> Awaitable[object]:
 
 
 def shows_life(connect: Connect) -> Awaitable[object]:
-    return WorkerConnection.open(connect, "journey", lambda: None, lambda: None)
+    return WorkerConnection.open(connect, "journey", lambda: None)
 
 
 class Silent(asyncpg.Connection):
