@@ -20,13 +20,13 @@ from pathlib import Path
 import asyncpg
 
 from journey_async.embedded import find_bindir
-from tests.benchmarks import pgbench
+from tests.benchmarks import apart, pgbench
 from tests.benchmarks.contestants import CONTESTANTS
 from tests.benchmarks.report import Report
 from tests.chaos import recovery
 from tests.chaos.server import ChaosServer, chaos_server
 
-ALONE = ("three_processes", "cold", "ticks", "parked")
+ALONE = ("cold", "ticks", "parked")
 KILLS = 5
 PATIENCE = 180.0  # seconds for one turn
 PEERS = ("dbos", "langgraph", "absurd-sdk", "pgqueuer", "procrastinate")
@@ -65,6 +65,9 @@ async def _run(server: ChaosServer, options: argparse.Namespace) -> Report:
                 _say(f"round {number + 1} of {options.rounds}: {name}")
                 module = ("tests.benchmarks.contest", name, dsns[name], str(options.scale))
                 await _turn(report, name, name, *module)
+                if name in apart.MEMBERS:
+                    what = f"{name}, apart"
+                    await _turn(report, name, what, "tests.benchmarks.apart", name, dsns[name])
         _say("pgbench")
         report.add("PostgreSQL", await pgbench.transactions(find_bindir(), dsns["pgbench"]))
     if not options.no_alone:

@@ -1,4 +1,4 @@
-"""What only this library is measured on: three processes, parked waits, a cold cache, ticks.
+"""What only this library is measured on: parked waits, a cold cache, ticks.
 
 python -m tests.benchmarks.alone MEASURE DSN: one measure in a process of its own, as JSON.
 """
@@ -26,68 +26,6 @@ IDLE = 60.0  # seconds
 TICKS = 40
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 Figures = dict[str, list[float]]
-
-
-async def three_processes(dsn: str) -> Figures:
-    """Setter, worker and waiter meet in the database only; milliseconds from setting to knowing."""
-    graph = graph_of(BASIC)
-    others = [await _process(role, dsn) for role in ("worker", "waiter")]
-    waiter = others[1]
-    assert waiter.stdin is not None
-    assert waiter.stdout is not None
-    found = []
-    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
-        for process in others:
-            assert process.stdout is not None
-            await process.stdout.readline()
-        for number in range(RUNS):
-            execution = await journey.start_execution(graph)
-            await journey.set_value(execution, "x", number)
-            waiter.stdin.write(f"{execution.id}\n".encode())
-            await waiter.stdout.readline()  # it waits now
-            began = time.monotonic()
-            await journey.set_value(execution, "y", 50)
-            found.append((float(await waiter.stdout.readline()) - began) * 1000)
-    for process in others:
-        process.kill()
-        await process.wait()
-    return {"three_processes": found[10:]}
-
-
-async def _process(role: str, dsn: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.benchmarks.alone", role, dsn),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
-async def worker(dsn: str) -> Figures:
-    """Computes until it is killed."""
-    async with Journey(dsn, graphs=[graph_of(BASIC)]):
-        print("ready", flush=True)
-        await asyncio.Event().wait()
-    return {}
-
-
-async def waiter(dsn: str) -> Figures:
-    """Waits for the sum of each execution whose id it reads, and says when it knew it."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    async with Journey(dsn, graphs=[graph_of(BASIC)], run_computations=False) as journey:
-        print("ready", flush=True)
-        while line := await reader.readline():
-            waits = asyncio.create_task(
-                journey.get_value(line.decode().strip(), "sum", wait_any=True)
-            )
-            await eventually(lambda: len(journey._engine.waiters) == 1)
-            await journey.load(line.decode().strip())  # its first look is over by now
-            print("waits", flush=True)
-            await waits
-            print(time.monotonic(), flush=True)
-    return {}
 
 
 async def parked(dsn: str) -> Figures:
@@ -184,9 +122,6 @@ async def ticks(dsn: str) -> Figures:
 
 
 MEASURES: dict[str, Callable[[str], Awaitable[Figures]]] = {
-    "three_processes": three_processes,
-    "worker": worker,
-    "waiter": waiter,
     "parked": parked,
     "cold": cold,
     "ticks": ticks,
