@@ -86,17 +86,23 @@ def summarised(
     state = state._replace(newest=newest, values=dict(zip(state.values, own, strict=True)))
     values = [state.value_of(node) for node in graph.nodes]
     values += [value for name, value in state.values.items() if name not in graph.by_name]
+    yield
+    are_set = sorted((v for v in values if v.is_set), key=lambda v: (-v.revision, v.name))
+    not_set = sorted((v for v in values if not v.is_set), key=lambda v: v.name)
+    yield
+    completed = _latest_first(c for c in computations if c.state in _COMPLETED)
+    abandoned = _latest_first(c for c in computations if c.state is ComputationState.ABANDONED)
+    yield
+    outstanding = sorted(_outstanding(state, graph), reverse=True, key=lambda o: o.node)
     return Summary(
         state=state,
         graph=graph,
         now=now,
-        set_values=tuple(
-            sorted((v for v in values if v.is_set), key=lambda v: (-v.revision, v.name))
-        ),
-        not_set=tuple(sorted((v for v in values if not v.is_set), key=lambda v: v.name)),
-        completed=_latest_first(c for c in computations if c.state in _COMPLETED),
-        abandoned=_latest_first(c for c in computations if c.state is ComputationState.ABANDONED),
-        outstanding=tuple(sorted(_outstanding(state, graph), reverse=True, key=lambda o: o.node)),
+        set_values=tuple(are_set),
+        not_set=tuple(not_set),
+        completed=completed,
+        abandoned=abandoned,
+        outstanding=tuple(outstanding),
     )
 
 

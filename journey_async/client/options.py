@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import storable_name
+from journey_async.core.model import storable
 from journey_async.core.reference import NodeName, NodeRef, type_of
 from journey_async.core.values import ComputationKey
 from journey_async.engine.results import stored
@@ -113,7 +113,7 @@ def storable_text(name: str, given: object) -> str:
     if not isinstance(given, str):
         raise InvalidOptionError(f"{name} must be a text, not {shown(given)}")
     try:
-        return storable_name(given)
+        return storable(given)
     except ValueError as error:
         raise InvalidOptionError(f"{name} {error}: {shown(given)}") from None
 

@@ -44,6 +44,7 @@ def history_of(
         order = (value.revision, value.revision, "value", value.name)
         entry = HistoryEntry("value", value.name, value.kind, value.revision, value.value)
         entries.append((order, entry))
+        yield
     return [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
 
 

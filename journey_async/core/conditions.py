@@ -8,12 +8,12 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from journey_async.core import jsonvalue
 from journey_async.core.functions import FunctionField
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.model import Model
+from journey_async.core.model import Model, storable
 from journey_async.core.reference import NodeName, NodeRef
 from journey_async.errors import ConditionError, InvalidValueError
 
@@ -124,7 +124,7 @@ class Predicate(Leaf):
 
     kind: Literal["predicate"] = "predicate"
     function: FunctionField
-    label: str | None = None
+    label: Annotated[str, Field(strict=True), AfterValidator(storable)] | None = None
 
     @model_validator(mode="after")
     def _decides_at_once(self) -> Self:

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from journey_async.core import mermaid
 from journey_async.core.binding import Binding, bind
-from journey_async.core.conditions import leaves
+from journey_async.core.conditions import Predicate, leaves
 from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField, callback
 from journey_async.core.jsontypes import readable
-from journey_async.core.model import Model, explained
+from journey_async.core.model import Model, explained, storable
 from journey_async.core.nodes import (
     MAX_NAME,
     SYSTEM_NAMES,
@@ -27,7 +27,6 @@ from journey_async.core.nodes import (
     Node,
     Step,
     is_built_in,
-    storable_name,
 )
 from journey_async.core.reference import NodeName, NodeRef, name_of
 from journey_async.core.types import NodeType, as_type, name_of_type
@@ -94,7 +93,7 @@ class Graph(Model):
     @field_validator("name", "version")
     @classmethod
     def _storable(cls, given: str) -> str:
-        return storable_name(given)
+        return storable(given)
 
     @field_validator("nodes", mode="before")
     @classmethod
@@ -229,7 +228,7 @@ class Graph(Model):
     def is_opaque(self) -> bool:
         """Whether a gate cannot be read here: it asks a predicate whose code is elsewhere."""
         return any(
-            (predicate := getattr(leaf, "function", None)) is not None and predicate.call is None
+            type(leaf) is Predicate and leaf.function.call is None
             for step in self.steps.values()
             for leaf in leaves(step.gated_by)
         )

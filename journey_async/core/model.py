@@ -53,6 +53,17 @@ class StoredByName:
         return {"type": "string", "description": self._description}
 
 
+def storable(text: str) -> str:
+    """The text, if PostgreSQL can store it; raises ValueError."""
+    if "\0" in text:
+        raise ValueError("must not hold the character \\u0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not hold lone surrogates") from None
+    return text
+
+
 def explained(kind: str, name: object, error: ValidationError) -> str:
     """One sentence out of pydantic's list of errors."""
     found = error.errors(include_url=False, include_context=False)

@@ -13,7 +13,7 @@ from journey_async.core import jsonvalue
 from journey_async.core.conditions import AnyCondition
 from journey_async.core.functions import Function, FunctionField, callback
 from journey_async.core.gates import GatedBy, gate
-from journey_async.core.model import Model
+from journey_async.core.model import Model, storable
 from journey_async.core.retry import TEN_YEARS, Retry
 from journey_async.core.schedules import Cron, Every
 from journey_async.core.types import ANY, NodeType, TypeField, as_type
@@ -47,18 +47,7 @@ class Node(Model):
     @field_validator("name")
     @classmethod
     def _storable(cls, name: str) -> str:
-        return storable_name(name)
-
-
-def storable_name(name: str) -> str:
-    """The name, if PostgreSQL can store it as a text; raises ValueError."""
-    if "\0" in name:
-        raise ValueError("must not hold the character \\u0000")
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ValueError("must not hold lone surrogates") from None
-    return name
+        return storable(name)
 
 
 class InputNode(Node):
@@ -222,9 +211,8 @@ def function_of(node: Node) -> Function | None:
 
 def is_built_in(node: Node) -> bool:
     """Whether the node computes itself without a user's function."""
-    return (
-        node.kind in (NodeKind.HISTORIAN, NodeKind.ARCHIVE)
-        or getattr(node, "schedule", None) is not None
+    return node.kind in (NodeKind.HISTORIAN, NodeKind.ARCHIVE) or (
+        isinstance(node, TickOnceNode | TickRecurringNode) and node.schedule is not None
     )
 
 

@@ -23,6 +23,7 @@ from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
 NO_CODE = ""  # in place of a hash: the code is not here
+LONG = 50_000  # characters of a definition that takes some 4 ms to be read
 MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
 
 
@@ -90,7 +91,7 @@ class Registry:
         async with self._registering[name]:
             if self.has(graph):
                 return
-            await self._look_up(name)
+            await self._look_up(name, own=graph)
             await self._refuse_conflicts(graph)
             with self._claimed(graph):
                 await self._put_down(graph)
@@ -213,12 +214,12 @@ class Registry:
         return found
 
     async def _put_down(self, graph: Graph) -> None:
-        definition = json.dumps(graph.model_dump(mode="json"))
+        definition = graph.model_dump_json()
         name = (graph.name, graph.version)
         await self._store.register_graph(
             *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
-        await self._look_up(name)
+        await self._look_up(name, own=graph)
 
     async def _look_after(self, graph: Graph) -> None:
         """Look the graph up; put it down once more if the database has lost it.
@@ -272,29 +273,38 @@ class Registry:
             self._code[name] = former.hash if former else NO_CODE
             raise
 
-    async def _look_up(self, name: Name, connection: Connection | None = None) -> None:
+    async def _look_up(
+        self, name: Name, connection: Connection | None = None, *, own: Graph | None = None
+    ) -> None:
+        """Learn the definitions of a graph and their order.
+
+        The description is left out of the one whose code is here, or about to be: to make a graph
+        of it takes long, and nobody needs it as long as that code is the last registered here.
+        """
         self._asked += 1
         asked = self._asked
+        own = own or self._registered.get(name)
         known = self._stored.get(name)
-        rows = await self._store.graphs(*name, list(known.graphs) if known else [], connection)
+        have = [*known.graphs] if known else []
+        rows = await self._store.graphs(*name, [*have, own.hash] if own else have, connection)
+        graphs = {h: await _described(text) for h, text, _ in rows if text is not None}
         known = self._stored.get(name)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        graphs = {} if known is None else dict(known.graphs)
-        numbers = {}
-        for graph_hash, definition, number in rows:
-            numbers[graph_hash] = number
-            if definition is not None and graph_hash not in graphs:
-                graphs[graph_hash] = described_graph(json.loads(definition))
-        self._stored[name] = Definitions(numbers, graphs, asked)
+        if known is not None:
+            graphs |= known.graphs
+        self._stored[name] = Definitions({h: number for h, _, number in rows}, graphs, asked)
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
-        known = self._stored[graph.name, graph.version].graphs
+        name = (graph.name, graph.version)
+        known = dict(self._stored[name].graphs)
+        if (former := self._registered.get(name)) is not None:
+            known[former.hash] = former
         changed = {h: kinds for h in known if (kinds := _changed_kinds(known[h], graph))}
         if not changed:
             return
-        live = await self._store.count_live(graph.name, graph.version, list(changed))
+        live = await self._store.count_live(*name, list(changed))
         if live:
             node, was = next(iter(next(iter(changed.values())).items()))
             raise GraphConflictError(
@@ -305,6 +315,13 @@ class Registry:
                 now=graph.by_name[node].kind,
                 executions=live,
             )
+
+
+async def _described(definition: str) -> Graph:
+    """The graph of a stored definition; one that takes long is made beside the event loop."""
+    if len(definition) < LONG:
+        return described_graph(json.loads(definition))
+    return await asyncio.to_thread(lambda: described_graph(json.loads(definition)))
 
 
 @contextmanager

@@ -47,7 +47,8 @@ from journey_async.core.conditions import (
     Provided,
 )
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT, storable_name
+from journey_async.core.model import storable
+from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.values import TICKS
 from journey_async.errors import InvalidOptionError, InvalidValueError
 
@@ -221,7 +222,7 @@ def checked_name(node: object) -> str:
     if not isinstance(node, str):
         raise InvalidOptionError(f"a node is named by a text, not by a {type(node).__name__}")
     try:
-        return storable_name(node)
+        return storable(node)
     except ValueError as error:
         raise InvalidOptionError(f"the name of a node {error}: {node!r:.80}") from None
 

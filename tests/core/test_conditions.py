@@ -177,6 +177,14 @@ def test_a_predicate_that_must_be_awaited_is_refused() -> None:
         unblocked_when("x", later)
 
 
+@pytest.mark.parametrize(
+    "label, what", [("a\0b", "u0000"), ("\ud800", "surrogates"), (5, "string")]
+)
+def test_a_label_that_cannot_be_stored_is_refused(label: Any, what: str) -> None:
+    with pytest.raises(InvalidNodeError, match=f"label: .*{what}"):
+        unblocked_when("x", lambda node: True, label=label)
+
+
 # --- not a bool -------------------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey
+from journey_async.core.graph import described_graph
+from journey_async.engine import registry
 from journey_async.errors import DatabaseUnavailable
 from tests.engine.test_roll_out import NEW, NEWER, NEWEST, OLD
 from tests.support.eventually import eventually
@@ -29,6 +31,29 @@ class HeldUp:
             await self.go_on.wait()
 
         monkeypatch.setattr(store, "register_graph", held_up)
+
+
+async def test_own_code_is_not_described_anew_from_the_database(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a graph of a thousand nodes that would hold the event loop for long, at each start."""
+    described = []
+
+    def counted(definition: Any) -> Graph:
+        described.append(definition["name"])
+        return described_graph(definition)
+
+    monkeypatch.setattr(registry, "described_graph", counted)
+    async with Journey(dsn, graphs=[OLD]) as journey:
+        execution = await journey.start_execution(OLD, {"x": 1})
+    async with Journey(dsn, graphs=[OLD]) as journey:
+        await journey._engine.registry.look_again()
+        assert await journey.get_value(execution.id, "y", wait_any=True) == 1
+        assert not described
+        await journey.register(NEW)
+        assert described == ["orders"]  # what OLD was may count from now on
+        assert await journey.get_value(execution.id, "z", wait_any=True) == 1
+    assert described == ["orders"]
 
 
 async def test_a_registration_whose_caller_was_cancelled_is_completed(
