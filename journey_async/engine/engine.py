@@ -184,12 +184,12 @@ class Engine:
             stack.push_async_callback(self._refresher.stop)
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
+            stack.push_async_callback(self._take_leave)
             self.committer.start()
             stack.push_async_callback(self.committer.stop)
             self.runner.start_up(self.committer.submit, self.scheduler.has_room)
             if self.settings.run_computations:
                 await self._liveness.start()
-                stack.push_async_callback(self._liveness.stop)
                 stack.push_async_callback(self._finish_work)
             for graph in graphs:
                 await self.registry.register(graph)
@@ -302,6 +302,9 @@ class Engine:
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)
         await self._callbacks.finish(self.settings.grace_period)
+
+    async def _take_leave(self) -> None:
+        await self._liveness.stop(owes=self.runner.owes)
 
     # --- what the verbs need ------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class Liveness:
         self._renewal = lease * RENEWED_AFTER
         self._look_interval = look_interval
         self._points = points
-        self._killed = False
+        self._keeps_row = False
         self._worker = worker
         self._graphs = graphs
         self._died = died
@@ -106,16 +106,21 @@ class Liveness:
             await self.stop()
             raise
 
-    async def stop(self) -> None:
-        """Take leave: the row goes, after the work has been given back."""
+    async def stop(self, *, owes: bool = False) -> None:
+        """Take leave: the row goes, after the work has been given back.
+
+        Of a worker that `owes` something the row stays, and its lock goes with the connection: so
+        others find it dead, and release at once what it could not.
+        """
         if self._thread is None:
             return
+        self._keeps_row = owes
         self._end()
         await asyncio.to_thread(self._thread.join)
 
     def kill(self) -> None:
         """Stop dead, from any thread: the row stays, the lock goes with its connection."""
-        self._killed = True
+        self._keeps_row = True
         self._end()
 
     def _end(self) -> None:
@@ -211,7 +216,7 @@ class Liveness:
     async def _leave(self, connection: WorkerConnection | None) -> None:
         try:
             async with asyncio.timeout(LAST_PATIENCE):
-                if not self._killed:
+                if not self._keeps_row:
                     connection = connection or await self._open()
                     await connection.forget(self._worker)
         except (DatabaseUnavailable, TimeoutError):

@@ -7,7 +7,7 @@ fencing token it was begun with must still be the node's when the command is set
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from journey_async.core.change import Begun
@@ -21,7 +21,7 @@ from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import log
 from journey_async.engine.points import Points
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import ExecutionNotFound, InvalidValueError
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidValueError
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
 
@@ -52,6 +52,7 @@ class Runner:
         self._attempts: dict[int, Attempt] = {}  # by token
         self._by_execution: dict[str, dict[int, Attempt]] = {}
         self._recording: set[int] = set()  # tokens of those whose end is being written
+        self._owed = 0  # ends and releases that are not written
         self._former: set[str] = set()  # ids that this worker had before
         self._tasks = Tasks("runner")
         self._draining = False
@@ -138,6 +139,11 @@ class Runner:
         return token in self._attempts or token in self._recording
 
     @property
+    def owes(self) -> bool:
+        """Whether the database does not know of the end of something that was begun here."""
+        return self._owed > 0
+
+    @property
     def nodes(self) -> set[str]:
         """The nodes of which a function runs here."""
         return {attempt.step.name for attempt in self._attempts.values()}
@@ -155,17 +161,13 @@ class Runner:
         return list(self._by_execution.get(execution_id, {}).values())
 
     async def _run(self, attempt: Attempt) -> None:
-        token = attempt.token
         try:
             command = await self._functions.outcome(attempt)
         finally:
             self._leave_place(attempt)
         if command is not None and not attempt.given_up and self._submit is not None:
-            self._recording.add(token)
-            try:
+            with self._ending(attempt):
                 await self._record(attempt, command)
-            finally:
-                self._recording.discard(token)
 
     def _leave_place(self, attempt: Attempt) -> None:
         """Nothing of an attempt runs any more: it has ended, or was cancelled before it began."""
@@ -177,6 +179,25 @@ class Runner:
             if attempt.timer is not None:
                 attempt.timer.cancel()
             self.give_back(1)
+
+    @contextmanager
+    def _ending(self, attempt: Attempt) -> Iterator[None]:
+        """The end of an attempt is being written; until it is, this worker owes it."""
+        token = attempt.token
+        self._recording.add(token)
+        self._owed += 1
+        try:
+            yield
+            self._owed -= 1
+        except DatabaseUnavailable as error:
+            log.warning(
+                "%s has ended, and that could not be written (%s): others will run it anew",
+                attempt.computation.id,
+                error,
+                extra=attempt.about,
+            )
+        finally:
+            self._recording.discard(token)
 
     async def _record(self, attempt: Attempt, command: Command) -> None:
         assert self._submit is not None
@@ -197,18 +218,13 @@ class Runner:
         computation = attempt.computation
         log.warning("%s was given up at its deadline", computation.id, extra=attempt.about)
         abandon = Abandon(computation.key, computation.token)
-        self._tasks.spawn(self._abandon(attempt.execution_id, abandon), "abandons")
+        self._tasks.spawn(self._abandon(attempt, abandon), "abandons")
         attempt.stop()
 
-    async def _abandon(self, execution_id: str, abandon: Abandon) -> None:
+    async def _abandon(self, attempt: Attempt, abandon: Abandon) -> None:
         assert self._submit is not None
-        token = abandon.token or 0
-        self._recording.add(token)
-        try:
-            with suppress(ExecutionNotFound):  # archived and purged meanwhile
-                await self._submit(execution_id, abandon)
-        finally:
-            self._recording.discard(token)
+        with self._ending(attempt), suppress(ExecutionNotFound):  # archived and purged meanwhile
+            await self._submit(attempt.execution_id, abandon)
 
     def discard(self, execution_id: str, key: ComputationKey) -> None:
         """Stop an attempt that was given up by somebody else."""
@@ -278,8 +294,9 @@ class Runner:
             if attempt.task is not None:
                 attempt.task.cancel()
         await self._release(left, self.worker)
-        if not await self._tasks.finished(LAST_GRACE):
-            log.error("functions of nodes that ignore their cancellation were left behind")
+        if not await self._tasks.finished(LAST_GRACE) and self._attempts:
+            nodes = ", ".join(sorted(self.nodes))
+            log.error("functions that ignore their cancellation were left behind: %s", nodes)
 
     async def _all_begun(self) -> None:
         """Return when no beginning is at the database any more: what it begins gets its grace."""
@@ -292,8 +309,9 @@ class Runner:
     async def _release(
         self, left: Mapping[str, Iterable[ComputationKey]], worker: str | None
     ) -> None:
-        if self._submit is None or worker is None:
+        if self._submit is None or worker is None or not left:
             return
+        self._owed += 1
         releases = [
             self._submit(execution_id, Release(worker, died=False, keys=tuple(keys)))
             for execution_id, keys in left.items()
@@ -303,6 +321,13 @@ class Runner:
                 answers = await asyncio.gather(*releases, return_exceptions=True)
         except TimeoutError as error:
             answers = [error]
-        for failed in (answer for answer in answers if isinstance(answer, Exception)):
-            if not isinstance(failed, ExecutionNotFound):  # archived and purged meanwhile
-                log.error("work could not be released at shutdown", exc_info=failed)
+        failed = [
+            answer
+            for answer in answers
+            # not what was archived and purged meanwhile
+            if isinstance(answer, Exception) and not isinstance(answer, ExecutionNotFound)
+        ]
+        for failure in failed:
+            log.error("work could not be released at shutdown", exc_info=failure)
+        if not failed:
+            self._owed -= 1

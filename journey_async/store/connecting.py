@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -123,7 +124,11 @@ class _OwnConnection(asyncpg.Connection):
             transport.max_size = READ_SIZE
 
     async def close(self, *, timeout: float | None = None) -> None:
-        await super().close(timeout=CLOSE_LIMIT if timeout is None else timeout)
+        """End it, by force if the other side does not answer: the pool has some closed in tasks of
+        which nobody hears.
+        """
+        with suppress(TimeoutError):
+            await super().close(timeout=CLOSE_LIMIT if timeout is None else timeout)
 
 
 def _class_for_a_pool() -> type[asyncpg.Connection]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.engine import liveness, scheduler
+from journey_async.engine import committer, liveness, runner, scheduler
 from journey_async.engine.clock import take_over
 from journey_async.engine.points import Point
 from journey_async.testing.journey import TestJourney
@@ -35,6 +35,9 @@ CUT = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'journey_async'
 """
+
+
+LOCK = "SELECT FROM journey.executions WHERE id = $1 FOR UPDATE"
 
 
 async def hangs(x: int) -> None:
@@ -64,6 +67,34 @@ async def test_a_free_lock_or_an_old_lease_means_dead(
         assert await journey.get_value(execution.id, "y", wait_any=True) == 1
         [computation] = await journey.computations(execution.id)
         assert (computation.deaths, computation.attempt) == (1, 1)
+        await eventually(lambda: workers_are(connection, 1))
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["an end", "a release"])
+async def test_what_a_closing_worker_cannot_write_is_taken_over_as_of_one_that_died(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """At once, and not only when the safety check finds it."""
+    monkeypatch.setattr(runner, "LAST_GRACE", 0.1)
+    monkeypatch.setattr(committer, "LAST_PATIENCE", 0.1)
+    running, end = asyncio.Event(), asyncio.Event()
+
+    async def first(x: int) -> int:
+        running.set()
+        await end.wait()
+        return x
+
+    closing = Journey(dsn, graphs=[graph_of(first)], grace_period=0)
+    async with connection.transaction(), closing:
+        execution = await closing.start_execution(graph_of(first), {"x": 1})
+        await running.wait()
+        await connection.execute(LOCK, execution.id)
+        if ends:
+            end.set()
+            await eventually(lambda: closing._engine.runner.owes)
+    async with Journey(dsn, graphs=[graph_of(lambda x: -x)]) as other:
+        assert await other.get_value(execution.id, "y", wait_any=True) == -1
+        assert other._engine.scheduler.found_by_safety_check == 0
         await eventually(lambda: workers_are(connection, 1))
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -94,6 +96,23 @@ async def test_who_waits_for_a_connection_gets_the_next_that_comes_back(direct_d
             connection = await waits  # though the first one is still out
     await lending.take_back(connection, is_fine=True)
     await lending.close()
+    await pool.close()
+
+
+async def test_a_connection_whose_server_has_gone_silent_ends_without_complaint(
+    direct_dsn: str,
+) -> None:
+    if "host=%2F" not in direct_dsn:
+        pytest.skip("the server's processes are not on this machine")
+    pool = await open_pool(direct_dsn, size=1, behind_pooler=False)
+    async with pool.acquire() as connection:
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            await connection.close(timeout=0.1)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+    assert pool.get_size() == 0
     await pool.close()
 
 
