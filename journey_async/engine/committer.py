@@ -129,6 +129,11 @@ class Committer:
         """Whether nothing waits, and nothing is being written."""
         return self._idle.is_set()
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something may have been written, or begun, of which nothing is known here."""
+        return bool(self._loader.uncertain)
+
     def _end(self, why: str) -> None:
         """Nobody will write any more: refuse what waits, and what comes."""
         self._ended = self._ended or why
@@ -263,7 +268,7 @@ class Committer:
     async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
         try:
             refusal = await self._contention.commit(execution_id, requests)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, asyncio.CancelledError):
             self._loader.doubt([execution_id])
             raise
         if refusal is not None:
@@ -311,7 +316,7 @@ class Committer:
         except DataRefused as error:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, asyncio.CancelledError):
             self._loader.doubt(d.change.state.execution_id for d in writes)
             self._decider.give_back(writes)
             raise

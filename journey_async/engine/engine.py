@@ -304,7 +304,7 @@ class Engine:
         await self._callbacks.finish(self.settings.grace_period)
 
     async def _take_leave(self) -> None:
-        await self._liveness.stop(owes=self.runner.owes)
+        await self._liveness.stop(owes=self.runner.owes or self.committer.is_unsure)
 
     # --- what the verbs need ------------------------------------------------------------------
 

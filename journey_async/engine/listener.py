@@ -139,6 +139,7 @@ class Listener:
                 except DatabaseUnavailable:
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, MAX_PAUSE)
+            self._joined()  # somebody may have, meanwhile
             self._tasks.spawn(_until_done(self._reconnected), "catches up after a gap")
         log.warning(
             "the connection for notifications leads through a pooler, which delivers none: polling "

@@ -114,7 +114,7 @@ class Liveness:
         """
         if self._thread is None:
             return
-        self._keeps_row = owes
+        self._keeps_row = self._keeps_row or owes  # it may have been killed while it was closing
         self._end()
         await asyncio.to_thread(self._thread.join)
 
@@ -132,8 +132,9 @@ class Liveness:
 
     def look_now(self) -> None:
         """Renew the lease and look at the others, if their turn has not come yet."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stirred.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._stirred.set)
 
     async def ended(self) -> None:
         """Return when nothing is left of what was killed."""

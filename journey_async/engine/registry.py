@@ -23,7 +23,6 @@ from journey_async.store.store import Store
 
 Name = tuple[str, str]  # name and version
 NO_CODE = ""  # in place of a hash: the code is not here
-LONG = 50_000  # characters of a definition that takes some 4 ms to be read
 MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
 
 
@@ -287,13 +286,15 @@ class Registry:
         known = self._stored.get(name)
         have = [*known.graphs] if known else []
         rows = await self._store.graphs(*name, [*have, own.hash] if own else have, connection)
-        graphs = {h: await _described(text) for h, text, _ in rows if text is not None}
         known = self._stored.get(name)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        if known is not None:
-            graphs |= known.graphs
-        self._stored[name] = Definitions({h: number for h, _, number in rows}, graphs, asked)
+        graphs = {} if known is None else dict(known.graphs)
+        for graph_hash, definition, _ in rows:
+            if definition is not None and graph_hash not in graphs:
+                graphs[graph_hash] = described_graph(json.loads(definition))
+        numbers = {graph_hash: number for graph_hash, _, number in rows}
+        self._stored[name] = Definitions(numbers, graphs, asked)
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
@@ -315,13 +316,6 @@ class Registry:
                 now=graph.by_name[node].kind,
                 executions=live,
             )
-
-
-async def _described(definition: str) -> Graph:
-    """The graph of a stored definition; one that takes long is made beside the event loop."""
-    if len(definition) < LONG:
-        return described_graph(json.loads(definition))
-    return await asyncio.to_thread(lambda: described_graph(json.loads(definition)))
 
 
 @contextmanager

@@ -52,7 +52,8 @@ class Runner:
         self._attempts: dict[int, Attempt] = {}  # by token
         self._by_execution: dict[str, dict[int, Attempt]] = {}
         self._recording: set[int] = set()  # tokens of those whose end is being written
-        self._owed = 0  # ends and releases that are not written
+        self._releasing = 0  # releases that are being written
+        self._failed_to_write = False  # an end or a release, for this was closed
         self._former: set[str] = set()  # ids that this worker had before
         self._tasks = Tasks("runner")
         self._draining = False
@@ -140,8 +141,8 @@ class Runner:
 
     @property
     def owes(self) -> bool:
-        """Whether the database does not know of the end of something that was begun here."""
-        return self._owed > 0
+        """Whether the end of something that was begun here is not written, or was not."""
+        return self._failed_to_write or self._releasing > 0 or bool(self._recording)
 
     @property
     def nodes(self) -> set[str]:
@@ -182,14 +183,13 @@ class Runner:
 
     @contextmanager
     def _ending(self, attempt: Attempt) -> Iterator[None]:
-        """The end of an attempt is being written; until it is, this worker owes it."""
+        """The end of an attempt is being written; it cannot be if this is closed meanwhile."""
         token = attempt.token
         self._recording.add(token)
-        self._owed += 1
         try:
             yield
-            self._owed -= 1
         except DatabaseUnavailable as error:
+            self._failed_to_write = True
             log.warning(
                 "%s has ended, and that could not be written (%s): others will run it anew",
                 attempt.computation.id,
@@ -311,16 +311,18 @@ class Runner:
     ) -> None:
         if self._submit is None or worker is None or not left:
             return
-        self._owed += 1
         releases = [
             self._submit(execution_id, Release(worker, died=False, keys=tuple(keys)))
             for execution_id, keys in left.items()
         ]
+        self._releasing += 1
         try:
             async with asyncio.timeout(LAST_GRACE):
                 answers = await asyncio.gather(*releases, return_exceptions=True)
         except TimeoutError as error:
             answers = [error]
+        finally:
+            self._releasing -= 1
         failed = [
             answer
             for answer in answers
@@ -329,5 +331,5 @@ class Runner:
         ]
         for failure in failed:
             log.error("work could not be released at shutdown", exc_info=failure)
-        if not failed:
-            self._owed -= 1
+        if failed and worker == self.worker:
+            self._failed_to_write = True

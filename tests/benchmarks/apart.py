@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -180,7 +180,8 @@ async def _others(name: str, dsn: str) -> AsyncIterator[Other]:
         yield others[-1]
     finally:
         for other in others:
-            other.process.kill()
+            with suppress(ProcessLookupError):  # it has ended by itself
+                other.process.kill()
             await other.process.wait()
 
 

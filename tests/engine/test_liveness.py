@@ -12,6 +12,7 @@ from journey_async import Graph, Journey, compute, input_node
 from journey_async.engine import committer, liveness, runner, scheduler
 from journey_async.engine.clock import take_over
 from journey_async.engine.points import Point
+from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.testing.journey import TestJourney
 from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
@@ -98,6 +99,66 @@ async def test_what_a_closing_worker_cannot_write_is_taken_over_as_of_one_that_d
         await eventually(lambda: workers_are(connection, 1))
 
 
+async def test_a_beginning_of_which_a_closing_worker_heard_nothing_is_taken_over_as_well(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LAST_GRACE", 0.1)
+    monkeypatch.setattr(committer, "LAST_PATIENCE", 0.1)
+    graph = graph_of(lambda x: x)
+    async with Journey(dsn, graphs=[graph], grace_period=0) as closing:
+        store = closing._engine.store
+        apply, written = store.apply, asyncio.Event()
+
+        async def unanswered(*args: Any, **kwargs: Any) -> None:
+            await apply(*args, **kwargs)
+            written.set()
+            await asyncio.get_running_loop().create_future()
+
+        monkeypatch.setattr(store, "apply", unanswered)
+        starting = asyncio.create_task(closing.start_execution(graph, {"x": 1}))
+        await written.wait()
+    with pytest.raises(DatabaseUnavailable):
+        await starting
+    execution = await connection.fetchval("SELECT id FROM journey.executions")
+    async with Journey(dsn, graphs=[graph]) as other:
+        assert await other.get_value(execution, "y", wait_any=True) == 1
+        assert other._engine.scheduler.found_by_safety_check == 0
+
+
+async def test_what_could_not_be_written_once_is_not_owed_for_ever(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_of(lambda x: x)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        engine, failed = journey._engine, asyncio.Event()
+        apply = engine.store.apply
+
+        async def refused_once(changes: Any, **kwargs: Any) -> Any:
+            if any(c.completed_at for change in changes for c in change.computations.values()):
+                monkeypatch.setattr(engine.store, "apply", apply)
+                failed.set()
+                raise JourneyError("a pooler has lost a prepared statement")
+            return await apply(changes, **kwargs)
+
+        monkeypatch.setattr(engine.store, "apply", refused_once)
+        execution = await journey.start_execution(graph, {"x": 1})
+        await failed.wait()
+        await eventually(lambda: not engine.runner.owes)
+        await engine._refresher.take_up()
+        assert await journey.get_value(execution, "y", wait_any=True) == 1
+    assert await workers_are(connection, 0)
+
+
+async def test_the_row_of_a_worker_that_is_killed_stays_though_it_was_closing(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn) as journey:
+        liveness = journey._engine._liveness
+        liveness.kill()
+        await liveness.stop()
+        assert await workers_are(connection, 1)
+
+
 MANY_DEAD = """
     INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
     SELECT side || n, hashtext(side || n), true, 'h', 1, now(), now() + interval '1000 seconds'
@@ -127,6 +188,28 @@ async def test_who_joins_a_worker_that_was_alone_is_watched_at_once(
         await eventually(lambda: connection.fetchval(RENEWED))
         await connection.execute(DEAD, True, 1000)
         await connection.execute("SELECT pg_notify('journey.joined', '')")
+        await eventually(lambda: workers_are(connection, 1))
+
+
+@pytest.mark.hears("is told who joins")
+async def test_who_joined_while_nothing_was_heard_is_watched_afterwards(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, lease=24 * 3600.0) as journey:
+        await eventually(lambda: connection.fetchval(RENEWED))
+        listener = journey._engine._listener
+        reopen, reopened = listener._open, asyncio.Event()
+
+        async def joined_meanwhile() -> None:
+            await connection.execute(DEAD, True, 1000)
+            await connection.execute("SELECT pg_notify('journey.joined', '')")
+            await reopen()
+            reopened.set()
+
+        listener._open = joined_meanwhile  # type: ignore[method-assign]
+        assert listener._connection is not None
+        listener._connection.close()
+        await reopened.wait()
         await eventually(lambda: workers_are(connection, 1))
 
 
