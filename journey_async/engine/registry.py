@@ -290,10 +290,11 @@ class Registry:
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
         graphs = {} if known is None else dict(known.graphs)
-        for graph_hash, definition, _ in rows:
+        numbers = {}
+        for graph_hash, definition, number in rows:
+            numbers[graph_hash] = number
             if definition is not None and graph_hash not in graphs:
                 graphs[graph_hash] = described_graph(json.loads(definition))
-        numbers = {graph_hash: number for graph_hash, _, number in rows}
         self._stored[name] = Definitions(numbers, graphs, asked)
 
     async def _refuse_conflicts(self, graph: Graph) -> None:

@@ -153,9 +153,9 @@ async def test_the_row_of_a_worker_that_is_killed_stays_though_it_was_closing(
     dsn: str, connection: Any
 ) -> None:
     async with Journey(dsn) as journey:
-        liveness = journey._engine._liveness
-        liveness.kill()
-        await liveness.stop()
+        life_sign = journey._engine._liveness
+        life_sign.kill()
+        await life_sign.stop()
         assert await workers_are(connection, 1)
 
 
