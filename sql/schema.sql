@@ -232,7 +232,8 @@ CREATE TABLE :"schema".workers (
 );
 
 -- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and
--- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has.
+-- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has;
+-- times are microseconds since 1970, which the driver sends in half the time that a timestamp takes it.
 -- `expected` is the version that a change was decided on, 0 for an execution to be created, `version`
 -- the one that it makes; `slot` the singleton graph of which it becomes the live execution;
 -- `announces`: others must hear of `wake_at`; `is_due`: it has come; `more_…`,
@@ -245,11 +246,11 @@ CREATE TYPE :"schema".execution_change AS (
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",
     revision               bigint,
-    created_at             timestamptz,
-    updated_at             timestamptz,
-    archived_at            timestamptz,
-    wake_at                timestamptz,
-    values_at              timestamptz,
+    created_at             bigint,
+    updated_at             bigint,
+    archived_at            bigint,
+    wake_at                bigint,
+    values_at              bigint,
     values_revision        bigint,
     inputs_revision        bigint,
     waiting                integer,
@@ -263,8 +264,8 @@ CREATE TYPE :"schema".execution_change AS (
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
-    computation_created_at timestamptz,
-    worked_at              timestamptz
+    computation_created_at bigint,
+    worked_at              bigint
 );
 
 CREATE TYPE :"schema".value_change AS (
@@ -274,7 +275,7 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     timestamptz
+    set_time     bigint
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -284,13 +285,13 @@ CREATE TYPE :"schema".computation_change AS (
     kind                   :"schema".node_kind,
     state                  :"schema".computation_state,
     computed_with          text,
-    created_at             timestamptz,
+    created_at             bigint,
     attempt                integer,
     iteration              integer,
-    due_at                 timestamptz,
-    started_at             timestamptz,
-    deadline               timestamptz,
-    completed_at           timestamptz,
+    due_at                 bigint,
+    started_at             bigint,
+    deadline               bigint,
+    completed_at           bigint,
     revision_at_start      bigint,
     revision_at_completion bigint,
     worker                 text COLLATE "C",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,14 @@ _KINDS = {kind.value: kind for kind in NodeKind}
 _STATES = {state.value: state for state in ComputationState}
 _COMPUTED_WITH = Computation._fields.index("computed_with")
 _CARRIED = Computation._fields.index("carried")
+_TIMES = tuple(
+    map(
+        Computation._fields.index,
+        ("created_at", "due_at", "started_at", "deadline", "completed_at"),
+    )
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
@@ -103,18 +111,20 @@ def _execution_row(change: Change) -> Row:
         state.graph_version,
         state.graph_hash,
         state.revision,
-        state.created_at,
-        state.updated_at,
-        state.archived_at,
-        state.wake_at,
-        state.values_at,
+        _microseconds(state.created_at),
+        _microseconds(state.updated_at),
+        _microseconds(state.archived_at),
+        _microseconds(state.wake_at),
+        _microseconds(state.values_at),
         state.values_revision,
         state.inputs_revision,
         state.waiting,
         change.slot,
         change.announces,
         change.is_due,
-        *change.tally,
+        *change.tally[:-2],
+        _microseconds(change.tally.created_at),
+        _microseconds(change.tally.worked_at),
     )
 
 
@@ -128,13 +138,15 @@ def _value_row(state: State, name: str) -> Row:
         jsonvalue.encode(value.value) if is_set else None,
         None if value.metadata is None else jsonvalue.encode(value.metadata),
         value.revision,
-        value.set_time,
+        _microseconds(value.set_time),
     )
 
 
 def _computation_row(computation: Computation) -> Row:
-    """Its fields are those of the type, in the same order; only JSON is text there."""
+    """Its fields are those of the type, in the same order; JSON is text there, times are numbers."""
     row = list(computation)
+    for place in _TIMES:
+        row[place] = _microseconds(row[place])
     row[_COMPUTED_WITH] = _revisions(computation.computed_with)
     if computation.carried is not None:
         row[_CARRIED] = jsonvalue.encode(computation.carried)
@@ -145,6 +157,10 @@ def _revisions(computed_with: Mapping[str, int]) -> str:
     """As JSON text; there are two of them in a step, and an encoder for each would take longer."""
     pairs = (f"{jsonvalue.encode(node)}:{revision}" for node, revision in computed_with.items())
     return f"{{{','.join(pairs)}}}"
+
+
+def _microseconds(time: datetime | None) -> int | None:
+    return None if time is None else (time - _EPOCH) // _MICROSECOND
 
 
 def _value(fields: Sequence[Any]) -> NodeValue:

@@ -184,11 +184,11 @@ CREATE TYPE :"schema".execution_change AS (
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",
     revision               bigint,
-    created_at             timestamptz,
-    updated_at             timestamptz,
-    archived_at            timestamptz,
-    wake_at                timestamptz,
-    values_at              timestamptz,
+    created_at             bigint,
+    updated_at             bigint,
+    archived_at            bigint,
+    wake_at                bigint,
+    values_at              bigint,
     values_revision        bigint,
     inputs_revision        bigint,
     waiting                integer,
@@ -202,8 +202,8 @@ CREATE TYPE :"schema".execution_change AS (
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
-    computation_created_at timestamptz,
-    worked_at              timestamptz
+    computation_created_at bigint,
+    worked_at              bigint
 );
 
 CREATE TYPE :"schema".value_change AS (
@@ -213,7 +213,7 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     timestamptz
+    set_time     bigint
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -223,13 +223,13 @@ CREATE TYPE :"schema".computation_change AS (
     kind                   :"schema".node_kind,
     state                  :"schema".computation_state,
     computed_with          text,
-    created_at             timestamptz,
+    created_at             bigint,
     attempt                integer,
     iteration              integer,
-    due_at                 timestamptz,
-    started_at             timestamptz,
-    deadline               timestamptz,
-    completed_at           timestamptz,
+    due_at                 bigint,
+    started_at             bigint,
+    deadline               bigint,
+    completed_at           bigint,
     revision_at_start      bigint,
     revision_at_completion bigint,
     worker                 text COLLATE "C",
