@@ -1,10 +1,10 @@
 """A change in the making: the state being edited, and notes of what was touched."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from journey_async.core.change import Begun, Change, Outcome, Pruning, Saved
 from journey_async.core.conditions import Predicate
@@ -27,8 +27,7 @@ from journey_async.core.values import (
 _Place: TypeAlias = tuple[bool, int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Env:
+class Env(NamedTuple):
     """What the core may not find out by itself.
 
     `capacity` is how many computations may be begun here, `can_run` tells for which nodes the

@@ -21,7 +21,7 @@ from journey_async.core.commands import Fail, Succeed
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, InputNode, LoopNode, Step, own_copy
 from journey_async.core.values import Computation
-from journey_async.engine.clock import Clock, Timer
+from journey_async.engine.clock import Clock
 from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import ABOUT, about_computation, log
@@ -39,7 +39,6 @@ class Attempt:
     step: Step
     binding: Binding
     task: "asyncio.Task[None] | None" = None
-    timer: Timer | None = None
     on_the_loop: bool = False
     given_up: bool = False
     interrupted: bool = False

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from journey_async.core.change import Change
@@ -68,7 +67,7 @@ class Decider:
             decisions.append(decision)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say
-                patient = replace(self._env(graph, now), capacity=0)
+                patient = self._env(graph, now)._replace(capacity=0)
                 evolved = yield from self._settle(graph, state, Evolve(), patient)
                 decision.change = decision.change.then(evolved)
             for request in requests:

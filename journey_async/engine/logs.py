@@ -36,15 +36,15 @@ def about(execution_id: str, node: str | None = None, **more: object) -> dict[st
 
 def about_computation(computation: Computation, graph: Graph) -> dict[str, object]:
     """The fields of a record about an attempt."""
-    return about(
-        computation.execution_id,
-        computation.node,
-        graph_name=graph.name,
-        graph_version=graph.version,
-        computation_id=computation.id,
-        attempt=computation.attempt,
-        worker=computation.worker,
-    )
+    return {
+        "journey_execution_id": computation.execution_id,
+        "journey_node_name": computation.node,
+        "journey_graph_name": graph.name,
+        "journey_graph_version": graph.version,
+        "journey_computation_id": computation.id,
+        "journey_attempt": computation.attempt,
+        "journey_worker": computation.worker,
+    }
 
 
 class Outage:

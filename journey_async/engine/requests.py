@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
@@ -12,8 +13,7 @@ from journey_async.engine.logs import about, log
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, SingletonGraphError
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of a command: the state as of it, and its share of the change.
 
     `had_room`: places were left over for more computations than were begun. `evolved`: before the

@@ -5,7 +5,6 @@ fencing token it was begun with must still be the node's when the command is set
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +16,7 @@ from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationKey, ComputationState
 from journey_async.engine.attempts import Attempt, Functions
 from journey_async.engine.clock import Clock
+from journey_async.engine.deadlines import Deadlines
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import log
 from journey_async.engine.points import Points
@@ -48,7 +48,7 @@ class Runner:
         )
         self._capacity = capacity
         self._taken = 0
-        self._clock = clock
+        self._deadlines = Deadlines(clock, self.attempts, self._give_up)
         self._attempts: dict[int, Attempt] = {}  # by token
         self._by_execution: dict[str, dict[int, Attempt]] = {}
         self._recording: set[int] = set()  # tokens of those whose end is being written
@@ -107,9 +107,7 @@ class Runner:
         attempt.task = self._tasks.start(self._run(attempt), f"computes {computation.id}")
         attempt.task.add_done_callback(lambda _: self._leave_place(attempt))  # also if none begins
         if computation.deadline is not None:
-            attempt.timer = self._clock.call_at(
-                computation.deadline, functools.partial(self._give_up, attempt)
-            )
+            self._deadlines.watch(computation.deadline)
 
     def adopt(self, state: State, graph: Graph) -> None:
         """Run what was begun for this worker by a write whose answer was lost."""
@@ -177,8 +175,6 @@ class Runner:
             del siblings[attempt.token]
             if not siblings:
                 del self._by_execution[attempt.execution_id]
-            if attempt.timer is not None:
-                attempt.timer.cancel()
             self.give_back(1)
 
     @contextmanager
@@ -213,7 +209,7 @@ class Runner:
 
     def _give_up(self, attempt: Attempt) -> None:
         """The deadline has come: abandon the attempt, whether or not its function stops."""
-        if attempt.given_up or self._submit is None:
+        if self._submit is None:
             return
         computation = attempt.computation
         log.warning("%s was given up at its deadline", computation.id, extra=attempt.about)
@@ -259,10 +255,9 @@ class Runner:
         """Stop dead: nothing comes of what runs. A thread cannot be stopped, and runs on."""
         self._draining = self._finished = True
         self._submit = None
+        self._deadlines.stop()
         for attempt in self._attempts.values():
             attempt.interrupted = True
-            if attempt.timer is not None:
-                attempt.timer.cancel()
         self._tasks.kill()
 
     async def ended(self) -> None:
@@ -286,6 +281,7 @@ class Runner:
         if running and grace > 0:
             await asyncio.wait(running, timeout=grace)
         self._finished = True
+        self._deadlines.stop()
         left: dict[str, list[ComputationKey]] = {}
         for attempt in list(self._attempts.values()):
             attempt.interrupted = True

@@ -143,8 +143,8 @@ def _value_row(state: State, name: str) -> Row:
 
 
 def _computation_row(computation: Computation) -> Row:
-    """Its fields are those of the type, in the same order; JSON is text there, times are numbers."""
-    row = list(computation)
+    """Its fields are those of the type, in its order; JSON is text there, times are numbers."""
+    row: list[Any] = list(computation)
     for place in _TIMES:
         row[place] = _microseconds(row[place])
     row[_COMPUTED_WITH] = _revisions(computation.computed_with)

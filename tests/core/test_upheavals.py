@@ -4,7 +4,6 @@ Nothing is computed: results are drawn. After each command it is looked whether 
 whether the alarm is early enough, and whether what is counted step by step is what there is.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -238,7 +237,7 @@ def the_alarm_is_early_enough(story: Story) -> None:
     """Whoever looks just before it rings finds nothing to do."""
     rings_at = story.state.wake_at or story.now + TEN_YEARS
     if rings_at > story.now:
-        before = replace(story.env(), now=rings_at - timedelta.resolution, capacity=100)
+        before = story.env()._replace(now=rings_at - timedelta.resolution, capacity=100)
         assert not settle(story.graph, story.state, Wake(), before).written
 
 
