@@ -6,7 +6,7 @@ from typing import Any
 from journey_async.core import events
 from journey_async.core.change import Saved
 from journey_async.core.draft import Draft
-from journey_async.core.evaluation import tick_time
+from journey_async.core.evaluation import Evaluation, tick_time
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import (
     ArchiveNode,
@@ -20,7 +20,7 @@ from journey_async.core.schedules import Cron, Every
 from journey_async.core.values import Computation, ComputationState
 
 
-def run_built_in(draft: Draft, *, ticks: bool) -> bool:
+def run_built_in(draft: Draft, evaluation: Evaluation, *, ticks: bool) -> bool:
     """Run one built-in step that is queued and due; whether there was one.
 
     With `ticks` one of the ticks, else one of the others. One at a time, for what it writes may
@@ -29,12 +29,12 @@ def run_built_in(draft: Draft, *, ticks: bool) -> bool:
     node = draft.next_built_in(ticks=ticks)
     if node is None:
         return False
-    _run(draft, draft.graph.steps[node], draft.newest[node])
+    _run(draft, evaluation, draft.graph.steps[node], draft.newest[node])
     return True
 
 
-def _run(draft: Draft, step: Step, computation: Computation) -> None:
-    running = begun(draft, step, computation)._replace(worker=None, token=None)
+def _run(draft: Draft, evaluation: Evaluation, step: Step, computation: Computation) -> None:
+    running = begun(draft, evaluation, step, computation)._replace(worker=None, token=None)
     value: JSON
     if isinstance(step, ArchiveNode):
         draft.bump()

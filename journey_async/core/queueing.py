@@ -20,13 +20,12 @@ from journey_async.core.values import (
 MIN_RECURRENCE = timedelta(seconds=1)
 
 
-def reconsider(draft: Draft, name: str) -> None:
+def reconsider(draft: Draft, evaluation: Evaluation, name: str) -> None:
     """Queue, withdraw or leave the computation of a step."""
     newest = draft.newest.get(name)
     if newest is not None and newest.state is ComputationState.COMPUTING:
         return
     step = draft.graph.steps[name]
-    evaluation = draft.evaluation()
     if newest is None:
         if evaluation.holds(step.gated_by):
             draft.put(_fresh(draft, step, evaluation.met(step.gated_by), number=1))
@@ -65,7 +64,7 @@ def is_stale(draft: Draft, computation: Computation, met: Mapping[str, int]) -> 
     return any(n not in met and not (n in upstream and _moved_on(draft, n)) for n in seen)
 
 
-def begin(draft: Draft) -> Pieces[None]:
+def begin(draft: Draft, evaluation: Evaluation) -> Pieces[None]:
     """Begin what is queued, due, runnable here, and fits the free capacity; in graph order."""
     if draft.capacity <= 0:
         return
@@ -79,14 +78,17 @@ def begin(draft: Draft) -> Pieces[None]:
     firsts = nsmallest(draft.capacity, able, key=draft.graph.position.__getitem__)
     for place, node in enumerate(firsts, 1):
         computation = draft.newest[node]
-        draft.run(begun(draft, steps[node], computation), computation.due_at)
+        draft.run(begun(draft, evaluation, steps[node], computation), computation.due_at)
         if place % PIECE == 0:
             yield
 
 
-def begun(draft: Draft, step: Step, computation: Computation) -> Computation:
+def begun(
+    draft: Draft, evaluation: Evaluation, step: Step, computation: Computation
+) -> Computation:
     """The computation as computing, here and now, on the inputs as they are now."""
-    met = draft.evaluation().met(step.gated_by)
+    met = evaluation.met(step.gated_by)
+    draft.note_failures(step.name, evaluation)
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
     return computation._replace(
         state=ComputationState.COMPUTING,

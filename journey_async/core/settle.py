@@ -35,6 +35,7 @@ from journey_async.core.alarm import (
 from journey_async.core.built_in import run_built_in
 from journey_async.core.change import Change, SaveFailed
 from journey_async.core.draft import Draft, Env
+from journey_async.core.evaluation import Evaluation
 from journey_async.core.graph import Graph
 from journey_async.core.pieces import PIECE, Pieces, at_once
 from journey_async.core.queueing import begin, next_of, reconsider
@@ -94,15 +95,16 @@ def _apply(draft: Draft, command: c.Command) -> None:
 
 
 def _follow(draft: Draft) -> Pieces[None]:
+    evaluation = draft.evaluation()
     for built_in in count(1):  # one is run at the end of each round
         if built_in % PIECE == 0:
             yield
         steps = _to_look_at(draft)
-        if steps and (yield from _clear(draft, steps)):
+        if steps and (yield from _clear(draft, evaluation, steps)):
             steps = _to_look_at(draft)
         for first in range(0, len(steps), PIECE):
             for step in steps[first : first + PIECE]:
-                reconsider(draft, step)
+                reconsider(draft, evaluation, step)
             if first:
                 yield
         draft.changed.clear()
@@ -110,13 +112,13 @@ def _follow(draft: Draft) -> Pieces[None]:
         draft.everything = False
         if not draft.queued:
             return
-        if run_built_in(draft, ticks=False):
+        if run_built_in(draft, evaluation, ticks=False):
             if draft.archived_at is not None:
                 return
             continue
         # What a tick unblocks begins while the tick still shows the time that has come.
-        yield from begin(draft)
-        if not run_built_in(draft, ticks=True):
+        yield from begin(draft, evaluation)
+        if not run_built_in(draft, evaluation, ticks=True):
             return
 
 
@@ -132,11 +134,10 @@ def _to_look_at(draft: Draft) -> list[str]:
     return sorted(found, key=draft.graph.position.__getitem__)
 
 
-def _clear(draft: Draft, candidates: list[str]) -> Pieces[bool]:
+def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Pieces[bool]:
     """Clear what may not stay, pass by pass, each judged on one snapshot; whether there was any."""
     cleared = False
     while candidates:
-        evaluation = draft.evaluation()
         failing = []
         for place, name in enumerate(candidates, 1):
             if place % PIECE == 0:
@@ -176,10 +177,13 @@ def _report_failures(draft: Draft) -> None:
 
 def _wake_at(draft: Draft) -> datetime | None:
     """The next moment at which the execution needs attention without anybody's doing."""
+    graph = draft.graph
     if draft.archived_at is not None:
         return None
+    if not (draft.queued or graph.ticks or draft.needs_attention):
+        return None
     times = queue_times(draft.newest, draft.queued)
-    ticks = tick_times(draft.graph, draft.value_of)
+    ticks = tick_times(graph, draft.value_of)
     if draft.needs_attention:
         return attention_time(draft.now, {*times, *ticks})
     return min([*times, *(time for time in ticks if time > draft.now)], default=None)

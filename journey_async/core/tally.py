@@ -48,17 +48,20 @@ NOTHING = Tally()
 
 def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
     """How many steps of the state `after` wait, if only `touched` nodes differ from `before`."""
+    steps = graph.steps
     if before.version == 0:
-        ran = sum(shown_state(after, n) != NOT_SET_STATE for n in touched if n in graph.steps)
-        return len(graph.steps) - ran
+        return len(steps) - sum(not _waits(after, name) for name in touched if name in steps)
     if before.graph_hash != after.graph_hash:
-        return sum(shown_state(after, name) == NOT_SET_STATE for name in graph.steps)
-    more = sum(
-        (shown_state(after, name) == NOT_SET_STATE) - (shown_state(before, name) == NOT_SET_STATE)
-        for name in touched
-        if name in graph.steps
-    )
-    return before.waiting + more
+        return sum(_waits(after, name) for name in steps)
+    waiting = before.waiting
+    for name in touched:
+        if name in steps:
+            waiting += _waits(after, name) - _waits(before, name)
+    return waiting
+
+
+def _waits(state: Contents, step: str) -> bool:
+    return shown_state(state, step) == NOT_SET_STATE
 
 
 def tally_of(
