@@ -128,9 +128,10 @@ class Evaluation:
             self._collect(condition.condition, not negated, found)
         else:
             leaf = cast(Leaf, condition)
-            node = self._view(leaf.node)
+            name = leaf.node
+            node = self._view(name)
             if self._holds_on(node, leaf, False) is not negated:
-                found[leaf.node] = node.revision
+                found[name] = node.revision
 
     def _is_due(self, node: NodeValue) -> bool:
         time = tick_time(node)

@@ -82,9 +82,9 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
     finished = _ended(
         draft, computation, ComputationState.SUCCESS, successes=computation.successes + 1
     )
-    if isinstance(step, LoopNode):
+    if type(step) is LoopNode:
         finished = _finish_iteration(draft, step, finished, command)
-    elif isinstance(step, MutateNode):
+    elif type(step) is MutateNode:
         _mutate(draft, step, computation, command.value)
         draft.outcome(step.name, Saved(step.marker, revision))
     elif _differs(draft, step.name, command.value) or not step.clearable:

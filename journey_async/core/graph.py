@@ -265,10 +265,11 @@ class Graph(Model):
 
     def input_named(self, node: NodeName) -> InputNode:
         """The input that callers may set; raises UnknownNodeError, NotAnInputError."""
-        name = self.node_named(node).name
-        if name not in self.inputs:
-            raise NotAnInputError(name, self.name, list(self.inputs))
-        return self.inputs[name]
+        inputs = self.inputs
+        found = inputs.get(name_of(node))
+        if found is None:
+            raise NotAnInputError(self.node_named(node).name, self.name, list(inputs))
+        return found
 
     def ancestors(self, name: str) -> frozenset[str]:
         """All nodes upstream of a node, near and far, without itself."""

@@ -225,7 +225,7 @@ def own_copy(
     """
     if not value.is_set:
         return value
-    if read_as.is_any and isinstance(node, InputNode):
+    if read_as.is_any and type(node) is InputNode:
         read_as = node.type
     parsed = read_as.parse(value.value, node=value.name, execution_id=execution_id)
     return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))

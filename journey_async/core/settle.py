@@ -124,14 +124,14 @@ def _follow(draft: Draft) -> Pieces[None]:
 
 def _to_look_at(draft: Draft) -> list[str]:
     """The steps about which there may be something new to decide, in graph order."""
+    steps = draft.graph.steps
     if draft.everything:
-        return list(draft.graph.steps)
-    found = {step for step in draft.ended if step in draft.graph.steps}
+        return list(steps)
+    downstream = draft.graph.downstream
+    found = draft.ended | draft.changed
     for node in draft.changed:
-        found.update(draft.graph.downstream.get(node, ()))
-        if node in draft.graph.steps:
-            found.add(node)
-    return sorted(found, key=draft.graph.position.__getitem__)
+        found.update(downstream.get(node, ()))
+    return sorted(found & steps.keys(), key=draft.graph.position.__getitem__)
 
 
 def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Pieces[bool]:
@@ -142,18 +142,23 @@ def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Piece
         for place, name in enumerate(candidates, 1):
             if place % PIECE == 0:
                 yield
+            value = draft.values.get(name)
+            if value is None or not value.is_set:
+                continue
             step = draft.graph.steps[name]
-            if not (step.clearable and draft.value_of(name).is_set):
+            if not step.clearable:
                 continue
             if not evaluation.holds(step.gated_by, keeping=True):
                 failing.append(name)
             draft.note_failures(name, evaluation)
+        if not failing:
+            break
         touched: set[str] = set()
         for name in failing:
             draft.bump()
             draft.clear_value(name)
             touched.update(draft.graph.downstream[name])
-            cleared = True
+        cleared = True
         candidates = sorted(touched, key=draft.graph.position.__getitem__)
     return cleared
 

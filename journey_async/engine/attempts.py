@@ -210,7 +210,7 @@ class _Inputs:
     def __init__(self, graph: Graph, step: Step, begun: Begun) -> None:
         self._graph = graph
         self._state = begun.state
-        self._own = step.name if isinstance(step, LoopNode) else None
+        self._own = step.name if type(step) is LoopNode else None
         self._carries = (begun.computation.iteration or 1) > 1
         self._carried = begun.computation.carried
 

@@ -4,6 +4,9 @@ Concurrent readers share queries: while one is at the database, the next one gat
 """
 
 import asyncio
+from collections.abc import Iterable
+from itertools import chain
+from typing import TypeAlias
 
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
@@ -14,6 +17,8 @@ from journey_async.store.store import Store
 
 MAX_BATCH = 500  # executions in a query
 
+Answer: TypeAlias = "asyncio.Future[State | None]"
+
 
 class Reader:
     """Gives states that are as current as the moment of asking, and whose definitions are known."""
@@ -22,7 +27,7 @@ class Reader:
         self._store = store
         self._cache = cache
         self._registry = registry
-        self._asked: dict[str, asyncio.Future[State | None]] = {}
+        self._asked: dict[str, list[Answer]] = {}  # by execution
         self._reading: asyncio.Task[None] | None = None
         self._tasks = Tasks("reader")
         self._ended: str | None = None
@@ -34,12 +39,11 @@ class Reader:
         """
         if self._ended is not None:
             raise DatabaseUnavailable(self._ended)
-        answer = self._asked.get(execution_id)
-        if answer is None:
-            answer = self._asked[execution_id] = asyncio.get_running_loop().create_future()
+        answer: Answer = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(execution_id, []).append(answer)
         if self._reading is None or self._reading.done():
             self._reading = self._tasks.start(self._read(), "reads")
-        state = await asyncio.shield(answer)
+        state = await answer
         if state is not None:
             await self._registry.keep_up(state)
         return state
@@ -61,8 +65,7 @@ class Reader:
     def _end(self, why: str) -> None:
         """Nobody will read any more: refuse what was asked, and what will be."""
         self._ended = self._ended or why
-        for answer in self._asked.values():
-            _refuse(answer, DatabaseUnavailable(self._ended))
+        _refuse(self._asked.values(), DatabaseUnavailable(self._ended))
         self._asked.clear()
 
     async def _read(self) -> None:
@@ -74,14 +77,14 @@ class Reader:
                 states = await self._states(list(batch))
             except BaseException as error:
                 told = error if isinstance(error, Exception) else self._unread()
-                for answer in batch.values():
-                    _refuse(answer, told)
+                _refuse(batch.values(), told)
                 if not isinstance(error, Exception):
                     raise
                 continue
-            for execution_id, answer in batch.items():
-                if not answer.done():
-                    answer.set_result(states.get(execution_id))
+            for execution_id, answers in batch.items():
+                for answer in answers:
+                    if not answer.done():
+                        answer.set_result(states.get(execution_id))
 
     async def _states(self, ids: list[str]) -> dict[str, State]:
         found: dict[str, State] = {}
@@ -109,7 +112,7 @@ class Reader:
         return DatabaseUnavailable(self._ended or "Journey was closed while it was reading this")
 
 
-def _refuse(answer: "asyncio.Future[State | None]", error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()  # seen, even if nobody waits any more
+def _refuse(asked: Iterable[list[Answer]], error: Exception) -> None:
+    for answer in chain.from_iterable(asked):
+        if not answer.done():
+            answer.set_exception(error)

@@ -35,14 +35,14 @@ def success(
     """The command that records a result; raises InvalidValueError for one that can't be stored."""
     token = computation.token or 0
     continues = fallback = False
-    if isinstance(step, TickOnceNode | TickRecurringNode):
+    if type(step) is TickOnceNode or type(step) is TickRecurringNode:
         value: JSON = _tick(returned, now)
-    elif isinstance(step, LoopNode):
+    elif type(step) is LoopNode:
         continues = isinstance(returned, Continue)
         fallback = isinstance(returned, Continue) and bool(returned.fallback)
         carried = returned.value if isinstance(returned, Done | Continue) else returned
         value = stored(carried, max_bytes)
-    elif isinstance(step, MutateNode):
+    elif type(step) is MutateNode:
         value = _mutation(step, nodes, returned, max_bytes)
     else:
         value = stored(returned, max_bytes)
