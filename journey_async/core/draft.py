@@ -94,8 +94,9 @@ class Draft:
         self._failures: list[tuple[str, Predicate, Exception]] = []
         # Built-in steps that were queued, in heaps by their place: those that are no ticks; ticks.
         self._lined_up: tuple[list[_Place], list[_Place]] = ([], [])
-        for node in graph.built_in & self.queued:
-            self._line_up(node)
+        if self.queued:
+            for node in graph.built_in & self.queued:
+                self._line_up(node)
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Functions:
         nodes = (attempt.step.name,)
         ABOUT.set(attempt.about)  # for this task, and the threads that it starts
         self._points.reach(Point.BEFORE_FUNCTION, nodes)
-        with self._instruments.run(attempt.begun, attempt.graph, self._clock.now()) as watched:
+        with self._instruments.run(attempt.begun, attempt.graph, self._clock.now) as watched:
             command = await self._ended(attempt)
             if attempt.given_up:
                 watched.ends("abandoned")
@@ -151,7 +151,7 @@ class Functions:
                 attempt.graph.by_name,
                 attempt.computation,
                 returned,
-                now=self._clock.now(),
+                now=self._clock.now,
                 max_bytes=self._max_value_bytes,
             )
         except InvalidValueError as error:

@@ -350,7 +350,9 @@ class Engine:
 
     async def graph_of(self, state: State) -> Graph:
         """The graph to read a state by; raises GraphNotRegisteredError, DatabaseUnavailable."""
-        return await self.patiently(lambda: self.registry.graph_of(state))
+        if self.registry.is_unsure_of(state):
+            return await self.patiently(lambda: self.registry.graph_of(state))
+        return self.registry.resolve(state)[0]
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Try to read until the database lets it, a caller's patience is at an end, or this is."""
@@ -400,5 +402,6 @@ class Engine:
                 self.runner.discard(state.execution_id, key)
         if change.outcomes:
             self._callbacks.fire(change, graph)
-        self._complaints.log_failures(change, graph)
+        if change.failures:
+            self._complaints.log_failures(change, graph)
         self._points.reach(Point.AFTER_NOTIFY)

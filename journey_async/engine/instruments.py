@@ -57,11 +57,11 @@ class Instruments:
         call = Call(verb="get", execution_id=execution_id, nodes=(node,))
         return Watching(self, lambda: told.call(call))
 
-    def run(self, begun: Begun, graph: Graph, now: datetime) -> "Watched":
-        """The function of a node is called; for a `with` block."""
+    def run(self, begun: Begun, graph: Graph, now: Callable[[], datetime]) -> "Watched":
+        """The function of a node is called; for a `with` block. `now` tells the time."""
         if (told := self._told) is None:
             return UNWATCHED
-        return Watching(self, lambda: told.run(_run(begun, graph, now)))
+        return Watching(self, lambda: told.run(_run(begun, graph, now())))
 
     def committed(self, change: Change) -> None:
         """A change was written."""

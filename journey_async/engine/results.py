@@ -1,6 +1,6 @@
 """Turns what a node's function returned into what is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,14 +29,17 @@ def success(
     computation: Computation,
     returned: Any,
     *,
-    now: datetime,
+    now: Callable[[], datetime],
     max_bytes: int,
 ) -> Succeed:
-    """The command that records a result; raises InvalidValueError for one that can't be stored."""
+    """The command that records a result; raises InvalidValueError for one that can't be stored.
+
+    `now` tells the time, for a tick.
+    """
     token = computation.token or 0
     continues = fallback = False
     if type(step) is TickOnceNode or type(step) is TickRecurringNode:
-        value: JSON = _tick(returned, now)
+        value: JSON = _tick(returned, now())
     elif type(step) is LoopNode:
         continues = isinstance(returned, Continue)
         fallback = isinstance(returned, Continue) and bool(returned.fallback)
