@@ -3,7 +3,6 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -227,8 +226,14 @@ def own_copy(
         return value
     if read_as.is_any and type(node) is InputNode:
         read_as = node.type
-    parsed = read_as.parse(value.value, node=value.name, execution_id=execution_id)
-    return replace(value, value=parsed, metadata=jsonvalue.copied(value.metadata))
+    return NodeValue(
+        value.name,
+        value.kind,
+        read_as.parse(value.value, node=value.name, execution_id=execution_id),
+        jsonvalue.copied(value.metadata),
+        value.revision,
+        value.set_time,
+    )
 
 
 # --- the constructors -------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class Tally(NamedTuple):
 
 
 NOTHING = Tally()
+_NO_MORE = dict.fromkeys(ComputationState, 0)
 
 
 def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
@@ -70,24 +71,24 @@ def tally_of(
     """What has become of the figures; `computations` are those that differ."""
     existed = before.version > 0
     was, is_now = before.archived_at is not None, after.archived_at is not None
-    more: dict[ComputationState, int] = {}
+    more = _NO_MORE.copy()
     created_at: datetime | None = None
     worked_at: datetime | None = None
     for key, now in computations.items():
-        more[now.state] = more.get(now.state, 0) + 1
+        more[now.state] += 1
         old = before.newest.get(key.node)
         if old is not None and old.number == key.number:
-            more[old.state] = more.get(old.state, 0) - 1
+            more[old.state] -= 1
         created_at = _later(created_at, now.created_at)
         worked_at = _later(worked_at, now.completed_at or now.started_at or now.created_at)
     return Tally(
         active=(not is_now) - (existed and not was),
         archived=is_now - (existed and was),
         waiting=after.waiting - (before.waiting if existed else 0),
-        success=more.get(ComputationState.SUCCESS, 0),
-        failed=more.get(ComputationState.FAILED, 0),
-        computing=more.get(ComputationState.COMPUTING, 0),
-        abandoned=more.get(ComputationState.ABANDONED, 0),
+        success=more[ComputationState.SUCCESS],
+        failed=more[ComputationState.FAILED],
+        computing=more[ComputationState.COMPUTING],
+        abandoned=more[ComputationState.ABANDONED],
         created_at=created_at,
         worked_at=worked_at,
     )

@@ -352,6 +352,7 @@ class Engine:
         """The graph to read a state by; raises GraphNotRegisteredError, DatabaseUnavailable."""
         if self.registry.is_unsure_of(state):
             return await self.patiently(lambda: self.registry.graph_of(state))
+        self._refuse_if_ended()
         return self.registry.resolve(state)[0]
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:

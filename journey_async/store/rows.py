@@ -111,7 +111,7 @@ def _execution_row(change: Change) -> Row:
         state.graph_version,
         state.graph_hash,
         state.revision,
-        _microseconds(state.created_at),
+        None if change.expected else _microseconds(state.created_at),
         _microseconds(state.updated_at),
         _microseconds(state.archived_at),
         _microseconds(state.wake_at),

@@ -54,15 +54,19 @@ async def test_a_verb_under_way_when_the_journey_is_closed_is_told_so(
         archived = await journey.start_execution(one_input("archived"))
         await journey.archive(archived)
         engine = journey._engine
-        patiently, has_begun, go_on = engine.patiently, asyncio.Event(), asyncio.Event()
+        has_begun, go_on = asyncio.Event(), asyncio.Event()
 
-        async def held_up(read: Callable[[], Any]) -> Any:
-            found = await patiently(read)
-            has_begun.set()
-            await go_on.wait()
-            return found
+        def held_up(look: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+            async def looked(what: Any) -> Any:
+                found = await look(what)
+                has_begun.set()
+                await go_on.wait()
+                return found
 
-        monkeypatch.setattr(engine, "patiently", held_up)
+            return looked
+
+        monkeypatch.setattr(engine, "patiently", held_up(engine.patiently))
+        monkeypatch.setattr(engine, "graph_of", held_up(engine.graph_of))
         under_way = asyncio.ensure_future(UNDER_WAY[verb](journey, execution))
         await has_begun.wait()
         await journey.close()

@@ -58,4 +58,4 @@ def _body(text: str) -> str:
     Constants are parameters to it, and PostgreSQL 18 does not remember the comment before it.
     """
     body = re.sub(r"\A(--[^\n]*\n|\s)*", "", text).strip()
-    return re.sub(r"\$\d+|E?'[^']*'|\b\d+\b|\b(epoch|true|false|NULL)\b", "?", body)
+    return re.sub(r"\$\d+|E?'[^']*'|\b\d+(?:\.\d+)?\b|\b(epoch|true|false|NULL)\b", "?", body)
