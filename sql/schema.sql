@@ -233,7 +233,8 @@ CREATE TABLE :"schema".workers (
 
 -- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and
 -- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has;
--- times are microseconds since 1970, which the driver sends in half the time that a timestamp takes it.
+-- times are seconds since 1970, which the driver sends in less than half the time that a timestamp
+-- takes it, exact to the microsecond until the year 2106.
 -- `expected` is the version that a change was decided on, 0 for an execution to be created, `version`
 -- the one that it makes; `slot` the singleton graph of which it becomes the live execution;
 -- `announces`: others must hear of `wake_at`; `is_due`: it has come; `more_…`,
@@ -246,11 +247,11 @@ CREATE TYPE :"schema".execution_change AS (
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",
     revision               bigint,
-    created_at             bigint,
-    updated_at             bigint,
-    archived_at            bigint,
-    wake_at                bigint,
-    values_at              bigint,
+    created_at             double precision,
+    updated_at             double precision,
+    archived_at            double precision,
+    wake_at                double precision,
+    values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,
     waiting                integer,
@@ -264,8 +265,8 @@ CREATE TYPE :"schema".execution_change AS (
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
-    computation_created_at bigint,
-    worked_at              bigint
+    computation_created_at double precision,
+    worked_at              double precision
 );
 
 CREATE TYPE :"schema".value_change AS (
@@ -275,7 +276,7 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     bigint
+    set_time     double precision
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -285,13 +286,13 @@ CREATE TYPE :"schema".computation_change AS (
     kind                   :"schema".node_kind,
     state                  :"schema".computation_state,
     computed_with          text,
-    created_at             bigint,
+    created_at             double precision,
     attempt                integer,
     iteration              integer,
-    due_at                 bigint,
-    started_at             bigint,
-    deadline               bigint,
-    completed_at           bigint,
+    due_at                 double precision,
+    started_at             double precision,
+    deadline               double precision,
+    completed_at           double precision,
     revision_at_start      bigint,
     revision_at_completion bigint,
     worker                 text COLLATE "C",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,6 @@ _TIMES = tuple(
         ("created_at", "due_at", "started_at", "deadline", "completed_at"),
     )
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
@@ -111,11 +109,11 @@ def _execution_row(change: Change) -> Row:
         state.graph_version,
         state.graph_hash,
         state.revision,
-        None if change.expected else _microseconds(state.created_at),
-        _microseconds(state.updated_at),
-        _microseconds(state.archived_at),
-        _microseconds(state.wake_at),
-        _microseconds(state.values_at),
+        None if change.expected else _seconds(state.created_at),
+        _seconds(state.updated_at),
+        _seconds(state.archived_at),
+        _seconds(state.wake_at),
+        _seconds(state.values_at),
         state.values_revision,
         state.inputs_revision,
         state.waiting,
@@ -123,8 +121,8 @@ def _execution_row(change: Change) -> Row:
         change.announces,
         change.is_due,
         *change.tally[:-2],
-        _microseconds(change.tally.created_at),
-        _microseconds(change.tally.worked_at),
+        _seconds(change.tally.created_at),
+        _seconds(change.tally.worked_at),
     )
 
 
@@ -138,7 +136,7 @@ def _value_row(state: State, name: str) -> Row:
         jsonvalue.encode(value.value) if is_set else None,
         None if value.metadata is None else jsonvalue.encode(value.metadata),
         value.revision,
-        _microseconds(value.set_time),
+        _seconds(value.set_time),
     )
 
 
@@ -146,7 +144,7 @@ def _computation_row(computation: Computation) -> Row:
     """Its fields are those of the type, in its order; JSON is text there, times are numbers."""
     row: list[Any] = list(computation)
     for place in _TIMES:
-        row[place] = _microseconds(row[place])
+        row[place] = _seconds(row[place])
     row[_COMPUTED_WITH] = _revisions(computation.computed_with)
     if computation.carried is not None:
         row[_CARRIED] = jsonvalue.encode(computation.carried)
@@ -159,8 +157,8 @@ def _revisions(computed_with: Mapping[str, int]) -> str:
     return f"{{{','.join(pairs)}}}"
 
 
-def _microseconds(time: datetime | None) -> int | None:
-    return None if time is None else (time - _EPOCH) // _MICROSECOND
+def _seconds(time: datetime | None) -> float | None:
+    return None if time is None else time.timestamp()
 
 
 def _value(fields: Sequence[Any]) -> NodeValue:

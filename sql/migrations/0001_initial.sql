@@ -184,11 +184,11 @@ CREATE TYPE :"schema".execution_change AS (
     graph_version          text COLLATE "C",
     graph_hash             text COLLATE "C",
     revision               bigint,
-    created_at             bigint,
-    updated_at             bigint,
-    archived_at            bigint,
-    wake_at                bigint,
-    values_at              bigint,
+    created_at             double precision,
+    updated_at             double precision,
+    archived_at            double precision,
+    wake_at                double precision,
+    values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,
     waiting                integer,
@@ -202,8 +202,8 @@ CREATE TYPE :"schema".execution_change AS (
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
-    computation_created_at bigint,
-    worked_at              bigint
+    computation_created_at double precision,
+    worked_at              double precision
 );
 
 CREATE TYPE :"schema".value_change AS (
@@ -213,7 +213,7 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     bigint
+    set_time     double precision
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -223,13 +223,13 @@ CREATE TYPE :"schema".computation_change AS (
     kind                   :"schema".node_kind,
     state                  :"schema".computation_state,
     computed_with          text,
-    created_at             bigint,
+    created_at             double precision,
     attempt                integer,
     iteration              integer,
-    due_at                 bigint,
-    started_at             bigint,
-    deadline               bigint,
-    completed_at           bigint,
+    due_at                 double precision,
+    started_at             double precision,
+    deadline               double precision,
+    completed_at           double precision,
     revision_at_start      bigint,
     revision_at_completion bigint,
     worker                 text COLLATE "C",

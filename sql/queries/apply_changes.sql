@@ -44,13 +44,9 @@ created AS (
         archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
     )
     SELECT
-        id, graph_name, graph_version, graph_hash, version, revision,
-        timestamptz 'epoch' + created_at * interval '1 microsecond',
-        timestamptz 'epoch' + updated_at * interval '1 microsecond',
-        timestamptz 'epoch' + archived_at * interval '1 microsecond',
-        timestamptz 'epoch' + wake_at * interval '1 microsecond',
-        timestamptz 'epoch' + values_at * interval '1 microsecond',
-        values_revision, inputs_revision, waiting
+        id, graph_name, graph_version, graph_hash, version, revision, to_timestamp(created_at),
+        to_timestamp(updated_at), to_timestamp(archived_at), to_timestamp(wake_at),
+        to_timestamp(values_at), values_revision, inputs_revision, waiting
     FROM allowed
     WHERE expected = 0
     ON CONFLICT (id) DO NOTHING
@@ -61,10 +57,10 @@ updated AS (
     SET version = a.version,
         graph_hash = a.graph_hash,
         revision = a.revision,
-        updated_at = timestamptz 'epoch' + a.updated_at * interval '1 microsecond',
-        archived_at = timestamptz 'epoch' + a.archived_at * interval '1 microsecond',
-        wake_at = timestamptz 'epoch' + a.wake_at * interval '1 microsecond',
-        values_at = timestamptz 'epoch' + a.values_at * interval '1 microsecond',
+        updated_at = to_timestamp(a.updated_at),
+        archived_at = to_timestamp(a.archived_at),
+        wake_at = to_timestamp(a.wake_at),
+        values_at = to_timestamp(a.values_at),
         values_revision = a.values_revision,
         inputs_revision = a.inputs_revision,
         waiting = a.waiting
@@ -90,7 +86,7 @@ written_values AS (
     )
     SELECT
         n.execution_id, n.node, n.kind, n.value::jsonb, n.metadata::jsonb, n.revision,
-        timestamptz 'epoch' + n.set_time * interval '1 microsecond'
+        to_timestamp(n.set_time)
     FROM unnest($2:::"schema".value_change[]) AS n
     WHERE n.execution_id = ANY (ARRAY(SELECT id FROM applied))
     ON CONFLICT (execution_id, node) DO UPDATE
@@ -109,12 +105,8 @@ written_computations AS (
     )
     SELECT
         n.execution_id, n.node, n.number, n.kind, n.state, n.attempt, n.iteration,
-        n.computed_with::jsonb,
-        timestamptz 'epoch' + n.created_at * interval '1 microsecond',
-        timestamptz 'epoch' + n.due_at * interval '1 microsecond',
-        timestamptz 'epoch' + n.started_at * interval '1 microsecond',
-        timestamptz 'epoch' + n.deadline * interval '1 microsecond',
-        timestamptz 'epoch' + n.completed_at * interval '1 microsecond',
+        n.computed_with::jsonb, to_timestamp(n.created_at), to_timestamp(n.due_at),
+        to_timestamp(n.started_at), to_timestamp(n.deadline), to_timestamp(n.completed_at),
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
         n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context
     FROM unnest($3:::"schema".computation_change[]) AS n
@@ -161,9 +153,8 @@ counted AS (
         c.graph_name, c.graph_version, c.more_active, c.more_archived, c.more_waiting,
         c.more_success - (SELECT count(*) FROM pruned AS p WHERE p.execution_id = c.id),
         c.more_failed, c.more_computing, c.more_abandoned,
-        timestamptz 'epoch' + c.updated_at * interval '1 microsecond',
-        timestamptz 'epoch' + c.computation_created_at * interval '1 microsecond',
-        timestamptz 'epoch' + c.worked_at * interval '1 microsecond'
+        to_timestamp(c.updated_at), to_timestamp(c.computation_created_at),
+        to_timestamp(c.worked_at)
     FROM change AS c
     WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 )
@@ -184,7 +175,7 @@ FROM (
 ) AS m
 GROUP BY m.part
 UNION ALL
-SELECT NULL, pg_notify($6, $7 || E'\n' || round(min(c.wake_at) / 1000000.0, 6))::text
+SELECT NULL, pg_notify($6, $7 || E'\n' || min(c.wake_at))::text
 FROM change AS c
 WHERE c.announces AND NOT c.is_due AND c.id = ANY (ARRAY(SELECT id FROM applied))
 HAVING min(c.wake_at) IS NOT NULL

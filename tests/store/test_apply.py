@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -82,6 +83,19 @@ async def test_a_computation_is_sent_as_the_fields_that_it_has(connection: Any) 
         "AND attnum > 0 ORDER BY attnum"
     )
     assert tuple(row["attname"] for row in fields) == Computation._fields
+
+
+async def test_times_are_sent_exactly(connection: Any) -> None:
+    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(2106, 1, 1, tzinfo=UTC)
+    microseconds = (last - first) // timedelta(microseconds=1)
+    chance = Random(1)
+    times = [first + timedelta(microseconds=chance.randrange(microseconds)) for _ in range(10_000)]
+    times += [last - timedelta(microseconds=number) for number in range(1000)]
+    rows = await connection.fetch(
+        "SELECT to_timestamp(t) AS time FROM unnest($1::float8[]) AS t",
+        [time.timestamp() for time in times],
+    )
+    assert [row["time"] for row in rows] == times
 
 
 async def test_a_lost_swap_gives_no_row_and_writes_nothing(store: Store, connection: Any) -> None:
@@ -282,7 +296,9 @@ async def test_a_time_to_come_is_told_apart(store: Store, dsn: str) -> None:
         state = change.state._replace(wake_at=later)
         await apply(store, change._replace(state=state, announces=True))
         assert await heard.get() == (CHANNELS.changed, "test\nEXEC1 1")
-        assert await heard.get() == (CHANNELS.due, f"test\n{later.timestamp():.6f}")
+        channel, told = await heard.get()
+        assert (channel, told.partition("\n")[0]) == (CHANNELS.due, "test")
+        assert float(told.partition("\n")[2]) == later.timestamp()
 
 
 @pytest.mark.direct("listens")
