@@ -265,10 +265,10 @@ class Graph(Model):
 
     def input_named(self, node: NodeName) -> InputNode:
         """The input that callers may set; raises UnknownNodeError, NotAnInputError."""
-        inputs = self.inputs
-        found = inputs.get(name_of(node))
+        name = name_of(node)
+        found = self.inputs.get(name) if isinstance(name, str) else None
         if found is None:
-            raise NotAnInputError(self.node_named(node).name, self.name, list(inputs))
+            raise NotAnInputError(self.node_named(node).name, self.name, list(self.inputs))
         return found
 
     def ancestors(self, name: str) -> frozenset[str]:

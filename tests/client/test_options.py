@@ -216,6 +216,8 @@ async def test_an_unknown_node_is_refused(dsn: str, connection: Any) -> None:
             if name is not None:
                 with pytest.raises(UnknownNodeError):
                     await journey.computations(execution, name)
+        unhashable: Any = ["x"]
+        await refused(UnknownNodeError, journey.unset_value(execution, unhashable))
         assert await everything(connection) == before
 
 
