@@ -234,7 +234,7 @@ CREATE TABLE :"schema".workers (
 -- What sql/queries/apply_changes.sql is given: arrays of these, of which each costs as much to send and
 -- to unfold as one array of a single column. JSON is text in them, whatever codecs a caller's pool has;
 -- times are seconds since 1970, which the driver sends in less than half the time that a timestamp
--- takes it, exact to the microsecond until the year 2106.
+-- takes it, exact to the microsecond from then until 2106. Only `wake_at` may lie farther ahead.
 -- `expected` is the version that a change was decided on, 0 for an execution to be created, `version`
 -- the one that it makes; `slot` the singleton graph of which it becomes the live execution;
 -- `announces`: others must hear of `wake_at`; `is_due`: it has come; `more_…`,
@@ -250,7 +250,7 @@ CREATE TYPE :"schema".execution_change AS (
     created_at             double precision,
     updated_at             double precision,
     archived_at            double precision,
-    wake_at                double precision,
+    wake_at                timestamptz,
     values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,

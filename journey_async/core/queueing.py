@@ -88,7 +88,7 @@ def begun(
 ) -> Computation:
     """The computation as computing, here and now, on the inputs as they are now."""
     met = evaluation.met(step.gated_by)
-    draft.note_failures(step.name, evaluation)
+    evaluation.failures.clear()  # noted when it was queued
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
     return computation._replace(
         state=ComputationState.COMPUTING,

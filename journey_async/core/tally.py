@@ -44,7 +44,7 @@ class Tally(NamedTuple):
 
 
 NOTHING = Tally()
-_NO_MORE = dict.fromkeys(ComputationState, 0)
+_ZEROES = dict.fromkeys(ComputationState, 0)
 
 
 def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
@@ -71,7 +71,7 @@ def tally_of(
     """What has become of the figures; `computations` are those that differ."""
     existed = before.version > 0
     was, is_now = before.archived_at is not None, after.archived_at is not None
-    more = _NO_MORE.copy()
+    more = _ZEROES.copy()
     created_at: datetime | None = None
     worked_at: datetime | None = None
     for key, now in computations.items():

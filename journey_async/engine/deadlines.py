@@ -6,13 +6,17 @@ nothing; this one is set for the earliest deadline, and looks again when that ha
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from time import monotonic
 
 from journey_async.engine.attempts import Attempt
-from journey_async.engine.clock import Clock, Timer
+from journey_async.engine.clock import Clock, Timer, was_wrong_at
 
 
 class Deadlines:
-    """Calls `give_up` with each attempt of `running` whose deadline comes, once."""
+    """Calls `give_up` with each attempt of `running` whose deadline comes, once.
+
+    That is judged by the clock as it is then, should it have been corrected meanwhile.
+    """
 
     def __init__(
         self,
@@ -25,32 +29,41 @@ class Deadlines:
         self._give_up = give_up
         self._timer: Timer | None = None
         self._next: datetime | None = None  # what the timer is set for
+        self._set_at = 0.0  # when it was set, by `monotonic`
 
     def watch(self, deadline: datetime) -> None:
         """An attempt with this deadline runs."""
-        if self._next is not None and self._next <= deadline:
+        earliest = deadline if self._next is None else min(self._next, deadline)
+        if earliest == self._next and was_wrong_at(self._clock) <= self._set_at:
             return
-        self.stop()
-        self._next = deadline
-        self._timer = self._clock.call_at(deadline, self._come)
+        self._cancel()
+        self._next, self._set_at = earliest, monotonic()
+        self._timer = self._clock.call_at(earliest, self._look)
 
     def stop(self) -> None:
-        """Give nothing up any more."""
+        """Give nothing up any more; no attempt begins."""
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._next = None
 
-    def _come(self) -> None:
-        now = self._clock.now()  # or just before: a machine's timers are not that exact
-        come, self._next = max(self._next or now, now), None
+    def _look(self) -> None:
+        now = self._clock.now()
+        until = max(self._next or now, now)  # a machine's timers may be a little early
+        self._next = None
+        over: list[Attempt] = []
         left: list[datetime] = []
         for attempt in self._running():
             deadline = attempt.computation.deadline
             if deadline is None or attempt.given_up:
                 continue
-            if deadline > come:
+            if deadline > until:
                 left.append(deadline)
             else:
-                self._give_up(attempt)
+                over.append(attempt)
         if left:
             self.watch(min(left))
+        for attempt in over:
+            self._give_up(attempt)

@@ -43,7 +43,11 @@ class Reader:
         self._asked.setdefault(execution_id, []).append(answer)
         if self._reading is None or self._reading.done():
             self._reading = self._tasks.start(self._read(), "reads")
-        state = await answer
+        try:
+            state = await answer
+        except asyncio.CancelledError:
+            self._forget(execution_id, answer)
+            raise
         if state is not None:
             await self._registry.keep_up(state)
         return state
@@ -61,6 +65,14 @@ class Reader:
     def under_way(self) -> list["asyncio.Task[None]"]:
         """What reads."""
         return self._tasks.all
+
+    def _forget(self, execution_id: str, answer: Answer) -> None:
+        """Nobody waits for this answer any more."""
+        answers = self._asked.get(execution_id, [])
+        if answer in answers:
+            answers.remove(answer)
+            if not answers:
+                del self._asked[execution_id]
 
     def _end(self, why: str) -> None:
         """Nobody will read any more: refuse what was asked, and what will be."""

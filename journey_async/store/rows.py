@@ -109,10 +109,10 @@ def _execution_row(change: Change) -> Row:
         state.graph_version,
         state.graph_hash,
         state.revision,
-        None if change.expected else _seconds(state.created_at),
+        None if change.expected else _seconds(state.created_at),  # it stays as it is
         _seconds(state.updated_at),
         _seconds(state.archived_at),
-        _seconds(state.wake_at),
+        state.wake_at,
         _seconds(state.values_at),
         state.values_revision,
         state.inputs_revision,
@@ -120,7 +120,7 @@ def _execution_row(change: Change) -> Row:
         change.slot,
         change.announces,
         change.is_due,
-        *change.tally[:-2],
+        *change.tally[:-2],  # figures, then two times
         _seconds(change.tally.created_at),
         _seconds(change.tally.worked_at),
     )

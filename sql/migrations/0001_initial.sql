@@ -187,7 +187,7 @@ CREATE TYPE :"schema".execution_change AS (
     created_at             double precision,
     updated_at             double precision,
     archived_at            double precision,
-    wake_at                double precision,
+    wake_at                timestamptz,
     values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,

@@ -45,8 +45,8 @@ created AS (
     )
     SELECT
         id, graph_name, graph_version, graph_hash, version, revision, to_timestamp(created_at),
-        to_timestamp(updated_at), to_timestamp(archived_at), to_timestamp(wake_at),
-        to_timestamp(values_at), values_revision, inputs_revision, waiting
+        to_timestamp(updated_at), to_timestamp(archived_at), wake_at, to_timestamp(values_at),
+        values_revision, inputs_revision, waiting
     FROM allowed
     WHERE expected = 0
     ON CONFLICT (id) DO NOTHING
@@ -59,7 +59,7 @@ updated AS (
         revision = a.revision,
         updated_at = to_timestamp(a.updated_at),
         archived_at = to_timestamp(a.archived_at),
-        wake_at = to_timestamp(a.wake_at),
+        wake_at = a.wake_at,
         values_at = to_timestamp(a.values_at),
         values_revision = a.values_revision,
         inputs_revision = a.inputs_revision,
@@ -175,7 +175,7 @@ FROM (
 ) AS m
 GROUP BY m.part
 UNION ALL
-SELECT NULL, pg_notify($6, $7 || E'\n' || min(c.wake_at))::text
+SELECT NULL, pg_notify($6, $7 || E'\n' || extract(epoch FROM min(c.wake_at)))::text
 FROM change AS c
 WHERE c.announces AND NOT c.is_due AND c.id = ANY (ARRAY(SELECT id FROM applied))
 HAVING min(c.wake_at) IS NOT NULL

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
 from journey_async import Execution, Graph, Journey, Retry, compute, input_node
@@ -100,6 +101,21 @@ async def test_reading_leaves_nothing_behind(
             await asyncio.gather(*reads)
             await at_rest(journey)
         assert (await journey.load(execution)).values["x"].value == 1
+
+
+async def test_readers_who_gave_up_are_forgotten_while_the_database_hangs(dsn: str) -> None:
+    blocker: Any = await asyncpg.connect(dsn)
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(one_input(), {"x": 1})
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE journey.executions IN ACCESS EXCLUSIVE MODE")
+            first = asyncio.create_task(journey.load(execution))
+            for _ in range(20):
+                await cancelled_after(3, journey.load(execution))
+            asked = journey._engine._reader._asked
+            assert sum(map(len, asked.values())) <= 1
+        assert (await first).values["x"].value == 1
+    await blocker.close()
 
 
 async def test_one_of_many_is_cancelled_and_the_others_go_on(dsn: str) -> None:

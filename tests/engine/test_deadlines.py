@@ -1,6 +1,6 @@
 """Attempts are given up at their own deadlines, though one timer serves all of them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -12,8 +12,10 @@ from journey_async.core.nodes import compute, input_node
 from journey_async.core.settle import Env, settle
 from journey_async.core.state import new_state
 from journey_async.engine.attempts import Attempt
+from journey_async.engine.clock import SystemClock
 from journey_async.engine.deadlines import Deadlines
 from journey_async.testing.clock import LeapingClock
+from tests.support.eventually import eventually
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = {"long": 60, "short": 10, "middle": 30}
@@ -33,9 +35,10 @@ GRAPH = Graph(
 class Running:
     """Attempts at the three nodes, begun at the same time, and which of them are given up."""
 
-    def __init__(self) -> None:
+    def __init__(self, system_clock: SystemClock | None = None) -> None:
         self.clock = LeapingClock(START)
         self.given_up: list[str] = []
+        self.unwilling: str | None = None
         env = Env(
             now=START,
             worker="WORKER1",
@@ -46,7 +49,7 @@ class Running:
         )
         change = settle(GRAPH, new_state("EXEC1", GRAPH, START), Start({"x": 1}), env)
         self.attempts = {begun.computation.node: attempt_at(begun) for begun in change.begun}
-        self.deadlines = Deadlines(self.clock, self.attempts.values, self._give_up)
+        self.deadlines = Deadlines(system_clock or self.clock, self.attempts.values, self._give_up)
 
     def watch(self, *nodes: str) -> None:
         for node in nodes:
@@ -55,8 +58,10 @@ class Running:
             self.deadlines.watch(deadline)
 
     def _give_up(self, attempt: Attempt) -> None:
-        self.given_up.append(attempt.step.name)
         attempt.given_up = True
+        if attempt.step.name == self.unwilling:
+            raise RuntimeError(f"{self.unwilling} is not given up")
+        self.given_up.append(attempt.step.name)
 
 
 def attempt_at(begun: Begun) -> Attempt:
@@ -103,3 +108,27 @@ def test_nothing_is_given_up_once_it_was_stopped() -> None:
     running.deadlines.stop()
     running.clock.leap(1000)
     assert running.given_up == []
+
+
+def test_one_that_cannot_be_given_up_keeps_no_other_alive() -> None:
+    running = Running()
+    running.unwilling = "short"
+    running.watch(*SECONDS)
+    with pytest.raises(RuntimeError):
+        running.clock.leap(10)
+    running.clock.leap(20)
+    assert running.given_up == ["middle"]
+
+
+async def test_a_clock_that_was_corrected_counts_for_what_begins_after_it() -> None:
+    clock = SystemClock()
+    clock.discipline(START, elapsed=0.0)
+    running = Running(clock)
+    running.watch("long")
+    clock.discipline(START + timedelta(hours=1), elapsed=0.0)
+    running.watch("long")
+
+    async def all_are_given_up() -> bool:
+        return sorted(running.given_up) == sorted(SECONDS)
+
+    await eventually(all_are_given_up)

@@ -98,6 +98,17 @@ async def test_times_are_sent_exactly(connection: Any) -> None:
     assert [row["time"] for row in rows] == times
 
 
+async def test_an_alarm_is_exact_however_far_it_lies_ahead(store: Store) -> None:
+    state = await started(store)
+    for year in (2107, 2500, 9998):
+        wake_at = datetime(year, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+        change = decide(state, SetValues({"x": year}))
+        written = change._replace(state=change.state._replace(wake_at=wake_at))
+        assert await apply(store, written) == {"EXEC1"}
+        state = await load(store, state)
+        assert state == written.state
+
+
 async def test_a_lost_swap_gives_no_row_and_writes_nothing(store: Store, connection: Any) -> None:
     state = await started(store)
     one, other = (decide(state, SetValues({"x": x})) for x in (1, 2))
