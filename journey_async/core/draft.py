@@ -286,16 +286,14 @@ class Draft:
             values=frozenset(self._touched_values),
             computations=self._touched,
             begun=tuple(
-                [
-                    Begun(
-                        self.newest[node],
-                        state if values is self.values else state._replace(values=values),
-                        due_at,
-                    )
-                    for node, values, due_at in self._to_run
-                ]
+                Begun(
+                    self.newest[node],
+                    state if values is self.values else state._replace(values=values),
+                    due_at,
+                )
+                for node, values, due_at in self._to_run
             ),
-            outcomes=tuple([pair for pair in self._outcomes if self._came_of_it(*pair)]),
+            outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != base.wake_at,
             is_due=wake_at is not None and wake_at <= self.now,

@@ -72,16 +72,12 @@ class Evaluation:
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
         """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
         if type(condition) is AllOf:
-            for item in condition.conditions:  # noqa: SIM110  a generator takes longer than they do
-                if not self.holds(item, keeping=keeping):
-                    return False
-            return True
+            return all(self.holds(item, keeping=keeping) for item in condition.conditions)
         if type(condition) is AnyOf:
             return any(self.holds(item, keeping=keeping) for item in condition.conditions)
         if type(condition) is Not:
             return self._negation_holds(condition.condition, keeping=keeping)
-        leaf = cast(Leaf, condition)
-        return self._holds_on(self._view(leaf.node), leaf, keeping)
+        return self.leaf_holds(cast(Leaf, condition), keeping=keeping)
 
     def _negation_holds(self, condition: Condition, *, keeping: bool) -> bool:
         """Whether the negation of the condition holds.

@@ -36,15 +36,12 @@ class Deadlines:
         earliest = deadline if self._next is None else min(self._next, deadline)
         if earliest == self._next and was_wrong_at(self._clock) <= self._set_at:
             return
-        self._cancel()
+        self.stop()
         self._next, self._set_at = earliest, monotonic()
         self._timer = self._clock.call_at(earliest, self._look)
 
     def stop(self) -> None:
-        """Give nothing up any more; no attempt begins."""
-        self._cancel()
-
-    def _cancel(self) -> None:
+        """Give nothing up any more, unless something is watched anew."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._next = None

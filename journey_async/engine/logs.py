@@ -35,7 +35,7 @@ def about(execution_id: str, node: str | None = None, **more: object) -> dict[st
 
 
 def about_computation(computation: Computation, graph: Graph) -> dict[str, object]:
-    """The fields of a record about an attempt."""
+    """The fields of a record about an attempt; made for each one, so without `about`."""
     return {
         "journey_execution_id": computation.execution_id,
         "journey_node_name": computation.node,

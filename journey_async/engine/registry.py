@@ -54,7 +54,6 @@ class Registry:
         self._clock = clock
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
-        self._hashes: dict[Name, str] = {}  # of the registered ones
         self._marks: set[str] = set()  # of the registered ones
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}  # as last looked up
@@ -96,8 +95,7 @@ class Registry:
             with self._claimed(graph):
                 await self._put_down(graph)
                 self._registered[name] = graph
-                self._hashes[name] = graph.hash
-                self._marks = {known[:MARK] for known in self._hashes.values()}
+                self._marks = {known.hash[:MARK] for known in self._registered.values()}
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.
@@ -147,9 +145,9 @@ class Registry:
     def is_unsure_of(self, state: State) -> bool:
         """Whether `learn` has to ask about the state."""
         name = (state.graph_name, state.graph_version)
-        own, stored = self._hashes.get(name), self._stored.get(name)
-        if own is not None:
-            return own != state.graph_hash
+        registered, stored = self._registered.get(name), self._stored.get(name)
+        if registered is not None:
+            return registered.hash != state.graph_hash
         return stored is None or state.graph_hash not in stored.graphs
 
     async def look_again(self) -> None:
@@ -174,7 +172,7 @@ class Registry:
         """
         name = (state.graph_name, state.graph_version)
         registered = self._registered.get(name)
-        if registered is not None and self._hashes[name] == state.graph_hash:
+        if registered is not None and registered.hash == state.graph_hash:
             return registered, False
         stored = self._stored.get(name, Definitions({}, {}))
         if registered is not None and state.graph_hash not in stored.newer_than(registered):

@@ -7,9 +7,10 @@ import pytest
 
 from journey_async.core.change import Begun
 from journey_async.core.commands import Start
+from journey_async.core.draft import nobody
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import settle
 from journey_async.core.state import new_state
 from journey_async.engine.attempts import Attempt
 from journey_async.engine.clock import SystemClock
@@ -39,14 +40,7 @@ class Running:
         self.clock = LeapingClock(START)
         self.given_up: list[str] = []
         self.unwilling: str | None = None
-        env = Env(
-            now=START,
-            worker="WORKER1",
-            capacity=10,
-            can_run=lambda step: True,
-            chance=lambda: 0.0,
-            fresh_token=lambda: 1,
-        )
+        env = nobody(START)._replace(capacity=10, can_run=lambda step: True)
         change = settle(GRAPH, new_state("EXEC1", GRAPH, START), Start({"x": 1}), env)
         self.attempts = {begun.computation.node: attempt_at(begun) for begun in change.begun}
         self.deadlines = Deadlines(system_clock or self.clock, self.attempts.values, self._give_up)
