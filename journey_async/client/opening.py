@@ -51,7 +51,7 @@ async def open_store(
     first = await (connecting.connect(dsn) if dsn else connect())
     try:
         server = await connecting.look(first)
-        take_over(clock, server.now, server.elapsed)
+        take_over(clock, server.time)
         if bring_up_to_date:
             await migrate(first, schema)
         else:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from journey_async.store.connecting import ServerTime
+
 
 class Timer(Protocol):
     """Something that will be called, unless it is cancelled."""
@@ -53,22 +55,23 @@ class SystemClock:
         delay = (when - self.now()).total_seconds()
         return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)
 
-    def discipline(self, database: datetime, elapsed: float) -> None:
-        """Take over the database's time, as of some moment of the last `elapsed` seconds.
+    def discipline(self, database: ServerTime) -> None:
+        """Take over the database's time.
 
-        A time that is possible by that is kept: an answer that took long corrects little.
+        A time that is possible by what it told is kept: an answer that took long corrects little.
         """
-        least, before = database.timestamp() - time.monotonic(), self._offset
-        if not least <= before <= least + elapsed:
-            self._offset = least + elapsed / 2
+        told, before = database.now.timestamp(), self._offset
+        least, most = told - database.answered_at, told - database.asked_at
+        if not least <= before <= most:
+            self._offset = (least + most) / 2
             if abs(self._offset - before) > DRIFT:
                 self.was_wrong_at = time.monotonic()
 
 
-def take_over(clock: Clock, database: datetime, elapsed: float) -> None:
+def take_over(clock: Clock, database: ServerTime) -> None:
     """Set a Journey's clock by the database's, as `discipline` does; not one that a test owns."""
     if isinstance(clock, SystemClock):
-        clock.discipline(database, elapsed)
+        clock.discipline(database)
 
 
 def was_wrong_at(clock: Clock) -> float:

@@ -14,7 +14,7 @@ from journey_async.engine.points import Point, Points
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect
+from journey_async.store.connecting import Connect, ServerTime
 from journey_async.store.listening import NotificationConnection
 
 PROBE_INTERVAL = 30.0  # seconds between proofs that the connection still hears
@@ -33,8 +33,7 @@ class Listener:
     set an alarm (None: look now). `joined` is called when a worker has registered. `reconnected` is
     awaited after every gap, `check` when the definitions of graphs have another order, and now and
     then, in case something was missed. `time_is` gets the database's time, with each connection and
-    each probe, and within how many seconds it was told. `polls` is awaited in place of all that
-    where nothing can be heard.
+    each probe. `polls` is awaited in place of all that where nothing can be heard.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Listener:
         reconnected: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
         polls: Callable[[], Awaitable[None]],
-        time_is: Callable[[datetime, float], object],
+        time_is: Callable[[ServerTime], object],
         points: Points,
     ) -> None:
         self._connect = connect
@@ -109,7 +108,7 @@ class Listener:
         self._probes_sent += 1
         mine = self._probes_sent
         probe = f"{self._sender}\n{PROBE}{mine}"
-        self._time_is(*await self._connection.notify(self._channels.due, probe))
+        self._time_is(await self._connection.notify(self._channels.due, probe))
         while self._probes_heard < mine:
             self._probe_heard.clear()
             await self._probe_heard.wait()
@@ -124,7 +123,7 @@ class Listener:
         if self._connection is None:
             self.is_polling.set()
         else:
-            self._time_is(self._connection.server.now, self._connection.server.elapsed)
+            self._time_is(self._connection.server.time)
             self.is_listening.set()
 
     async def _keep_listening(self) -> None:

@@ -24,7 +24,7 @@ from journey_async.engine.logs import log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.watchdog import Watchdog
 from journey_async.errors import DatabaseUnavailable
-from journey_async.store.connecting import Connect
+from journey_async.store.connecting import Connect, ServerTime
 from journey_async.store.workers import OtherWorker, WorkerConnection
 
 RENEWED_AFTER = 0.4  # of a lease
@@ -257,7 +257,7 @@ class Liveness:
             began = time.monotonic()
             lease_until = self._clock.now() + self._lease
             found = await connection.renew(self._worker, lease_until, self._graphs())
-            take_over(self._clock, found.now, time.monotonic() - began)
+            take_over(self._clock, ServerTime(found.now, began, time.monotonic()))
             if not found.is_known:
                 await self._begin_anew(connection)
             elif was_wrong_at(self._clock) >= began:

@@ -7,10 +7,10 @@ whatever may have become due; less often, what cannot be seen by a version.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime
 
 from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
+from journey_async.store.connecting import ServerTime
 from journey_async.store.store import Store
 
 POLL_INTERVAL = 1.0  # seconds between looks
@@ -32,7 +32,7 @@ class Poller:
         changed: Callable[[dict[str, int]], None],
         look: Callable[[], None],
         check: Callable[[], Awaitable[None]],
-        time_is: Callable[[datetime, float], object],
+        time_is: Callable[[ServerTime], object],
     ) -> None:
         self._store = store
         self._of_interest = of_interest
@@ -50,8 +50,7 @@ class Poller:
                 await self._poll()
                 if number % CHECKED_EVERY == 0:
                     await self._check()
-                    server = await self._store.look()
-                    self._time_is(server.now, server.elapsed)
+                    self._time_is((await self._store.look()).time)
             except DatabaseUnavailable:
                 pass  # the next look is soon enough
             except Exception:

@@ -69,6 +69,7 @@ class Scheduler:
         self._aside: set[str] = set()  # did not move, raised, or take long: left alone for now
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
+        self._left_again: set[str] = set()  # of those: by others, meanwhile
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
         self._checks: list[Callable[[], Awaitable[None]]] = []
@@ -138,19 +139,23 @@ class Scheduler:
             self._left.pop(execution_id, None)
 
     def _take(self, execution_id: str) -> bool:
-        """Wake it without asking whether it is due, if nobody here is at it."""
-        if execution_id in self._waking or execution_id in self._aside:
+        """Wake it without asking whether it is due, unless it is set aside."""
+        if execution_id in self._aside:
             return False
+        if execution_id in self._waking:
+            self._left_again.add(execution_id)
+            return True
         waking = self._tasks.start(self._wake_and_look(execution_id), f"wakes {execution_id}")
         self._waking[execution_id] = waking
         return True
 
     async def _wake_and_look(self, execution_id: str) -> None:
         try:
-            if await self._wake(execution_id):
+            if await self._wake(execution_id) or execution_id in self._left_again:
                 self._ring()
         finally:
             del self._waking[execution_id]
+            self._left_again.discard(execution_id)
 
     def _leave(self, executions: Iterable[str]) -> None:
         """Leave them to others for a MOMENT, then look again."""
@@ -265,8 +270,11 @@ class Scheduler:
             yields = execution_id not in self._overtaken
             settled = await self._submit(execution_id, Wake(), yields=yields)
             wake_at = settled.state.wake_at
-            if wake_at is None or wake_at > self._clock.now():
+            if wake_at is None:
                 return False  # done, or somebody else was faster
+            if wake_at > self._clock.now():
+                self.expect(wake_at)  # maybe soon: of somebody whose clock is ahead of this one
+                return False
             if settled.change.written or not settled.had_room:
                 return True
         except Overtaken:

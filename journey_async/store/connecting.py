@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import asyncpg.pool
@@ -39,12 +39,22 @@ DirectConnection: TypeAlias = asyncpg.Connection
 Connect = Callable[[], Awaitable[DirectConnection]]
 
 
+class ServerTime(NamedTuple):
+    """The database's time, as it was at some moment between two of this process.
+
+    Those are of `time.monotonic()`.
+    """
+
+    now: datetime
+    asked_at: float
+    answered_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """What a look at the database tells."""
 
-    now: datetime
-    elapsed: float
+    time: ServerTime
     behind_pooler: bool
 
 
@@ -63,10 +73,10 @@ async def connect(dsn: str) -> asyncpg.Connection:
 async def look(connection: Connection) -> Server:
     """Ask for the time, and find out whether a pooler stands in between."""
     with translated():
-        began = time.monotonic()
+        asked_at = time.monotonic()
         [row] = await connection.fetch(statement("read_clock"))
-        elapsed = time.monotonic() - began
-    return Server(row["now"], elapsed, row["backend"] != connection.get_server_pid())
+        told = ServerTime(row["now"], asked_at, time.monotonic())
+    return Server(told, row["backend"] != connection.get_server_pid())
 
 
 async def keep_alive(connection: asyncpg.Connection) -> None:

@@ -4,13 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import astuple
-from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import ANSWER_LIMIT, Connect, Server, keep_alive, look
+from journey_async.store.connecting import (
+    ANSWER_LIMIT,
+    Connect,
+    Server,
+    ServerTime,
+    keep_alive,
+    look,
+)
 from journey_async.store.faults import translated
 
 
@@ -59,17 +65,14 @@ class NotificationConnection:
                 raise
         return cls(connection, server)
 
-    async def notify(self, channel: str, payload: str) -> tuple[datetime, float]:
-        """Send a notification on this very connection, which does one thing at a time.
-
-        The database's time, and within how many seconds it was told.
-        """
+    async def notify(self, channel: str, payload: str) -> ServerTime:
+        """Send a notification on this very connection, which does one thing at a time."""
         text = "SELECT pg_notify($1, $2), clock_timestamp() AS now"
         async with self._turn:
             with translated():
-                began = time.monotonic()
+                asked_at = time.monotonic()
                 [row] = await self._connection.fetch(text, channel, payload)
-                return row["now"], time.monotonic() - began
+                return ServerTime(row["now"], asked_at, time.monotonic())
 
     def close(self) -> None:
         """Stop listening."""

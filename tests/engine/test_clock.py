@@ -9,9 +9,13 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from journey_async import Journey
+from journey_async.engine import scheduler
 from journey_async.engine.clock import SystemClock, was_wrong_at
+from journey_async.store import connecting, listening
 from journey_async.store.listening import NotificationConnection
 from journey_async.testing import TestClock, TestJourney
+from tests.support.clocks import shift, told
 from tests.support.graphs import basic_graph
 
 HOUR = timedelta(hours=1)
@@ -20,27 +24,27 @@ NAIVE = datetime(2031, 4, 1, tzinfo=UTC).replace(tzinfo=None)
 
 def test_it_takes_over_the_time_of_the_database() -> None:
     clock = SystemClock()
-    for shift in (HOUR, -HOUR):
-        expected = clock.now() + shift
-        clock.discipline(expected, elapsed=0.0)
+    for correction in (HOUR, -HOUR):
+        expected = clock.now() + correction
+        clock.discipline(told(expected))
         assert timedelta(0) <= clock.now() - expected < timedelta(minutes=1)
 
 
 def test_set_back_by_a_little_it_stands_still() -> None:
     clock = SystemClock()
     before = clock.now()
-    clock.discipline(before - timedelta(milliseconds=500), elapsed=0.0)
+    clock.discipline(told(before - timedelta(milliseconds=500)))
     assert clock.now() == before
-    clock.discipline(before + timedelta(milliseconds=500), elapsed=0.0)
+    clock.discipline(told(before + timedelta(milliseconds=500)))
     assert clock.now() > before
 
 
 def test_it_knows_when_it_was_wrong_and_not_just_corrected() -> None:
     clock = SystemClock()
-    clock.discipline(clock.now() + timedelta(milliseconds=500), elapsed=0.0)
+    clock.discipline(told(clock.now() + timedelta(milliseconds=500)))
     assert was_wrong_at(clock) == float("-inf")
     began = time.monotonic()
-    clock.discipline(clock.now() - HOUR, elapsed=0.0)
+    clock.discipline(told(clock.now() - HOUR))
     assert was_wrong_at(clock) >= began
 
 
@@ -48,9 +52,9 @@ def test_of_an_answer_that_took_long_it_takes_what_is_certain() -> None:
     """The database's time lies anywhere between question and answer."""
     clock = SystemClock()
     now = clock.now()
-    clock.discipline(now - timedelta(minutes=1), elapsed=240.0)  # it may be right as it is
+    clock.discipline(told(now - timedelta(minutes=1), elapsed=240.0))  # it may be right as it is
     assert clock.now() - now < timedelta(minutes=0.5)
-    clock.discipline(now + HOUR, elapsed=240.0)
+    clock.discipline(told(now + HOUR, elapsed=240.0))
     assert clock.now() - now >= HOUR
 
 
@@ -101,3 +105,30 @@ async def test_time_waits_for_who_was_cut_off(
         may_open.set()
         await advancing
         assert await client.get_value(execution, "sum") == 2
+
+
+async def test_listening_may_take_long_and_sets_no_clock_wrong(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = 0.5
+
+    async def keep_alive(connection: Any) -> None:
+        await connecting.keep_alive(connection)
+        await asyncio.sleep(slow)  # between the answer that tells the time and its use
+
+    monkeypatch.setattr(listening, "keep_alive", keep_alive)
+    async with Journey(dsn) as journey:
+        wrong = journey._engine.clock.now() - datetime.now(UTC)
+        assert abs(wrong) < timedelta(seconds=slow / 2)
+
+
+async def test_what_is_left_by_a_clock_that_is_ahead_is_computed_when_its_time_has_come(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
+        shift(web, 0.5)
+        execution = await web.start_execution(graph, {"x": 1, "y": 2})
+        await worker._engine.hear_all()
+        assert await web.get_value(execution, "sum", wait_any=True) == 3

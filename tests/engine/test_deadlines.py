@@ -16,6 +16,7 @@ from journey_async.engine.attempts import Attempt
 from journey_async.engine.clock import SystemClock
 from journey_async.engine.deadlines import Deadlines
 from journey_async.testing.clock import LeapingClock
+from tests.support.clocks import told
 from tests.support.eventually import eventually
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,10 +117,10 @@ def test_one_that_cannot_be_given_up_keeps_no_other_alive() -> None:
 
 async def test_a_clock_that_was_corrected_counts_for_what_begins_after_it() -> None:
     clock = SystemClock()
-    clock.discipline(START, elapsed=0.0)
+    clock.discipline(told(START))
     running = Running(clock)
     running.watch("long")
-    clock.discipline(START + timedelta(hours=1), elapsed=0.0)
+    clock.discipline(told(START + timedelta(hours=1)))
     running.watch("long")
 
     async def all_are_given_up() -> bool:

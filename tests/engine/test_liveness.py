@@ -14,7 +14,7 @@ from journey_async.engine.clock import take_over
 from journey_async.engine.points import Point
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.testing.journey import TestJourney
-from tests.support.clocks import is_right, shift
+from tests.support.clocks import is_right, shift, told
 from tests.support.eventually import eventually
 
 DEAD = """
@@ -384,7 +384,7 @@ async def test_nobody_is_taken_for_dead_because_the_database_tells_another_time(
         for journey in (one, two):
             shift(journey, seconds)
             if told_by == "listener":
-                take_over(journey._engine.clock, datetime.now(UTC), 0.0)
+                take_over(journey._engine.clock, told(datetime.now(UTC)))
         await connection.execute(SHIFT, seconds)
         await eventually(lambda: is_right(one) and is_right(two))
         for journey in (one, two):

@@ -123,3 +123,32 @@ async def test_others_take_what_the_one_whose_turn_it_is_has_no_room_for(dsn: st
         assert (full.calls, idle.calls) == (1, len(started))
         full.free.set()
         assert await web.get_value(stuck, "y", wait_any=True) == 0
+
+
+@pytest.mark.hears("is told what was left to others")
+async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    graph = Called().graph
+    woken, goes_on = asyncio.Event(), asyncio.Event()
+    async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
+        wakes = worker._engine.scheduler
+        submit = wakes._submit
+        assert submit is not None
+
+        async def slow_to_hear(*command: Any, **options: Any) -> Any:
+            settled = await submit(*command, **options)
+            woken.set()
+            await goes_on.wait()
+            return settled
+
+        monkeypatch.setattr(wakes, "_submit", slow_to_hear)
+        execution = await web.start_execution(graph, {"x": 1})
+        assert await web.get_value(execution, "y", wait_any=True) == 1
+        assert woken.is_set()
+        again = await web.set_value(execution, "x", 2)
+        await worker._engine.hear_all()
+        await eventually(lambda: not wakes._alarm.is_set())
+        goes_on.set()
+        assert await web.get_value(again, "y", settled=True) == 2
