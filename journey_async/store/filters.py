@@ -1,4 +1,4 @@
-"""Conditions and filters as SQL: fixed fragments put together, every value and name bound.
+"""What is asked of a value, as SQL: fixed fragments put together, every value and name bound.
 
 A filter is a node, an operator, and for most operators an operand. Nothing holds on a node that
 is not set, except `is_not_set`. JSON's null is a value like others: a node can be set to it.
@@ -18,43 +18,27 @@ is not set, except `is_not_set`. JSON's null is a value like others: a node can 
 | `is_not_set`            | –             | (holds when the node is not set)                       |
 | `is_nil`, `is_not_nil`  | –             | is null, or isn't                                      |
 
-Conditions mean in SQL what `core.evaluation` says: `provided` holds on a tick once its
-time has come, and `Not` is the plain negation. What numbers and texts are compared with stands in
-the words of the indexes `values_number` and `values_text`, so that they can be used.
+Conditions (see `where`) have one more, `provided`: the node is set and, if it is a tick, its time
+has come. What numbers and texts are compared with stands in the words of the indexes
+`values_number` and `values_text`, so that they can be used.
 
 The row of the execution is `e`, that of the node's value `v`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from journey_async.core import jsonvalue
-from journey_async.core.conditions import (
-    AllOf,
-    AnyOf,
-    Compare,
-    Condition,
-    Contains,
-    In,
-    IsFalse,
-    IsTrue,
-    Leaf,
-    Not,
-    Predicate,
-    Provided,
-)
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import storable
 from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT
 from journey_async.core.values import TICKS
 from journey_async.errors import InvalidOptionError, InvalidValueError
 
-MAX_LEAVES = 500  # each is a sub-select; PostgreSQL plans that many in well under a second …
-MAX_JOINS = 10  # … if most are not made into joins, for whose order it would take minutes
-MAX_DEPTH = 100
+MAX_LEAVES = 500  # each may be a sub-select; PostgreSQL plans that many in well under a second
 INDEXED = 64  # characters of a text that its index holds
 
 COMPARISONS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
@@ -62,8 +46,6 @@ WITHOUT_OPERAND = frozenset({"is_set", "is_not_set", "is_nil", "is_not_nil"})
 WITH_OPERAND = frozenset(
     {"eq", "neq", *COMPARISONS, "in", "not_in", "contains", "icontains", "list_contains"}
 )
-
-_OPERATOR_OF = {"==": "eq", "!=": "neq", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +63,7 @@ class Parameters:
     def __init__(self, now: datetime) -> None:
         self.values: list[Any] = []
         self.leaves = 0
+        self.sub_selects = 0
         self._now = now
         self._now_place: str | None = None
 
@@ -142,79 +125,7 @@ SYSTEM_CELLS = {
 }
 
 
-_EXISTS_VALUE = 'EXISTS (SELECT FROM :"schema"."values" AS v WHERE v.execution_id = e.id AND'
 _TICKS = ", ".join(f"'{kind}'" for kind in sorted(TICKS))
-
-# --- conditions and filters ---------------------------------------------------------------------
-
-
-def condition_sql(condition: Condition, bound: Parameters, depth: int = 0) -> str:
-    """A condition on the execution `e`, true or false and never null.
-
-    Raises InvalidOptionError for a Python predicate and for what cannot be compared or sent.
-    """
-    if depth > MAX_DEPTH:
-        raise InvalidOptionError(f"the condition is nested more than {MAX_DEPTH} levels deep")
-    match condition:
-        case AllOf(conditions=items):
-            return _joined(" AND ", [condition_sql(c, bound, depth + 1) for c in items], "true")
-        case AnyOf(conditions=items):
-            return _joined(" OR ", [condition_sql(c, bound, depth + 1) for c in items], "false")
-        case Not(condition=item):
-            return f"(NOT {condition_sql(item, bound, depth + 1)})"
-        case Predicate(node=node, function=function):
-            raise InvalidOptionError(
-                f"the database cannot ask the Python function {function.name} about node {node!r}; "
-                f"search with comparisons, such as value({node!r}) == …"
-            )
-        case Leaf():
-            return _leaf_sql(condition, bound)
-    raise InvalidOptionError(f"executions cannot be searched by a {type(condition).__name__}")
-
-
-def _leaf_sql(leaf: Leaf, bound: Parameters) -> str:
-    match leaf:
-        case Provided(node=node):
-            return _where_stored(node, bound, _provided)
-        case IsTrue(node=node):
-            return filter_sql(Filter(node, "eq", True), bound)
-        case IsFalse(node=node):
-            return filter_sql(Filter(node, "eq", False), bound)
-        case Compare(node=node, operator=operator, operand=operand):
-            return filter_sql(Filter(node, _OPERATOR_OF[operator], operand), bound)
-        case In(node=node, operands=operands):
-            return filter_sql(Filter(node, "in", list(operands)), bound)
-        case Contains(node=node, operand=operand):
-            return filter_sql(Filter(node, "contains", operand), bound)
-    raise InvalidOptionError(f"executions cannot be searched by a {type(leaf).__name__}")
-
-
-def filter_sql(item: Filter, bound: Parameters) -> str:
-    """A filter on the execution `e`, true or false and never null; raises InvalidOptionError."""
-    match item.operator:
-        case "is_set":
-            return _where_stored(item.node, bound, lambda _: "v.set_time IS NOT NULL")
-        case "is_not_set":
-            return f"(NOT {filter_sql(Filter(item.node, 'is_set'), bound)})"
-        case "is_nil":
-            return filter_sql(Filter(item.node, "eq", None), bound)
-        case "is_not_nil":
-            return filter_sql(Filter(item.node, "neq", None), bound)
-    operand = _storable_operand(item)
-    if item.node in SYSTEM_CELLS:
-        _count(bound)
-        return f"({_test(SYSTEM_CELLS[item.node], item, operand, bound)})"
-    return _where_stored(item.node, bound, lambda bound: _test(STORED, item, operand, bound))
-
-
-def _where_stored(node: str, bound: Parameters, test: Callable[[Parameters], str]) -> str:
-    """There is a value of the node that passes a test."""
-    _count(bound)
-    if node in SYSTEM_CELLS:
-        return "true"  # always set, and the tests that ask for more have cells of their own
-    name = bound.bind(checked_name(node), "text")
-    rest = f"v.node = {name} AND {test(bound)}"
-    return " ".join((_EXISTS_VALUE, rest, ")" if bound.leaves <= MAX_JOINS else ") IS TRUE"))
 
 
 def checked_name(node: object) -> str:
@@ -242,7 +153,20 @@ def _provided(bound: Parameters) -> str:
     return f"v.set_time IS NOT NULL AND (v.kind NOT IN ({_TICKS}) OR ({due}))"
 
 
-def _test(cell: Cell, item: Filter, operand: JSON, bound: Parameters) -> str:
+def value_sql(cell: Cell, item: Filter, bound: Parameters) -> str:
+    """A test of a value, true where it passes; raises InvalidOptionError."""
+    _count(bound)
+    is_always_set = cell is not STORED
+    match item.operator:
+        case "is_set":
+            return "true" if is_always_set else "v.set_time IS NOT NULL"
+        case "provided":
+            return "true" if is_always_set else _provided(bound)
+        case "is_nil":
+            return _equals_one_of(cell, [None], bound)
+        case "is_not_nil":
+            return f"{cell.json} <> {_json(None, bound)}"
+    operand = _storable_operand(item)
     match item.operator:
         case "eq":
             return _equals_one_of(cell, [operand], bound)
@@ -302,7 +226,7 @@ def _equals_one_of(cell: Cell, operands: Sequence[JSON], bound: Parameters) -> s
         tests.append(_is_one_of_texts(cell, texts, bound))
     if others:
         tests.append(f"{cell.json} = ANY ({_jsons(others, bound)})")
-    return tests[0] if len(tests) == 1 else _joined(" OR ", tests, "false")
+    return tests[0] if len(tests) == 1 else joined(" OR ", tests, "false")
 
 
 def _of_number(cell: Cell, test: str) -> str:
@@ -372,5 +296,6 @@ def _jsons(operands: Sequence[JSON], bound: Parameters) -> str:
 # --- putting fragments together -----------------------------------------------------------------
 
 
-def _joined(joiner: str, parts: Sequence[str], of_none: str) -> str:
+def joined(joiner: str, parts: Sequence[str], of_none: str) -> str:
+    """The parts with a word in between; `of_none` if there is none."""
     return f"({joiner.join(f'({part})' for part in parts)})" if parts else of_none

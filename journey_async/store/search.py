@@ -19,12 +19,11 @@ from journey_async.store.filters import (
     Filter,
     Parameters,
     checked_name,
-    condition_sql,
-    filter_sql,
 )
 from journey_async.store.rows import states_of
 from journey_async.store.sql import statement
 from journey_async.store.store import Store
+from journey_async.store.where import all_sql
 
 # What an execution is ordered by; a node of the same name stands behind.
 COLUMNS: Mapping[str, str] = {
@@ -129,11 +128,10 @@ def _source(selection: Selection, bound: Parameters, joins: Sequence[str]) -> st
         tests.append(f"e.graph_name = {bound.bind(selection.graph_name, 'text')}")
     if selection.graph_version is not None:
         tests.append(f"e.graph_version = {bound.bind(selection.graph_version, 'text')}")
-    if selection.where is not None:
-        tests.append(condition_sql(selection.where, bound))
-    tests += [filter_sql(item, bound) for item in selection.filters]
-    where = [f"WHERE {' AND '.join(tests)}"] if tests else []
-    return _lines('FROM :"schema".executions AS e', *joins, *where)
+    where = [] if selection.where is None else [selection.where]
+    tests += all_sql(where, selection.filters, bound)
+    tested = [f"WHERE {' AND '.join(tests)}"] if tests else []
+    return _lines('FROM :"schema".executions AS e', *joins, *tested)
 
 
 def _keys(order: Sequence[Order], bound: Parameters, joins: list[str]) -> list[str]:

@@ -18,9 +18,10 @@ from journey_async.core.conditions import (
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.engine.engine import Engine
-from journey_async.store.filters import MAX_DEPTH, MAX_LEAVES, STORED, Filter
+from journey_async.store.filters import MAX_LEAVES, STORED, Filter
 from journey_async.store.search import Order, Selection, count_statement, page_statement
 from journey_async.store.sql import folder, in_schema
+from journey_async.store.where import MAX_DEPTH
 from tests.support.rows import (
     NOW,
     SCHEMA,
@@ -95,6 +96,23 @@ async def test_selective_searches_use_the_indexes(connection: asyncpg.Connection
                 assert "Seq Scan" not in plan, f"{condition!r}:\n{plan}"
     plan = await _plan(connection, filters=[Filter("execution_id", "eq", "E00007")])
     assert "executions_pkey" in plan
+
+
+async def test_both_ends_of_a_range_are_one_look_into_the_index(
+    connection: asyncpg.Connection,
+) -> None:
+    await _many(connection)
+    least, most = MANY // 2, MANY // 2 + 10
+    ranges = {
+        "values_number": (value("x") >= least) & (value("x") < most),
+        "values_text": (value("y") >= _text(least)) & (value("y") < _text(most)),
+    }
+    for index, condition in ranges.items():
+        plan = await _plan(connection, where=condition)
+        assert plan.count(index) == 1, plan
+    filters = [Filter("x", "gte", least), Filter("status", "eq", "done"), Filter("x", "lt", most)]
+    explained = await _explained(connection, filters, Order("updated_at"))
+    assert explained["Shared Hit Blocks"] + explained["Shared Read Blocks"] < 500
 
 
 async def test_what_most_executions_have_is_searched_among_the_newest(
