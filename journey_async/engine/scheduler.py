@@ -266,6 +266,7 @@ class Scheduler:
         assert self._submit is not None
         pause = UNMOVED_PAUSE
         self._points.reach(Point.BEFORE_WAKE)
+        asked_at = self._clock.now()
         try:
             yields = execution_id not in self._overtaken
             settled = await self._submit(execution_id, Wake(), yields=yields)
@@ -275,8 +276,8 @@ class Scheduler:
             if wake_at > self._clock.now():
                 self.expect(wake_at)  # maybe soon: of somebody whose clock is ahead of this one
                 return False
-            if settled.change.written or not settled.had_room:
-                return True
+            if settled.change.written or not settled.had_room or wake_at > asked_at:
+                return True  # maybe its time has come only since it was looked at
         except Overtaken:
             self._overtaken.add(execution_id)
             return True

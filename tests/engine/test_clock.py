@@ -16,6 +16,7 @@ from journey_async.store import connecting, listening
 from journey_async.store.listening import NotificationConnection
 from journey_async.testing import TestClock, TestJourney
 from tests.support.clocks import shift, told
+from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph
 
 HOUR = timedelta(hours=1)
@@ -131,4 +132,26 @@ async def test_what_is_left_by_a_clock_that_is_ahead_is_computed_when_its_time_h
         shift(web, 0.5)
         execution = await web.start_execution(graph, {"x": 1, "y": 2})
         await worker._engine.hear_all()
+        assert await web.get_value(execution, "sum", wait_any=True) == 3
+
+
+async def test_what_becomes_due_while_it_is_found_not_to_be_is_not_set_aside(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "UNMOVED_PAUSE", 1000.0)
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
+        clock, wakes = worker._engine.clock, worker._engine.scheduler
+        submit = wakes._submit
+        assert submit is not None
+
+        async def answers_late(*command: Any, **options: Any) -> Any:
+            settled = await submit(*command, **options)
+            wake_at = settled.state.wake_at
+            await eventually(lambda: wake_at is None or wake_at <= clock.now())
+            return settled
+
+        monkeypatch.setattr(wakes, "_submit", answers_late)
+        shift(web, 0.5)
+        execution = await web.start_execution(graph, {"x": 1, "y": 2})
         assert await web.get_value(execution, "sum", wait_any=True) == 3
