@@ -2,11 +2,13 @@
 
 All workers hear the same. If all went for it, most of what they load and decide would be in vain;
 and if each took a part of it, their batches would be small. So they take turns, many in a second:
-the others give the one whose turn it is a moment, and take what it leaves.
+the others give the one whose turn it is a moment, and take what it leaves. Of a backlog, which is
+more than one of them takes at once, each takes a share, for there is enough to fill all batches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from zlib import crc32
 
 TURNS = 10  # a second
 
@@ -34,3 +36,9 @@ class Peers:
         own = self._own()
         taking = sorted(worker for worker in {*self.others, own} if worker != without)
         return taking[int(now.timestamp() * TURNS) % len(taking)] == own
+
+    def own_share(self, executions: Iterable[str]) -> list[str]:
+        """Those that this worker takes of a backlog."""
+        workers = sorted({*self.others, self._own()})
+        place = workers.index(self._own())
+        return [i for i in executions if crc32(i.encode()) % len(workers) == place]

@@ -10,7 +10,7 @@ and in a healthy system is zero.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about, log
 from journey_async.engine.peers import Peers
 from journey_async.engine.points import Point, Points
-from journey_async.engine.registry import Registry
+from journey_async.engine.registry import Name, Registry
 from journey_async.engine.requests import Overtaken, Settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
@@ -214,38 +214,51 @@ class Scheduler:
         graphs = self._registry.newer_definitions()
         if self._starved or not graphs:
             return None
+        at_once = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
         asked_at = asyncio.get_running_loop().time()
+        due, then = await self._look(graphs, at_once)
+        own = due if self.peers.is_my_turn(self._clock.now()) else []
+        is_backlog = len(due) == at_once
+        if is_backlog and self.peers.others:
+            due, then = await self._look(graphs, at_once * (1 + len(self.peers.others)))
+            own = self.peers.own_share(due)
+        self._overtaken.intersection_update(due)
+        if mine := self._not_left(due, own, asked_at):
+            await self._wake_all(mine[:at_once])
+            self._starved = self._runner.free <= 0
+            return self._clock.now()
+        if is_backlog:  # there may be more than was looked at
+            return self._clock.now() + timedelta(seconds=MOMENT)
+        return then
+
+    async def _look(
+        self, graphs: Mapping[Name, Collection[str]], number: int
+    ) -> tuple[list[str], datetime | None]:
+        """The first of those that are due, at most so many; and the time that comes next."""
         entries = await self._store.attention(
             graphs,
             without=list(self._aside),
             # besides those that are being woken: they must hide nobody, nor whoever is next
-            limit=min(BATCH, max(2 * self._runner.free, LEAST_BATCH)) + len(self._waking),
+            limit=number + len(self._waking),
         )
         now = self._clock.now()
         due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
-        self._overtaken.intersection_update(due)
-        if mine := self._not_left(due, asked_at):
-            await self._wake_all(mine)
-            self._starved = self._runner.free <= 0
-            return now
-        return next((wake_at for _, wake_at in entries if wake_at > now), None)
+        others = [i for i in due if i not in self._waking]
+        return others[:number], next((wake_at for _, wake_at in entries if wake_at > now), None)
 
-    def _not_left(self, due: list[str], asked_at: float) -> list[str]:
-        """What to wake of what is due.
+    def _not_left(self, due: list[str], own: Collection[str], asked_at: float) -> list[str]:
+        """What to wake of what is due: what is this worker's `own`, else what the others left.
 
-        When it is another worker's turn, that one is given a MOMENT for each execution, counted
-        from when this one first saw or heard that it is due.
+        They are given a MOMENT for each execution, counted from when this one first saw or heard
+        that it is due.
         """
         now = asyncio.get_running_loop().time()
-        due = [i for i in due if i not in self._waking]
-        left: dict[str, float] = {}
-        if not self.peers.is_my_turn(self._clock.now()):
-            left = {i: self._left.get(i, now) for i in due}
+        left = {i: self._left.get(i, now) for i in set(due).difference(own)}
         heard_since = {i: since for i, since in self._left.items() if since >= asked_at}
         self._left = heard_since | left
         fresh = {i for i, since in left.items() if now - since < MOMENT}
         self._leave(fresh)
-        return [i for i in due if i not in fresh]
+        return list(own) or [i for i in due if i not in fresh]
 
     async def _wake_all(self, due: list[str]) -> None:
         """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""

@@ -11,6 +11,7 @@ import pytest
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.engine import peers, scheduler
 from journey_async.engine.peers import Peers
+from journey_async.store.store import Store
 from tests.support.eventually import eventually
 
 WORKERS = ("W1", "W2", "W3")
@@ -38,6 +39,17 @@ def test_it_is_not_the_turn_of_who_has_passed_something_on() -> None:
 def test_who_is_alone_takes_everything() -> None:
     alone = Peers(lambda: "W1")
     assert all(alone.is_my_turn(t) and alone.is_my_turn(t, without="W2") for t in TIMES)
+
+
+def test_of_a_backlog_each_has_a_share_and_nothing_is_left() -> None:
+    backlog = [f"EXEC{number}" for number in range(300)]
+    shares = []
+    for worker in WORKERS:
+        view = Peers(lambda worker=worker: worker)  # type: ignore[misc]
+        view.become([other for other in WORKERS if other != worker])
+        shares.append(view.own_share(backlog))
+    assert sorted(i for share in shares for i in share) == sorted(backlog)
+    assert all(len(share) > len(backlog) / 6 for share in shares)
 
 
 class Called:
@@ -123,6 +135,38 @@ async def test_others_take_what_the_one_whose_turn_it_is_has_no_room_for(dsn: st
         assert (full.calls, idle.calls) == (1, len(started))
         full.free.set()
         assert await web.get_value(stuck, "y", wait_any=True) == 0
+
+
+async def test_a_backlog_is_worked_off_by_all_who_have_room(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beyond what a worker sees of it at once, and another one takes."""
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(scheduler, "MOMENT", 0.5)  # in which the others have taken what they can
+    full, idle = Called(), Called()
+    full.free.clear()
+    know, attention = asyncio.Event(), Store.attention
+
+    async def look(self: Store, *graphs: Any, **options: Any) -> Any:
+        return await attention(self, *graphs, **options) if know.is_set() else []
+
+    monkeypatch.setattr(Store, "attention", look)
+    async with AsyncExitStack() as stack:
+        web = await stack.enter_async_context(
+            Journey(dsn, graphs=[idle.graph], run_computations=False)
+        )
+        await asyncio.gather(*(web.start_execution(idle.graph, {"x": n}) for n in range(60)))
+        [first] = await workers(stack, dsn, full, max_concurrency=20)
+        [second] = await workers(stack, dsn, idle, max_concurrency=5)
+        await know_each_other([first, second])
+        for journey, has_turn in ((first, True), (second, False)):
+            turns = journey._engine.scheduler.peers
+            monkeypatch.setattr(turns, "is_my_turn", lambda *_, has_turn=has_turn, **__: has_turn)
+        know.set()
+        for journey in (first, second):
+            journey._engine.scheduler.expect()
+        await eventually(lambda: (full.calls, idle.calls) == (20, 40))
+        full.free.set()
 
 
 @pytest.mark.hears("is told what was left to others")
