@@ -4,9 +4,10 @@
 
 *Shared work*: 1, 2 and 4 processes each do their part of the basic workload, client and worker in
 one; *one asks*: one process starts and sets, and 1, 2 and 4 others compute. Executions a second in
-all, and how many functions were called for each execution (two are asked for). *One busy
-execution*: 8 processes write to one execution as fast as they can, beside 8 that lock a plain row,
-add one and commit. The server is a throw-away one with fsync on.
+all, and how many functions were called for each execution (two are asked for). *Backlog*: as many
+executions wait when 1 or 4 processes come, with so many places each; a function takes 20 ms, and
+another one follows. *One busy execution*: 8 processes write to one execution as fast as they can,
+beside 8 that lock a plain row, add one and commit. The server is a throw-away one with fsync on.
 """
 
 import argparse
@@ -22,12 +23,13 @@ from typing import Any
 
 import asyncpg
 
-from journey_async import Graph, Journey, compute, input_node, value
+from journey_async import Graph, Journey, compute, input_node, provided, value
 from tests.chaos.server import chaos_server
 
 AT_ONCE = 50  # executions under way, over all processes
 WRITERS = 8
 SECONDS = 5.0  # of writing to one execution
+BACKLOGS = ((1, 100), (4, 25), (1, 20), (4, 5))  # workers, and places of each
 BUSY = Graph("busy", "v1", [input_node(f"x{number}") for number in range(WRITERS)])
 LOCKED = "SELECT n FROM plain WHERE id = 1 FOR UPDATE"
 ADDED = "UPDATE plain SET n = n + 1 WHERE id = 1"
@@ -52,6 +54,17 @@ class Counted:
         self.calls += 1
         return "🚨"
 
+
+async def _short(x: int) -> int:
+    await asyncio.sleep(0.02)
+    return x
+
+
+BACKLOG = Graph(
+    "backlog",
+    "v1",
+    [input_node("x"), compute("y", ["x"], _short), compute("z", ["y"], lambda y: y)],
+)
 
 # --- what a process does, once it is told to go ------------------------------------------------
 
@@ -86,6 +99,13 @@ async def worker(dsn: str, _executions: int, _at_once: int) -> Any:
         print(json.dumps("done"), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
     return counted.calls
+
+
+async def taker(dsn: str, places: int, _at_once: int) -> Any:
+    """Comes to a backlog, and computes until it is told to stop."""
+    await _go()
+    async with Journey(dsn, graphs=[BACKLOG], max_concurrency=places):
+        await asyncio.to_thread(sys.stdin.readline)
 
 
 async def writer(dsn: str, number: int, _at_once: int) -> Any:
@@ -133,7 +153,7 @@ async def _ask(journey: Journey, graph: Graph, executions: int, at_once: int) ->
     await asyncio.gather(*map(one, range(executions)))
 
 
-ROLES = {role.__name__: role for role in (whole, asker, worker, writer, locker)}
+ROLES = {role.__name__: role for role in (whole, asker, worker, taker, writer, locker)}
 
 # --- who tells them -----------------------------------------------------------------------------
 
@@ -199,6 +219,26 @@ async def throughput(dsn: str, askers: int, workers: int, executions: int) -> tu
     return share * askers / seconds, sum(calls) / (share * askers)
 
 
+async def backlog(dsn: str, workers: int, places: int, executions: int) -> float:
+    """Executions a second of those that wait, from when the workers come."""
+    taking = await _started([("taker", places, 0)] * workers, dsn)
+    async with Journey(dsn, graphs=[BACKLOG], run_computations=False) as journey:
+        starts = (journey.start_execution(BACKLOG, {"x": n}) for n in range(executions))
+        waiting = await asyncio.gather(*starts)
+        began = time.monotonic()
+        for process in taking:
+            process.tell()
+        to_do = ~provided("z")
+        while await journey.count_executions(graph_name=BACKLOG.name, where=to_do):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # to wait for each would load the server
+        seconds = time.monotonic() - began
+        for process in taking:
+            process.tell()
+        await asyncio.gather(*(process.end() for process in taking))
+        await asyncio.gather(*map(journey.archive, waiting))
+    return executions / seconds
+
+
 async def contention(dsn: str, role: str) -> float:
     """Writes a second of 8 processes to one row."""
     processes = await _started([(role, number, 0) for number in range(WRITERS)], dsn)
@@ -212,7 +252,7 @@ async def _prepare(dsn: str) -> None:
     await connection.execute("CREATE TABLE plain (id int PRIMARY KEY, n int)")
     await connection.execute("INSERT INTO plain VALUES (1, 0)")
     await connection.close()
-    async with Journey(dsn, graphs=[BUSY, Counted().graph]) as journey:
+    async with Journey(dsn, graphs=[BUSY, BACKLOG, Counted().graph]) as journey:
         await journey.start_execution(BUSY)
 
 
@@ -224,6 +264,9 @@ async def _measured(dsn: str, executions: int) -> dict[str, float]:
         rate, calls = await throughput(dsn, askers, workers, executions)
         found[f"{name}: executions/s"] = rate
         found[f"{name}: calls an execution"] = calls
+    for workers, places in random.sample(BACKLOGS, len(BACKLOGS)):
+        name = f"backlog, {workers} with {places} places each: executions/s"
+        found[name] = await backlog(dsn, workers, places, executions)
     for name, role in random.sample((("journey_async", "writer"), ("plain row", "locker")), 2):
         found[f"8 write to one execution, {name}: writes/s"] = await contention(dsn, role)
     return found
