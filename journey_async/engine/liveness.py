@@ -237,10 +237,11 @@ class Liveness:
                 others = await self._renew(connection)
                 renew_at = now + self._renewal
             else:
-                others = await connection.others(self._worker)
-                if self._expired(others):  # by this clock: is it right?
+                found = await connection.others(self._worker)
+                if found is None or self._expired(found):  # by this clock: is it right?
                     renew_at = now
                     continue
+                others = found
             if others:
                 all_are_back = now - reconnected_at > SETTLE_TIME
                 await self._look_at(connection, others, all_are_back)

@@ -110,9 +110,11 @@ class WorkerConnection:
         others = [OtherWorker(row) for row in found if row is not own]
         return Renewal(own["now"], own["id"] is not None, others)
 
-    async def others(self, worker: str) -> list[OtherWorker]:
-        """The other workers."""
-        return [OtherWorker(row) for row in await self._fetch("other_workers", worker)]
+    async def others(self, worker: str) -> list[OtherWorker] | None:
+        """The other workers; None if they have declared this one dead."""
+        found = await self._fetch("all_workers", worker)
+        others = [OtherWorker(row) for row in found if row["id"] != worker]
+        return others if len(others) < len(found) else None
 
     async def free_locks(self, keys: list[int]) -> set[int]:
         """Those of the locks that nobody holds."""

@@ -357,6 +357,17 @@ async def test_a_worker_taken_for_dead_goes_on_as_a_new_one(
         assert computation.worker == journey._engine.runner.worker
 
 
+async def test_who_was_taken_for_dead_sees_it_long_before_the_lease_is_renewed(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, lease=3600.0) as journey, Journey(dsn, lease=3600.0):
+        old = journey._engine.runner.worker
+        assert await workers_are(connection, 2)
+        await connection.execute("DELETE FROM journey.workers WHERE id = $1", old)
+        await eventually(lambda: journey._engine.runner.worker != old)
+        assert await workers_are(connection, 2)
+
+
 async def test_a_worker_whose_machine_has_slept_goes_on_at_the_right_time(
     dsn: str, connection: Any
 ) -> None:

@@ -17,8 +17,8 @@ RESET = """
 """
 # What happens now and then by itself: signs of life, the alarm clock, the safety net.
 BACKGROUND = (
+    "all_workers",
     "attention",
-    "other_workers",
     "outdated_executions",
     "overdue_work",
     "read_clock",
