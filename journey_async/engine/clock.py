@@ -52,7 +52,8 @@ class SystemClock:
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
         """Call `callback` on the running event loop at `when`."""
-        delay = (when - self.now()).total_seconds()
+        # Not by now(): a clock that stands still would call before its time.
+        delay = when.timestamp() - time.monotonic() - self._offset
         return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)
 
     def discipline(self, database: ServerTime) -> None:

@@ -17,8 +17,8 @@ class Peers:
     """The workers that live and have the very code that is here, as far as is known.
 
     `own` gives the id of this worker, which is one of them. Where workers disagree about who there
-    is, or what time, two take the same, or none does before the moment is over: neither does any
-    harm.
+    is, or what time, or whether there is a backlog (by the room that each has), two take the same,
+    or none does before the moment is over: neither does any harm.
     """
 
     def __init__(self, own: Callable[[], str]) -> None:

@@ -29,6 +29,7 @@ from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.store import Store
 
 BATCH = 100  # executions woken at once
+MAX_LOOK = 1000  # executions looked at once, to take a share of them
 LEAST_BATCH = 10  # also when there is little room, for not all of them need any
 SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
 CHECK_LIMIT = 10.0  # seconds for one of its steps: somebody may hold a row for long
@@ -70,6 +71,7 @@ class Scheduler:
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # of those: by others, meanwhile
+        self._sees_part = False  # of what is due, and all of that is left to others
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
         self._checks: list[Callable[[], Awaitable[None]]] = []
@@ -162,15 +164,18 @@ class Scheduler:
         now = asyncio.get_running_loop().time()
         for execution_id in executions:
             self._left.setdefault(execution_id, now)
-        if self._left and self._looks_again is None:
+            if execution_id in self._waking:
+                self._left_again.add(execution_id)
+        if (self._left or self._sees_part) and self._looks_again is None:
             self._looks_again = self._tasks.start(self._look_again(), "looks what others left")
 
     async def _look_again(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._left:
+            while self._left or self._sees_part:
                 await asyncio.sleep(MOMENT)
-                if any(loop.time() - since >= MOMENT for since in self._left.values()):
+                waited = any(loop.time() - since >= MOMENT for since in self._left.values())
+                if waited or self._sees_part:
                     return self._ring()
         finally:
             self._looks_again = None
@@ -220,15 +225,17 @@ class Scheduler:
         own = due if self.peers.is_my_turn(self._clock.now()) else []
         is_backlog = len(due) == at_once
         if is_backlog and self.peers.others:
-            due, then = await self._look(graphs, at_once * (1 + len(self.peers.others)))
+            number = min(at_once * (1 + len(self.peers.others)), MAX_LOOK)
+            due, then = await self._look(graphs, number)
             own = self.peers.own_share(due)
         self._overtaken.intersection_update(due)
-        if mine := self._not_left(due, own, asked_at):
+        mine, fresh = self._not_left(due, own, asked_at)
+        self._sees_part = is_backlog and not mine
+        self._leave(fresh)
+        if mine:
             await self._wake_all(mine[:at_once])
             self._starved = self._runner.free <= 0
             return self._clock.now()
-        if is_backlog:  # there may be more than was looked at
-            return self._clock.now() + timedelta(seconds=MOMENT)
         return then
 
     async def _look(
@@ -246,19 +253,20 @@ class Scheduler:
         others = [i for i in due if i not in self._waking]
         return others[:number], next((wake_at for _, wake_at in entries if wake_at > now), None)
 
-    def _not_left(self, due: list[str], own: Collection[str], asked_at: float) -> list[str]:
-        """What to wake of what is due: what is this worker's `own`, else what the others left.
+    def _not_left(
+        self, due: list[str], own: list[str], asked_at: float
+    ) -> tuple[list[str], set[str]]:
+        """What to wake of what is due, and what to leave to others.
 
-        They are given a MOMENT for each execution, counted from when this one first saw or heard
-        that it is due.
+        That is this worker's `own`, else what the others left. They are given a MOMENT for each
+        execution, counted from when this one first saw or heard that it is due.
         """
         now = asyncio.get_running_loop().time()
         left = {i: self._left.get(i, now) for i in set(due).difference(own)}
         heard_since = {i: since for i, since in self._left.items() if since >= asked_at}
         self._left = heard_since | left
         fresh = {i for i, since in left.items() if now - since < MOMENT}
-        self._leave(fresh)
-        return list(own) or [i for i in due if i not in fresh]
+        return own or [i for i in due if i not in fresh], fresh
 
     async def _wake_all(self, due: list[str]) -> None:
         """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""

@@ -1,8 +1,9 @@
 """Searches executions: one statement for a page of them with all that they hold, one for a count.
 
-What is searched for stands in `filters`. Within equal keys a page is ordered by id, so that paging
-neither repeats nor misses. A node's values are ordered by type (null, texts by code point, numbers,
-false, true, lists, objects); nodes that are not set come last, and first when descending.
+What is searched for stands in `where` and `filters`. Within equal keys a page is ordered by id, so
+that paging neither repeats nor misses. A node's values are ordered by type (null, texts by code
+point, numbers, false, true, lists, objects); nodes that are not set come last, and first when
+descending.
 """
 
 from collections.abc import Mapping, Sequence

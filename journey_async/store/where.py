@@ -3,7 +3,7 @@
 Conditions mean what `core.evaluation` says: `Not` is the plain negation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from journey_async.core.conditions import (
     AllOf,
@@ -45,23 +45,30 @@ def all_sql(
     and not two at all that lies on this side of it or that. Raises InvalidOptionError for a Python
     predicate and for what cannot be compared or sent.
     """
-    parts: list[str] = []
-    asked = list(filters)
-    for condition in conditions:
-        match condition:
-            case AllOf(conditions=items):
-                parts += all_sql(items, (), bound, _deeper(depth))
-            case Leaf():
-                asked.append(_filter_of(condition))
-            case _:
-                parts.append(_condition_sql(condition, bound, depth))
+    parts = list(_parts(conditions, depth))
+    asked = [_filter_of(part) for part, _ in parts if isinstance(part, Leaf)] + list(filters)
     by_node: dict[str, list[Filter]] = {}
+    alone = []
     for item in asked:
         if item.operator == "is_not_set" or item.node in SYSTEM_CELLS:
-            parts.append(_filter_sql(item, bound))
+            alone.append(item)
         else:
             by_node.setdefault(item.node, []).append(item)
-    return parts + [_exists_sql(node, items, bound) for node, items in by_node.items()]
+    # What can become a join comes first, for only so many may.
+    return [
+        *(_exists_sql(node, items, bound) for node, items in by_node.items()),
+        *(_filter_sql(item, bound) for item in alone),
+        *(_condition_sql(part, bound, at) for part, at in parts if not isinstance(part, Leaf)),
+    ]
+
+
+def _parts(conditions: Sequence[Condition], depth: int) -> Iterator[tuple[Condition, int]]:
+    """What all must hold, without the AllOf around it, and how deep it was."""
+    for condition in conditions:
+        if isinstance(condition, AllOf):
+            yield from _parts(condition.conditions, _deeper(depth))
+        else:
+            yield condition, depth
 
 
 def _condition_sql(condition: Condition, bound: Parameters, depth: int) -> str:

@@ -115,6 +115,17 @@ async def test_both_ends_of_a_range_are_one_look_into_the_index(
     assert explained["Shared Hit Blocks"] + explained["Shared Read Blocks"] < 500
 
 
+async def test_what_tells_most_is_a_join_whatever_else_is_asked(
+    connection: asyncpg.Connection,
+) -> None:
+    await _many(connection)
+    either = any_of(*(value("status") == f"{number}" for number in range(20)), provided("n"))
+    unset = [Filter(f"z{number}", "is_not_set") for number in range(20)]
+    plan = await _plan(connection, where=all_of(either, value("x") == 7), filters=unset)
+    assert "values_number" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
 async def test_what_most_executions_have_is_searched_among_the_newest(
     connection: asyncpg.Connection,
 ) -> None:

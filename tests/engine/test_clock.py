@@ -40,6 +40,15 @@ def test_set_back_by_a_little_it_stands_still() -> None:
     assert clock.now() > before
 
 
+async def test_standing_still_it_calls_nobody_before_the_time() -> None:
+    clock = SystemClock()
+    clock.discipline(told(clock.now() - timedelta(milliseconds=200)))
+    when = clock.now() + timedelta(milliseconds=1)
+    called = asyncio.get_running_loop().create_future()
+    clock.call_at(when, lambda: called.set_result(clock.now()))
+    assert await called >= when
+
+
 def test_it_knows_when_it_was_wrong_and_not_just_corrected() -> None:
     clock = SystemClock()
     clock.discipline(told(clock.now() + timedelta(milliseconds=500)))

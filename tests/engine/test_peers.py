@@ -170,8 +170,9 @@ async def test_a_backlog_is_worked_off_by_all_who_have_room(
 
 
 @pytest.mark.hears("is told what was left to others")
+@pytest.mark.parametrize("my_turn", [True, False])
 async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
+    dsn: str, monkeypatch: pytest.MonkeyPatch, my_turn: bool
 ) -> None:
     monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
     graph = Called().graph
@@ -191,8 +192,9 @@ async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
         execution = await web.start_execution(graph, {"x": 1})
         assert await web.get_value(execution, "y", wait_any=True) == 1
         assert woken.is_set()
+        monkeypatch.setattr(wakes.peers, "is_my_turn", lambda *_, **__: my_turn)
         again = await web.set_value(execution, "x", 2)
         await worker._engine.hear_all()
-        await eventually(lambda: not wakes._alarm.is_set())
+        await eventually(lambda: not wakes._alarm.is_set() and wakes._looks_again is None)
         goes_on.set()
         assert await web.get_value(again, "y", settled=True) == 2
