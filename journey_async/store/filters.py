@@ -156,21 +156,16 @@ def _provided(bound: Parameters) -> str:
 def value_sql(cell: Cell, item: Filter, bound: Parameters) -> str:
     """A test of a value, true where it passes; raises InvalidOptionError."""
     _count(bound)
+    operand = _storable_operand(item)  # None where there is none: is_nil means eq None
     is_always_set = cell is not STORED
     match item.operator:
         case "is_set":
             return "true" if is_always_set else "v.set_time IS NOT NULL"
         case "provided":
             return "true" if is_always_set else _provided(bound)
-        case "is_nil":
-            return _equals_one_of(cell, [None], bound)
-        case "is_not_nil":
-            return f"{cell.json} <> {_json(None, bound)}"
-    operand = _storable_operand(item)
-    match item.operator:
-        case "eq":
+        case "eq" | "is_nil":
             return _equals_one_of(cell, [operand], bound)
-        case "neq":
+        case "neq" | "is_not_nil":
             return f"{cell.json} <> {_json(operand, bound)}"
         case "in":
             return _equals_one_of(cell, _list(item, operand), bound)

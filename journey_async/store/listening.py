@@ -66,7 +66,10 @@ class NotificationConnection:
         return cls(connection, server)
 
     async def notify(self, channel: str, payload: str) -> ServerTime:
-        """Send a notification on this very connection, which does one thing at a time."""
+        """Send a notification on this very connection, which does one thing at a time.
+
+        Gives the database's time.
+        """
         text = "SELECT pg_notify($1, $2), clock_timestamp() AS now"
         async with self._turn:
             with translated():
