@@ -1,5 +1,6 @@
 """How much work a call is, counted: the same on every machine, unlike time."""
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -7,7 +8,10 @@ from typing import Any
 
 
 def effort(call: Callable[[], object]) -> int:
-    """How many instructions of Python are executed."""
+    """How many instructions of Python are executed.
+
+    What the garbage collector finalizes is none of the call's, so it has to wait.
+    """
     executed = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -16,13 +20,16 @@ def effort(call: Callable[[], object]) -> int:
         executed += event == "opcode"
         return trace
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()
     sys._getframe().f_trace_opcodes = True  # Python 3.12 wants that of some frame before it begins
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     return executed
 
 
