@@ -292,7 +292,7 @@ async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
             began = time.monotonic()
             with pytest.raises(WaitTimeout) as raised:
                 await journey.get_value(execution, "x", timeout=0.1, **wanted)
-            assert 0.09 < time.monotonic() - began < 2
+            assert 0.09 < time.monotonic() - began < 20
             assert isinstance(raised.value, TimeoutError)
             assert isinstance(raised.value, NotSetError)
             assert raised.value.timeout == 0.1
@@ -314,7 +314,7 @@ async def test_it_ends_there_while_the_database_is_away_as_well(
             began = time.monotonic()
             with pytest.raises(WaitTimeout) as raised:
                 await journey.get_value(execution.id, "x", timeout=0.1, **wanted)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 20
             assert (raised.value.node, raised.value.timeout) == ("x", 0.1)
 
 
@@ -470,7 +470,7 @@ async def test_closing_a_journey_ends_its_waits(dsn: str) -> None:
         execution = await journey.start_execution(one_input())
         wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True, timeout=None))
         await eventually(lambda: parked(journey) == 1)
-    done, _ = await asyncio.wait([wait], timeout=5)
+    done, _ = await asyncio.wait([wait], timeout=30)
     wait.cancel()
     assert done
     with pytest.raises(DatabaseUnavailable):

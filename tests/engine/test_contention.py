@@ -183,7 +183,7 @@ async def test_the_only_connection_is_enough_for_a_row_lock(dsn: str, connection
             await connection.fetch(HOLD, [execution.id])
             write = asyncio.create_task(journey.set_value(execution.id, "x", 1))
             await eventually(lambda: connection.fetchval(AWAITED))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await write).values["x"].value == 1
 
 

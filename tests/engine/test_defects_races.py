@@ -265,7 +265,7 @@ async def test_a_look_at_an_older_state_stops_no_function(dsn: str) -> None:  # 
         await journey.set_value(execution, "x", 1)
         runner.reconcile(before, running)
         go.set()
-        assert await journey.get_value(execution, "y", wait_any=True, timeout=2) == 1
+        assert await journey.get_value(execution, "y", wait_any=True) == 1
 
 
 async def test_a_wait_never_reports_a_failure_that_is_retried(dsn: str) -> None:  # B24

@@ -119,7 +119,7 @@ async def test_who_waits_hears_of_a_result_whose_answer_was_lost(
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], waits)])
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        wait = asyncio.create_task(journey.get_value(execution, "y", wait_any=True, timeout=3))
+        wait = asyncio.create_task(journey.get_value(execution, "y", wait_any=True, timeout=20))
         await eventually(lambda: len(journey._engine.waiters) == 1)
         with losing_answers(monkeypatch, journey, 1) as lost:
             release.set()
@@ -144,7 +144,7 @@ async def test_an_alarm_set_by_a_write_whose_answer_was_lost_rings(
         await journey.set_value(execution, "x", 1)
         with losing_answers(monkeypatch, journey, 1) as lost:
             await eventually(lambda: lost() == 1)
-        assert await journey.get_value(execution, "y", wait_any=True, timeout=5) == 1
+        assert await journey.get_value(execution, "y", wait_any=True, timeout=20) == 1
 
 
 async def test_what_a_lost_answer_began_runs_though_its_caller_gave_up(
