@@ -71,6 +71,7 @@ class Scheduler:
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # of those: by others, meanwhile
+        self._due_again: dict[str, int] = {}  # of those: the version that a look found due
         self._sees_part = False  # of what is due, and all of that is left to others
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
@@ -158,6 +159,7 @@ class Scheduler:
         finally:
             del self._waking[execution_id]
             self._left_again.discard(execution_id)
+            self._due_again.pop(execution_id, None)
 
     def _leave(self, executions: Iterable[str]) -> None:
         """Leave them to others for a MOMENT, then look again."""
@@ -249,9 +251,10 @@ class Scheduler:
             limit=number + len(self._waking),
         )
         now = self._clock.now()
-        due = [execution_id for execution_id, wake_at in entries if wake_at <= now]
+        due = {i: version for i, wake_at, version in entries if wake_at <= now}
+        self._due_again |= {i: due[i] for i in due.keys() & self._waking.keys()}
         others = [i for i in due if i not in self._waking]
-        return others[:number], next((wake_at for _, wake_at in entries if wake_at > now), None)
+        return others[:number], next((wake_at for _, wake_at, _ in entries if wake_at > now), None)
 
     def _not_left(
         self, due: list[str], own: list[str], asked_at: float
@@ -291,6 +294,8 @@ class Scheduler:
         try:
             yields = execution_id not in self._overtaken
             settled = await self._submit(execution_id, Wake(), yields=yields)
+            if settled.state.version < self._due_again.get(execution_id, 0):
+                return True
             wake_at = settled.state.wake_at
             if wake_at is None:
                 return False  # done, or somebody else was faster

@@ -106,8 +106,8 @@ class Store:
         *,
         without: Sequence[str],
         limit: int,
-    ) -> list[tuple[str, datetime]]:
-        """The executions of these graphs (name, version) that want attention first.
+    ) -> list[tuple[str, datetime, int]]:
+        """The executions of these graphs (name, version) that want attention first; when; versions.
 
         Those on the definitions given for each graph (hashes) are left to others, those `without`
         (ids) are left alone.
@@ -116,7 +116,7 @@ class Store:
         versions = [version for _, version in graphs]
         left = [",".join(hashes) for hashes in graphs.values()]
         rows = await self._fetch("attention", names, versions, left, without, limit)
-        return [(row["id"], row["wake_at"]) for row in rows]
+        return [(row["id"], row["wake_at"], row["version"]) for row in rows]
 
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:
         """Delete executions archived before a moment, with all that belongs to them; their ids."""

@@ -2,14 +2,14 @@
 -- whose code is here; $3: for each the hashes of definitions newer than that code, with commas in
 -- between; $4: executions to leave out; $5: how many. The planner is not shown how many of all these
 -- there are, so that one plan serves, as in load_executions.sql.
-SELECT e.id, e.wake_at
+SELECT e.id, e.wake_at, e.version
 FROM unnest(
     ARRAY(SELECT unnest($1::text[])),
     ARRAY(SELECT unnest($2::text[])),
     ARRAY(SELECT unnest($3::text[]))
 ) AS g (name, version, newer)
 CROSS JOIN LATERAL (
-    SELECT x.id, x.wake_at
+    SELECT x.id, x.wake_at, x.version
     FROM :"schema".executions AS x
     WHERE x.graph_name = g.name
       AND x.graph_version = g.version

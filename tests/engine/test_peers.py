@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, compute, input_node
+from journey_async import Graph, Journey, Retry, compute, input_node
 from journey_async.engine import peers, scheduler
 from journey_async.engine.peers import Peers
 from journey_async.store.store import Store
@@ -198,3 +198,44 @@ async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
         await eventually(lambda: not wakes._alarm.is_set() and wakes._looks_again is None)
         goes_on.set()
         assert await web.get_value(again, "y", settled=True) == 2
+
+
+async def test_what_is_due_again_while_it_is_being_woken_is_looked_at_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm comes between the wake and its answer."""
+    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    woken, goes_on = asyncio.Event(), asyncio.Event()
+    errors = iter([ValueError("once")])
+
+    async def flaky(x: int) -> int:
+        if error := next(errors, None):
+            raise error
+        return x
+
+    soon = Retry(initial_delay=0.05, jitter=False)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], flaky, retry=soon)])
+    async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
+        wakes = worker._engine.scheduler
+        submit = wakes._submit
+        assert submit is not None
+
+        async def slow_to_hear(*command: Any, **options: Any) -> Any:
+            settled = await submit(*command, **options)
+            woken.set()
+            await goes_on.wait()
+            return settled
+
+        monkeypatch.setattr(wakes, "_submit", slow_to_hear)
+        execution = await web.start_execution(graph, {"x": 1})
+        await woken.wait()
+
+        async def is_due() -> bool:
+            wake_at = (await web.load(execution))._state.wake_at
+            return wake_at is not None and wake_at <= worker._engine.clock.now()
+
+        await eventually(is_due)
+        wakes.expect()
+        await eventually(wakes._rests.is_set)
+        goes_on.set()
+        assert await web.get_value(execution, "y", wait_any=True) == 1
