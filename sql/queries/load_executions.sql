@@ -1,8 +1,9 @@
 -- Executions with their values and the newest computation of each node, in one snapshot.
--- $1: ids. Times inside the JSON are UTC. The nodes are found by skipping along the primary key,
--- so that the cost does not grow with past computations. One execution after the other, from a list
--- of which the planner is not shown how long it is: so it takes the same plan always, and need not
--- plan anew each time, which takes longer than to read one.
+-- $1: ids. Times inside the JSON are UTC. From the newest computation of a node it goes straight to
+-- that of the node before, along the primary key, so that the cost does not grow with past
+-- computations. One execution after the other, from a list of which the planner is not shown how
+-- long it is: so it takes the same plan always, and need not plan anew each time, which takes longer
+-- than to read one.
 SELECT
     e.id, e.graph_name, e.graph_version, e.graph_hash, e.version, e.revision,
     e.created_at, e.updated_at, e.archived_at, e.wake_at,
@@ -15,24 +16,24 @@ SELECT
         WHERE v.execution_id = e.id
     )::text AS "values",
     (
-        WITH RECURSIVE nodes AS (
+        WITH RECURSIVE newest AS (
             (
-                SELECT k.node
+                SELECT *
                 FROM :"schema".computations AS k
                 WHERE k.execution_id = e.id
-                ORDER BY k.node
+                ORDER BY k.node DESC, k.number DESC
                 LIMIT 1
             )
             UNION ALL
-            SELECT (
-                SELECT k.node
+            SELECT k.*
+            FROM newest
+            CROSS JOIN LATERAL (
+                SELECT *
                 FROM :"schema".computations AS k
-                WHERE k.execution_id = e.id AND k.node > nodes.node
-                ORDER BY k.node
+                WHERE k.execution_id = e.id AND k.node < newest.node
+                ORDER BY k.node DESC, k.number DESC
                 LIMIT 1
-            )
-            FROM nodes
-            WHERE nodes.node IS NOT NULL
+            ) AS k
         )
         SELECT json_agg(json_build_array(
             k.node, k.number, k.kind, k.state, k.attempt, k.iteration, k.computed_with,
@@ -42,14 +43,7 @@ SELECT
             k.worker, k.token, k.deaths, k.successes, k.permanent, k.error, k.carried,
             k.disposition, k.trace_context
         ))
-        FROM nodes
-        CROSS JOIN LATERAL (
-            SELECT *
-            FROM :"schema".computations AS k
-            WHERE k.execution_id = e.id AND k.node = nodes.node
-            ORDER BY k.number DESC
-            LIMIT 1
-        ) AS k
+        FROM newest AS k
     )::text AS computations
 FROM unnest(ARRAY(SELECT unnest($1::text[]))) AS asked (id)
 CROSS JOIN LATERAL (
