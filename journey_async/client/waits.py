@@ -49,7 +49,7 @@ async def get_node(
     deadline = asyncio.get_running_loop().time() + limit if waits and limit else None
     try:
         async with asyncio.timeout_at(deadline):
-            look = await _look_for(
+            look, fresh = await _look_for(
                 engine,
                 execution,
                 node,
@@ -65,8 +65,9 @@ async def get_node(
         with engine.instruments.read(look.execution_id, look.node) as watched:
             watched.of(look.graph.name, look.graph.version)
             if not look.waits or limit == 0:
-                found = look.at_once(await engine.current(look.execution_id))
+                found = look.at_once(fresh or await engine.current(look.execution_id))
             else:
+                del fresh  # what was read before anybody listened may be old; nor is it to be kept
                 since = look.newer_than is not None
                 with engine.waiters.waiting(look.execution_id, look, since=since) as wait:
                     try:
@@ -95,16 +96,19 @@ async def _look_for(
     newer_than: int | None,
     settled: bool,
     waits: bool,
-) -> "Look":
-    """The options of `get_value` as a Look; reads what they need to be understood."""
+) -> "tuple[Look, State | None]":
+    """The options of `get_value` as a Look; and the execution as of now, if that had to be read."""
     execution_id = options.execution_id(execution)
-    known = execution._state if isinstance(execution, Execution) else None
-    state = known or await engine.known(execution_id)
+    fresh = None
+    if isinstance(execution, Execution):
+        state = execution._state
+    elif (known := engine.cache.last_known(execution_id)) is not None and not wait_new:
+        state = known
+    else:
+        state = fresh = await engine.current(execution_id)
     graph = await engine.graph_of(state)
     defined = graph.node_named(node)
-    if wait_new and known is None:
-        state = await engine.current(execution_id)
-    return Look(
+    look = Look(
         engine=engine,
         execution_id=execution_id,
         graph=graph,
@@ -114,6 +118,7 @@ async def _look_for(
         settled=settled,
         waits=waits,
     )
+    return look, fresh
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
