@@ -10,6 +10,7 @@ from typing import Self, TypeVar, overload
 from ulid import ULID
 
 from journey_async.client import options, purging
+from journey_async.client.checking import checked
 from journey_async.client.execution import Execution, own_computation, snapshot
 from journey_async.client.getting import Getting
 from journey_async.client.opening import open_store
@@ -274,8 +275,7 @@ class Journey(Getting):
         ExecutionArchivedError.
         """
         engine = self._engine
-        graph = await _graph_of(engine, execution)
-        found = graph.node_named(node)
+        found = (await checked(engine, execution, lambda graph: graph.node_named(node))).result
         if found.kind is NodeKind.INPUT:
             raise InvalidOptionError(
                 f"node {found.name!r} is an input; it has no computations to retry"
@@ -331,12 +331,12 @@ class Journey(Getting):
     ) -> Execution:
         """Set several inputs: all or nothing, one revision. Raises as `set_value`."""
         engine = self._engine
-        graph = await _graph_of(engine, execution)
         limit = engine.settings.max_value_bytes
-        checked = options.storable_values(graph, values, limit)
-        return await _submit(
-            engine, execution, SetValues(checked, options.storable_metadata(metadata, limit))
+        storable = await checked(
+            engine, execution, lambda graph: options.storable_values(graph, values, limit)
         )
+        command = SetValues(storable.result, options.storable_metadata(metadata, limit))
+        return await _submit(engine, execution, command)
 
     async def unset_value(self, execution: Execution | str, *nodes: NodeName) -> Execution:
         """Unset inputs, and clear what depended on them in the same commit.
@@ -346,9 +346,10 @@ class Journey(Getting):
         if not nodes:
             raise InvalidOptionError("unset_value wants the name of at least one input")
         engine = self._engine
-        graph = await _graph_of(engine, execution)
-        names = tuple(graph.input_named(node).name for node in nodes)
-        return await _submit(engine, execution, UnsetValues(names))
+        names = await checked(
+            engine, execution, lambda graph: tuple(graph.input_named(node).name for node in nodes)
+        )
+        return await _submit(engine, execution, UnsetValues(names.result))
 
 
 # A verb takes the engine once, and goes on with it though the Journey is closed meanwhile: the
@@ -356,10 +357,10 @@ class Journey(Getting):
 
 
 async def _start(engine: Engine, graph: Graph, values: options.Inputs | None = None) -> Execution:
-    checked = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
+    storable = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
     await engine.register(graph)
     execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
-    settled = await engine.create(graph, execution_id, checked)
+    settled = await engine.create(graph, execution_id, storable)
     return snapshot(settled.state, settled.graph)
 
 
@@ -370,12 +371,6 @@ async def _load(
     if state.archived_at is not None and not include_archived:
         raise ExecutionNotFound(state.execution_id, archived=True)
     return snapshot(state, await engine.graph_of(state))
-
-
-async def _graph_of(engine: Engine, execution: Execution | str) -> Graph:
-    if isinstance(execution, Execution):
-        return await engine.graph_of(execution._state)
-    return await engine.graph_of(await engine.known(options.execution_id(execution)))
 
 
 async def _submit(engine: Engine, execution: Execution | str, command: Command) -> Execution:

@@ -24,7 +24,7 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
     while True:
         ids = await engine.patiently(lambda: engine.store.purge_archived(before, size))
         for execution_id in ids:
-            engine.cache.forget(execution_id)
+            engine.cache.drop(execution_id)
         purged += len(ids)
         if len(ids) < size:
             return purged

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from journey_async.client import options
+from journey_async.client.checking import checked
 from journey_async.client.execution import Execution
 from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
@@ -98,27 +99,25 @@ async def _look_for(
     waits: bool,
 ) -> "tuple[Look, State | None]":
     """The options of `get_value` as a Look; and the execution as of now, if that had to be read."""
-    execution_id = options.execution_id(execution)
-    fresh = None
-    if isinstance(execution, Execution):
-        state = execution._state
-    elif (known := engine.cache.last_known(execution_id)) is not None and not wait_new:
-        state = known
-    else:
-        state = fresh = await engine.current(execution_id)
-    graph = await engine.graph_of(state)
-    defined = graph.node_named(node)
+    snapshot = execution._state if isinstance(execution, Execution) else None
+    named = await checked(
+        engine,
+        execution,
+        lambda graph: graph.node_named(node),
+        as_of_now=wait_new and snapshot is None,
+    )
+    state, defined = snapshot or named.state, named.result
     look = Look(
         engine=engine,
-        execution_id=execution_id,
-        graph=graph,
+        execution_id=state.execution_id,
+        graph=named.graph,
         node=defined.name,
         newer_than=state.value_of(defined).revision if wait_new else newer_than,
         revision=state.revision if wait_new else 0,
         settled=settled,
         waits=waits,
     )
-    return look, fresh
+    return look, named.state if named.is_current else None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -6,26 +6,17 @@ from journey_async.core.state import State
 
 
 class StateCache:
-    """The newest known state of at most `size` executions, the least recently used go first.
-
-    One that is known to be stale is kept, too: it still tells what never changes, or is looked up
-    by what is in it, such as the graph.
-    """
+    """The newest known state of at most `size` executions, the least recently used go first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._states: OrderedDict[str, State] = OrderedDict()
-        self._stale: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._states)
 
     def get(self, execution_id: str) -> State | None:
-        """The state, if it is here and not known to be stale."""
-        return None if execution_id in self._stale else self.last_known(execution_id)
-
-    def last_known(self, execution_id: str) -> State | None:
-        """The state, if it is here, stale or not."""
+        """The state, if it is here."""
         state = self._states.get(execution_id)
         if state is not None:
             self._states.move_to_end(execution_id)
@@ -33,22 +24,16 @@ class StateCache:
 
     def put(self, state: State) -> None:
         """Keep a state that was written or loaded, unless a newer one is here."""
-        known = self.get(state.execution_id)
+        known = self._states.get(state.execution_id)
         if known is not None and known.version > state.version:
             return
         self._states[state.execution_id] = state
         self._states.move_to_end(state.execution_id)
-        self._stale.discard(state.execution_id)
         if len(self._states) > self._size:
-            self._stale.discard(self._states.popitem(last=False)[0])
+            self._states.popitem(last=False)
 
     def drop(self, execution_id: str, *, older_than: int | None = None) -> None:
-        """Take a state for stale (only if its version is older)."""
+        """Forget a state (only if its version is older)."""
         known = self._states.get(execution_id)
         if known is not None and (older_than is None or known.version < older_than):
-            self._stale.add(execution_id)
-
-    def forget(self, execution_id: str) -> None:
-        """The execution is gone."""
-        self._states.pop(execution_id, None)
-        self._stale.discard(execution_id)
+            del self._states[execution_id]

@@ -339,7 +339,7 @@ class Engine:
 
     async def known(self, execution_id: str) -> State:
         """A state of the execution, current or not; raises ExecutionNotFound."""
-        return self.cache.last_known(execution_id) or await self.current(execution_id)
+        return self.cache.get(execution_id) or await self.current(execution_id)
 
     async def current(self, execution_id: str) -> State:
         """The state as of now; raises ExecutionNotFound, DatabaseUnavailable."""

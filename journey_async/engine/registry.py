@@ -165,6 +165,12 @@ class Registry:
         stored = self._stored.get(name, Definitions({}, {}))
         return name in self._registered or state.graph_hash in stored.graphs
 
+    def has_newest_code(self, state: State) -> bool:
+        """Whether the code of the state's graph is here, and as far as is known none is newer."""
+        name = (state.graph_name, state.graph_version)
+        registered = self._registered.get(name)
+        return registered is not None and not self._stored[name].newer_than(registered)
+
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it.
 

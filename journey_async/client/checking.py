@@ -1,0 +1,51 @@
+"""Checks what a verb is given by the graph of its execution, before anything is written."""
+
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+from journey_async.client import options
+from journey_async.client.execution import Execution
+from journey_async.core.graph import Graph
+from journey_async.core.state import State
+from journey_async.engine.engine import Engine
+from journey_async.errors import InvalidValueError, NotAnInputError, UnknownNodeError
+
+T = TypeVar("T")
+
+
+class Checked(NamedTuple, Generic[T]):
+    """What a check gave, and by which state and graph; `is_current`: read in this call."""
+
+    result: T
+    state: State
+    graph: Graph
+    is_current: bool
+
+
+async def checked(
+    engine: Engine,
+    execution: Execution | str,
+    check: Callable[[Graph], T],
+    *,
+    as_of_now: bool = False,
+) -> Checked[T]:
+    """Check by the execution as it is known here, be it a snapshot; or else `as_of_now`.
+
+    What is refused is checked as of now, too, if the execution may have moved on to a definition
+    that is newer than what is known here. Raises what `check` raises, ExecutionNotFound,
+    GraphNotRegisteredError, DatabaseUnavailable.
+    """
+    if isinstance(execution, Execution):
+        known: State | None = execution._state
+    else:
+        known = engine.cache.get(options.execution_id(execution))
+    if known is not None and not as_of_now:
+        graph = await engine.graph_of(known)
+        try:
+            return Checked(check(graph), known, graph, is_current=False)
+        except (UnknownNodeError, NotAnInputError, InvalidValueError):
+            if engine.registry.has_newest_code(known):
+                raise
+    state = await engine.current(options.execution_id(execution))
+    graph = await engine.graph_of(state)
+    return Checked(check(graph), state, graph, is_current=True)
