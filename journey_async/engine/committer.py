@@ -42,7 +42,7 @@ from journey_async.engine.tasks import Tasks
 from journey_async.engine.writer import Writer
 from journey_async.errors import DatabaseUnavailable, InvalidValueError, JourneyError
 from journey_async.store.breath import is_long
-from journey_async.store.faults import DataRefused
+from journey_async.store.faults import DataRefused, RowHeld
 from journey_async.store.store import Store
 
 FLIGHTS = 2  # batches at the database at once
@@ -268,6 +268,8 @@ class Committer:
     async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
         try:
             refusal = await self._contention.commit(execution_id, requests)
+        except RowHeld:
+            raise  # nothing was written
         except (DatabaseUnavailable, asyncio.CancelledError):
             self._loader.doubt([execution_id])
             raise
@@ -388,8 +390,9 @@ class Committer:
                 self._lost(decision)
 
     def _put_off(self, batch: dict[str, list[Request]], error: DatabaseUnavailable) -> None:
-        """The database is away: try again later what can wait."""
-        self._outage.goes_on(error)
+        """The database is away, or a row is held: try again later what can wait."""
+        if not isinstance(error, RowHeld):
+            self._outage.goes_on(error)
         now = asyncio.get_running_loop().time()
         for execution_id, requests in batch.items():
             self._cache.drop(execution_id)

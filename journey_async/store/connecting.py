@@ -105,7 +105,7 @@ async def open_pool(dsn: str, *, size: int, behind_pooler: bool) -> asyncpg.Pool
     settings = KEEP_ALIVE | {
         "jit": "off",
         "max_parallel_workers_per_gather": "0",  # to start them takes as long as most searches
-        "lock_timeout": f"{ANSWER_LIMIT:.0f}s",
+        "lock_timeout": f"{ANSWER_LIMIT - 1:.0f}s",  # told before the connection is given up
     }
     ours = {name: value for name, value in settings.items() if f"{name}=" not in dsn}
     options: dict[str, Any] = {"server_settings": APPLICATION | ours}

@@ -15,7 +15,8 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError, Journe
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
 # … timeouts, a transaction that stood still
-_TRANSIENT = ("40001", "40P01", "55P03", "57014", "25P03")
+_TRANSIENT = ("40001", "40P01", "57014", "25P03")
+_HELD = "55P03"
 _LOGIN_CLASS = "28"  # a server that does not let this role in now may do so again
 _REFUSED_CLASSES = ("22", "23", "54")
 _READ_ONLY = "25006"
@@ -31,6 +32,10 @@ _PREPARED = ("26000", "42P05")  # a statement that another client prepared, or d
 
 class DataRefused(JourneyError):
     """PostgreSQL refused what it was given; nothing of the statement was written."""
+
+
+class RowHeld(DatabaseUnavailable):
+    """Somebody else holds a row, or a table, for longer than a statement may wait for it."""
 
 
 class translated:
@@ -78,6 +83,8 @@ def _of_server(error: asyncpg.PostgresError) -> JourneyError:
             f"this PostgreSQL takes no writes: {said}; give the primary's DSN, of several hosts "
             f"with target_session_attrs=primary"
         )
+    if state == _HELD:
+        return RowHeld(f"PostgreSQL let somebody else go first for too long: {said}")
     if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
         return DatabaseUnavailable(f"PostgreSQL is not available: {said}")
     if state.startswith(_LOGIN_CLASS):

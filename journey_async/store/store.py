@@ -89,7 +89,10 @@ class Store:
 
     @asynccontextmanager
     async def locked(self, execution_id: str) -> AsyncIterator[Connection]:
-        """A transaction that holds the execution's row; for `load` and `apply` within it."""
+        """A transaction that holds the execution's row; for `load` and `apply` within it.
+
+        Raises RowHeld, a DatabaseUnavailable, if somebody else holds it for more than a second.
+        """
         with translated():
             async with self._lending.one() as connection, connection.transaction():
                 await self._ask(connection, self._text("lock_execution"), execution_id)
@@ -242,7 +245,9 @@ class Store:
         with translated():
             async with self._lending.one() as connection:
                 try:
-                    prepared = await connection.prepare(in_schema(text, self._schema))
+                    prepared = await connection.prepare(
+                        in_schema(text, self._schema), timeout=ANSWER_LIMIT
+                    )
                     return await prepared.fetch(*arguments, timeout=SEARCH_LIMIT)
                 except TimeoutError:
                     await self._give_up(connection)

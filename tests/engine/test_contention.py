@@ -91,6 +91,25 @@ async def test_rows_that_somebody_holds_do_not_hold_up_other_executions(
         assert {w.revision for w in await asyncio.gather(*writes)} == {1}
 
 
+@pytest.mark.direct("wants more connections than the pooler has")
+async def test_nor_those_that_others_write_as_well(dsn: str, connection: Any) -> None:
+    async with Journey(dsn) as journey:
+        held = [await journey.start_execution(one_input()) for _ in range(8)]
+        contended = await journey.start_execution(one_input())
+        contention = journey._engine.committer._contention
+        async with connection.transaction():
+            await connection.fetch(HOLD, [execution.id for execution in held])
+            writes = [asyncio.create_task(journey.set_value(e, "x", 1)) for e in held]
+            await eventually(
+                lambda: contention.among([e.id for e in held]) == {*(e.id for e in held)}
+            )
+            contention._contended.add(contended.id)
+            async with asyncio.timeout(30):  # those that are held may be waited for
+                await journey.set_value(contended, "x", 1)
+            assert not any(write.done() for write in writes)
+        assert {w.revision for w in await asyncio.gather(*writes)} == {1}
+
+
 async def test_a_refused_change_takes_no_innocent_one_along(dsn: str) -> None:
     async with Journey(dsn) as journey:
         executions = [await journey.start_execution(one_input()) for _ in range(5)]
