@@ -55,6 +55,7 @@ class Registry:
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
         self._marks: set[str] = set()  # of the registered ones
+        self._older_marks: set[str] = set()  # of what is known of their older definitions
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}  # as last looked up
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -72,6 +73,10 @@ class Registry:
     def has_code(self, hash_start: str) -> bool:
         """Whether the code of a definition is here, by the beginning of its hash."""
         return hash_start in self._marks
+
+    def has_newer_code(self, hash_start: str) -> bool:
+        """Whether executions on a definition evolve to code that is here; as `has_code`."""
+        return hash_start in self._older_marks
 
     def own_code(self) -> str:
         """The code that is here, as JSON text: name -> version -> hash; from any thread."""
@@ -95,7 +100,7 @@ class Registry:
             with self._claimed(graph):
                 await self._put_down(graph)
                 self._registered[name] = graph
-                self._marks = {known.hash[:MARK] for known in self._registered.values()}
+                self._note_marks()
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.
@@ -303,6 +308,16 @@ class Registry:
             if definition is not None and graph_hash not in graphs:
                 graphs[graph_hash] = described_graph(json.loads(definition))
         self._stored[name] = Definitions(numbers, graphs, asked)
+        self._note_marks()
+
+    def _note_marks(self) -> None:
+        self._marks = {graph.hash[:MARK] for graph in self._registered.values()}
+        self._older_marks = {
+            h[:MARK]
+            for name, graph in self._registered.items()
+            for h in self._stored[name].numbers.keys() - self._stored[name].newer_than(graph)
+            if h != graph.hash
+        }
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""

@@ -67,7 +67,8 @@ class Scheduler:
         self._checking = False
         self._next: datetime | None = None
         self._starved = False  # something may be due for which there was no place
-        self._aside: set[str] = set()  # did not move, raised, or take long: left alone for now
+        self._aside: set[str] = set()  # did not move, or raised: left alone for now
+        self._slow: set[str] = set()  # take long to be woken: left alone until they have been
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # of those: by others, meanwhile
@@ -127,8 +128,8 @@ class Scheduler:
             self._starved = True
             return
         known = [i for i, code in executions.items() if self._registry.has_code(code)]
-        if len(known) < len(executions):
-            self._ring()  # they may have to evolve
+        if any(self._registry.has_newer_code(code) for code in executions.values()):
+            self._ring()  # they have to evolve
         if not self.peers.is_my_turn(self._clock.now(), without=sender):
             self._leave(known)
             return
@@ -142,8 +143,8 @@ class Scheduler:
             self._left.pop(execution_id, None)
 
     def _take(self, execution_id: str) -> bool:
-        """Wake it without asking whether it is due, unless it is set aside."""
-        if execution_id in self._aside:
+        """Wake it without asking whether it is due, unless it is left alone."""
+        if execution_id in self._aside or execution_id in self._slow:
             return False
         if execution_id in self._waking:
             self._left_again.add(execution_id)
@@ -246,7 +247,7 @@ class Scheduler:
         """The first of those that are due, at most so many; and the time that comes next."""
         entries = await self._store.attention(
             graphs,
-            without=list(self._aside),
+            without=[*self._aside, *self._slow],
             # besides those that are being woken: they must hide nobody, nor whoever is next
             limit=number + len(self._waking),
         )
@@ -277,8 +278,8 @@ class Scheduler:
         await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
         for execution_id, task in waking.items():
             if not task.done():
-                self._aside.add(execution_id)
-                task.add_done_callback(lambda _, i=execution_id: self._take_back(i))  # type: ignore[misc]
+                self._slow.add(execution_id)
+                task.add_done_callback(lambda _, i=execution_id: self._was_slow(i))  # type: ignore[misc]
 
     async def _wake(self, execution_id: str) -> bool:
         """Wake one execution; whether it may still be due.
@@ -319,6 +320,10 @@ class Scheduler:
         self._aside.add(execution_id)
         asyncio.get_running_loop().call_later(pause, self._take_back, execution_id)
         return False
+
+    def _was_slow(self, execution_id: str) -> None:
+        self._slow.discard(execution_id)
+        self._ring()
 
     def _take_back(self, execution_id: str) -> None:
         self._aside.discard(execution_id)
