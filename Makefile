@@ -51,7 +51,7 @@ format: $(VENV)/.ready-dev ## put the code into its form
 chaos: $(VENV)/.ready-dev ## kill, stop, cut off and restart everything, for MINUTES=… (SEED=…)
 	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-bench: $(VENV)/.ready-bench ## measure, beside others, in some eight minutes; ARGS=--help says more
+bench: $(VENV)/.ready-bench ## measure, beside others, in four to eight minutes; ARGS=--help says more
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 growth: $(VENV)/.ready-dev ## measure how costs grow with what is in the database; ARGS=--help says more
