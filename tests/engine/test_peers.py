@@ -169,6 +169,24 @@ async def test_a_backlog_is_worked_off_by_all_who_have_room(
         full.free.set()
 
 
+def answers_held_up(
+    monkeypatch: pytest.MonkeyPatch, journey: Journey
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """What it wakes is written, and it hears so late: when there is one, and once it may hear."""
+    woken, may_hear = asyncio.Event(), asyncio.Event()
+    submit = journey._engine.scheduler._submit
+    assert submit is not None
+
+    async def slow_to_hear(*command: Any, **options: Any) -> Any:
+        settled = await submit(*command, **options)
+        woken.set()
+        await may_hear.wait()
+        return settled
+
+    monkeypatch.setattr(journey._engine.scheduler, "_submit", slow_to_hear)
+    return woken, may_hear
+
+
 @pytest.mark.hears("is told what was left to others")
 @pytest.mark.parametrize("my_turn", [True, False])
 async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
@@ -176,19 +194,9 @@ async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
 ) -> None:
     monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
     graph = Called().graph
-    woken, goes_on = asyncio.Event(), asyncio.Event()
     async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
         wakes = worker._engine.scheduler
-        submit = wakes._submit
-        assert submit is not None
-
-        async def slow_to_hear(*command: Any, **options: Any) -> Any:
-            settled = await submit(*command, **options)
-            woken.set()
-            await goes_on.wait()
-            return settled
-
-        monkeypatch.setattr(wakes, "_submit", slow_to_hear)
+        woken, may_hear = answers_held_up(monkeypatch, worker)
         execution = await web.start_execution(graph, {"x": 1})
         assert await web.get_value(execution, "y", wait_any=True) == 1
         assert woken.is_set()
@@ -196,7 +204,7 @@ async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
         again = await web.set_value(execution, "x", 2)
         await worker._engine.hear_all()
         await eventually(lambda: not wakes._alarm.is_set() and wakes._looks_again is None)
-        goes_on.set()
+        may_hear.set()
         assert await web.get_value(again, "y", settled=True) == 2
 
 
@@ -205,7 +213,6 @@ async def test_what_is_due_again_while_it_is_being_woken_is_looked_at_again(
 ) -> None:
     """The alarm comes between the wake and its answer."""
     monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
-    woken, goes_on = asyncio.Event(), asyncio.Event()
     errors = iter([ValueError("once")])
 
     async def flaky(x: int) -> int:
@@ -217,16 +224,7 @@ async def test_what_is_due_again_while_it_is_being_woken_is_looked_at_again(
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], flaky, retry=soon)])
     async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
         wakes = worker._engine.scheduler
-        submit = wakes._submit
-        assert submit is not None
-
-        async def slow_to_hear(*command: Any, **options: Any) -> Any:
-            settled = await submit(*command, **options)
-            woken.set()
-            await goes_on.wait()
-            return settled
-
-        monkeypatch.setattr(wakes, "_submit", slow_to_hear)
+        woken, may_hear = answers_held_up(monkeypatch, worker)
         execution = await web.start_execution(graph, {"x": 1})
         await woken.wait()
 
@@ -237,5 +235,5 @@ async def test_what_is_due_again_while_it_is_being_woken_is_looked_at_again(
         await eventually(is_due)
         wakes.expect()
         await eventually(wakes._rests.is_set)
-        goes_on.set()
+        may_hear.set()
         assert await web.get_value(execution, "y", wait_any=True) == 1
