@@ -229,6 +229,7 @@ class Committer:
                 await self._commit(batch)
                 pause = 0.0
             except DatabaseUnavailable as error:
+                self._outage.goes_on(error)
                 self._put_off(batch, error)
                 pause = min(max(pause * 2, 0.02), MAX_PAUSE)
             except BaseException as error:
@@ -257,6 +258,8 @@ class Committer:
             async with self._locking:
                 await self._commit_locked(execution_id, requests)
         except DatabaseUnavailable as error:
+            if not isinstance(error, RowHeld):  # which stops this execution alone
+                self._outage.goes_on(error)
             self._put_off(batch, error)
             await asyncio.sleep(MAX_PAUSE * random.uniform(0.5, 1))
         except BaseException as error:
@@ -391,8 +394,6 @@ class Committer:
 
     def _put_off(self, batch: dict[str, list[Request]], error: DatabaseUnavailable) -> None:
         """The database is away, or a row is held: try again later what can wait."""
-        if not isinstance(error, RowHeld):
-            self._outage.goes_on(error)
         now = asyncio.get_running_loop().time()
         for execution_id, requests in batch.items():
             self._cache.drop(execution_id)

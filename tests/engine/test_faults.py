@@ -214,6 +214,26 @@ async def test_the_servers_own_timeouts_are_no_strangers(
 
 
 @pytest.mark.direct("gives parameters that a pooler does not know")
+async def test_a_table_that_others_hold_is_told_and_a_row_is_not(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logs, "OUTAGE", 0.0)
+    caplog.set_level(logging.WARNING, logger="journey_async")
+    async with Journey(with_option(dsn, "lock_timeout=100"), patience=0.5) as journey:
+        held, execution = [await journey.start_execution(one_input()) for _ in range(2)]
+        async with connection.transaction():
+            await connection.execute("SELECT FROM journey.executions FOR UPDATE")
+            with pytest.raises(DatabaseUnavailable):
+                await journey.set_value(held, "x", 1)
+        assert caplog.messages == []
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE journey.executions IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(DatabaseUnavailable):
+                await journey.set_value(execution, "x", 1)
+    assert "nothing can be written" in caplog.messages[0]
+
+
+@pytest.mark.direct("gives parameters that a pooler does not know")
 async def test_a_server_that_only_reads_is_not_available_for_writing(
     dsn: str, connection: Any
 ) -> None:
