@@ -1,6 +1,7 @@
 """The dashboard as an ASGI application: its pages, their updates, and their buttons."""
 
 import contextlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
+from journey_async.client.options import shown
 from journey_async.client.texts import compact, stamp
 from journey_async.contrib.starlette import EventStream
 from journey_async.core.condition_parser import parse_condition
@@ -35,11 +37,13 @@ from journey_async.errors import (
     ComputationNotFound,
     DatabaseUnavailable,
     ExecutionNotFound,
+    InvalidOptionError,
     JourneyError,
 )
 from journey_async.store.breath import in_turn
 
 PAGE = 50  # executions on a page
+POSSIBLE_ID = re.compile("[A-Za-z0-9_-]{1,80}")  # any that execution_id_prefix allows
 STATIC = Path(__file__).parent / "static"
 
 
@@ -75,6 +79,20 @@ def dashboard(
     )
 
 
+def graph_key(name: str, version: str) -> str:
+    """A graph as a field of a form: without line breaks, which a browser would change."""
+    return json.dumps([name, version])
+
+
+def graph_of_key(key: str) -> tuple[str, str]:
+    """The name and the version of a graph that was chosen; InvalidOptionError."""
+    with contextlib.suppress(ValueError, RecursionError):
+        match json.loads(key):
+            case [str(name), str(version)]:
+                return name, version
+    raise InvalidOptionError(f"graph is the JSON of a name and a version, not {shown(key)}")
+
+
 class Pages:
     """Answers the requests."""
 
@@ -86,7 +104,7 @@ class Pages:
         self._templates = Environment(
             loader=PackageLoader("journey_async.dashboard"), autoescape=True, trim_blocks=True
         )
-        self._templates.globals.update(compact=compact, stamp=stamp)
+        self._templates.globals.update(compact=compact, stamp=stamp, graph_key=graph_key)
 
     # --- pages --------------------------------------------------------------------------------
 
@@ -120,15 +138,15 @@ class Pages:
         asked = request.query_params
         where, graph = asked.get("where", "").strip(), asked.get("graph", "")
         page = int(asked["page"]) if re.fullmatch("[0-9]{1,9}", asked.get("page", "")) else 1
-        name, _, version = graph.partition("\n")
-        if where.isalnum() and await self._exists(where):
+        if POSSIBLE_ID.fullmatch(where) and await self._exists(where):
             return RedirectResponse(f"{self._root(request)}/executions/{where}", 303)
         found: list[Execution] = []
         problem = None
         try:
+            name, version = graph_of_key(graph) if graph else (None, None)
             found = await self._journey.list_executions(
-                graph_name=name or None,
-                graph_version=version or None,
+                graph_name=name,
+                graph_version=version,
                 where=parse_condition(where) if where else None,
                 include_archived="archived" in asked,
                 order_by=[("updated_at", "desc")],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from journey_async import Journey
+from journey_async import Graph, Journey, input_node
 from tests.dashboard.conftest import GRAPH
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -125,3 +125,14 @@ async def test_the_overview_and_the_funnel(journey: Journey, page: Page) -> None
     await page.get_by_role("button", name="Search").click()
     assert await page.locator("tbody tr").count() == 2
     await shot(page, "executions")
+
+
+async def test_a_graph_is_chosen_and_searched(journey: Journey, page: Page) -> None:
+    await journey.start_execution(Graph("other", "v1", [input_node("x")]))
+    execution = await journey.start_execution(GRAPH, {"price": 10})
+    await page.goto("/executions")
+    await page.get_by_label("Graph").select_option(label=f"{GRAPH.name} v1")
+    await page.get_by_role("button", name="Search").click()
+    assert await page.locator("tbody th").all_inner_texts() == [execution.id]
+    chosen = page.get_by_label("Graph").locator("option:checked")
+    assert await chosen.inner_text() == f"{GRAPH.name} v1"

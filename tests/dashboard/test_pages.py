@@ -1,6 +1,7 @@
 """The pages of the dashboard, by real HTTP."""
 
 import asyncio
+import html
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -51,6 +52,41 @@ async def test_a_graph_has_its_diagram_and_its_funnel(
     assert (await browser.get("/graph", params={"name": "none"})).status_code == 404
     odd = {"name": GRAPH.name, "version": "v1", "executions": "some"}
     assert (await browser.get("/graph", params=odd)).status_code == 400
+
+
+def chosen_values(page: str) -> list[str]:
+    """What a browser sends for each graph that can be chosen: with the line breaks of forms."""
+    found = re.findall(r'<option value="([^"]+)"', page)
+    return [re.sub("\r?\n", "\r\n", html.unescape(value)) for value in found]
+
+
+async def test_executions_are_found_by_their_graph(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    await journey.start_execution(Graph("other", "v1", [input_node("x")]))
+    execution_id = await started(journey, price=10)
+    sent = chosen_values((await browser.get("/executions")).text)
+    found = [(await browser.get("/executions", params={"graph": value})).text for value in sent]
+    assert sorted(page.count('<th scope="row">') for page in found) == [1, 1]
+    assert sum(execution_id in page for page in found) == 1
+    assert all(page.count(" selected>") == 1 for page in found)
+    page = (await browser.get("/graph", params={"name": GRAPH.name, "version": "v1"})).text
+    [link] = re.findall(r'<a href="([^"]+)">Its executions', page)
+    assert execution_id in (await browser.get(html.unescape(link))).text
+
+
+@pytest.mark.parametrize("graph", ["shop", "[1, 2]", '["g"]', "[" * 10_000, '["\\u0000", "v1"]'])
+async def test_a_graph_that_is_none_is_refused(browser: httpx.AsyncClient, graph: str) -> None:
+    assert (await browser.get("/executions", params={"graph": graph})).status_code == 400
+
+
+async def test_an_id_is_found_whatever_its_prefix(
+    journey: Journey, browser: httpx.AsyncClient
+) -> None:
+    graph = Graph("prefixed", "v1", [input_node("x")], execution_id_prefix="an_id-")
+    execution = await journey.start_execution(graph)
+    found = await browser.get("/executions", params={"where": execution.id})
+    assert found.url.path == f"/executions/{execution.id}"
 
 
 async def test_executions_are_found_by_condition_and_by_id(
