@@ -1,10 +1,12 @@
 """purge(): archived executions are deleted for good, a few at a time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from journey_async.client import options
 from journey_async.engine.engine import Engine
-from journey_async.errors import InvalidOptionError
+from journey_async.errors import DatabaseUnavailable, InvalidOptionError
+from journey_async.store.faults import is_late
 
 BATCH = 500  # executions deleted by one statement
 LARGEST_BATCH = 1_000_000
@@ -22,9 +24,24 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
         raise InvalidOptionError(f"older_than is too long ago: {age:g} seconds") from None
     purged = 0
     while True:
-        ids = await engine.patiently(lambda: engine.store.purge_archived(before, size))
-        for execution_id in ids:
+        deleted = await engine.patiently(partial(_batch, engine, before, size))
+        if isinstance(deleted, DatabaseUnavailable):
+            if size == 1:
+                raise deleted
+            size //= 2
+            continue
+        for execution_id in deleted:
             engine.cache.drop(execution_id)
-        purged += len(ids)
-        if len(ids) < size:
+        purged += len(deleted)
+        if not deleted:  # a batch is short, too, where others hold or change what is in it
             return purged
+
+
+async def _batch(engine: Engine, before: datetime, size: int) -> list[str] | DatabaseUnavailable:
+    """What was deleted; that it took too long is no reason to try the same again."""
+    try:
+        return await engine.store.purge_archived(before, size)
+    except DatabaseUnavailable as error:
+        if is_late(error):
+            return error
+        raise

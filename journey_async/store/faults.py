@@ -38,6 +38,11 @@ class RowHeld(DatabaseUnavailable):
     """Somebody else holds a row, or a table, for longer than a statement may wait for it."""
 
 
+def is_late(error: DatabaseUnavailable) -> bool:
+    """Whether the time for an answer was over, at this end or by statement_timeout."""
+    return isinstance(error.__context__, TimeoutError | asyncpg.QueryCanceledError)
+
+
 class translated:
     """Raise this package's errors for asyncpg's, within its `with` block."""
 

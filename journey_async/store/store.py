@@ -122,8 +122,11 @@ class Store:
         return [(row["id"], row["wake_at"], row["version"]) for row in rows]
 
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:
-        """Delete executions archived before a moment, with all that belongs to them; their ids."""
-        rows = await self._fetch("purge_archived", before, limit)
+        """Delete executions archived before a moment, with all that belongs to them; their ids.
+
+        Raises DatabaseUnavailable, if these are too many to be deleted in time, too (see `is_late`).
+        """
+        rows = await self._fetch("purge_archived", before, limit, limit=SEARCH_LIMIT)
         return [row["id"] for row in rows]
 
     async def fold_tallies(self) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.engine.points import Point
-from journey_async.errors import ExecutionNotFound, InvalidOptionError
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidOptionError
 from journey_async.testing import TestJourney, crash_at
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
@@ -94,6 +94,54 @@ async def test_what_somebody_holds_is_left_for_the_next_time(dsn: str, connectio
             assert await journey.purge(older_than=HOUR, batch_size=1) == 1
         assert (await left(connection))["executions"] == {held}
         assert await journey.purge(older_than=HOUR) == 1
+
+
+NO_MORE_THAN = """
+    CREATE FUNCTION journey.no_more_than() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF (SELECT count(*) FROM gone) > {most} THEN
+            RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER no_more_than AFTER DELETE ON journey.executions
+        REFERENCING OLD TABLE AS gone FOR EACH STATEMENT
+        EXECUTE FUNCTION journey.no_more_than();
+"""
+
+
+async def test_a_batch_that_takes_too_long_is_made_smaller(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        for _ in range(5):
+            await archived(journey, connection, DAY)
+        await connection.execute(NO_MORE_THAN.format(most=2))
+        assert await journey.purge(older_than=HOUR, batch_size=8) == 5
+        assert (await left(connection))["executions"] == set()
+
+
+async def test_what_cannot_be_deleted_in_time_even_alone_is_told(dsn: str, connection: Any) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        kept = await archived(journey, connection, DAY)
+        await connection.execute(NO_MORE_THAN.format(most=0))
+        with pytest.raises(DatabaseUnavailable):
+            await journey.purge(older_than=HOUR, batch_size=8)
+        assert (await left(connection))["executions"] == {kept}
+
+
+async def test_a_short_batch_is_not_taken_for_the_last(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        for _ in range(4):
+            await archived(journey, connection, DAY)
+        store = journey._engine.store
+        purge = store.purge_archived
+
+        async def short(before: datetime, limit: int) -> list[str]:
+            return await purge(before, limit - 1)  # as if one of them had changed
+
+        monkeypatch.setattr(store, "purge_archived", short)
+        assert await journey.purge(older_than=HOUR, batch_size=2) == 4
 
 
 async def test_what_is_unarchived_meanwhile_is_whole_or_gone(dsn: str, connection: Any) -> None:
