@@ -12,6 +12,7 @@ from journey_async.core.state import NOT_SET_STATE
 from journey_async.engine.engine import Engine
 from journey_async.engine.logs import log
 from journey_async.errors import DatabaseUnavailable
+from journey_async.store.faults import is_late
 
 ANSWER_WITHIN = 5.0  # seconds for the database to show that it is there
 
@@ -96,10 +97,12 @@ async def status(engine: Engine) -> SystemStatus:
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             await engine.store.look()  # needs none of the tables
-        connected = True
-        rows = await engine.store.system_status()
-    except (DatabaseUnavailable, TimeoutError):
-        connected = False
+            connected = True
+            rows = await engine.store.system_status()
+    except TimeoutError:
+        pass  # it is there if it has told the time
+    except DatabaseUnavailable as error:
+        connected = connected and is_late(error)
     except Exception:  # whatever is wrong, the question was whether something is
         log.exception("the status of the system could not be read")
     else:

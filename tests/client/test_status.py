@@ -231,6 +231,17 @@ async def test_a_database_without_tables_is_connected_and_unhealthy(
     assert "could not be read" in caplog.text
 
 
+async def test_figures_that_do_not_come_in_time_leave_the_database_connected(
+    dsn: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("journey_async.client.status.ANSWER_WITHIN", 2.0)
+    async with reading_engine(dsn) as engine, connection.transaction():
+        await engine.store.look()
+        await connection.execute("LOCK TABLE journey.tallies")
+        found = await status(engine)
+    assert found == SystemStatus(status="unhealthy", database_connected=True, graphs=[])
+
+
 async def test_a_database_that_is_gone_is_told_without_patience(
     empty_dsn: str, connection: asyncpg.Connection
 ) -> None:
