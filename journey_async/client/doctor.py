@@ -175,6 +175,14 @@ def _upkeep(facts: Facts) -> Iterator[Finding]:
     if longest > LONG_TRANSACTION:
         advice = "end it (pg_stat_activity, pg_terminate_backend): it keeps dead rows from going"
         yield _warning("transactions", found, advice)
+    elif not facts.server["sees_all_sessions"]:
+        advice = "to see those of other roles: GRANT pg_read_all_stats TO this role"
+        yield Finding(
+            check="transactions",
+            state="ok",
+            found=f"{found}; only this role's own can be seen",
+            advice=advice,
+        )
     else:
         yield _ok("transactions", found)
 

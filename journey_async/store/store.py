@@ -124,7 +124,7 @@ class Store:
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:
         """Delete executions archived before a moment, with all that belongs to them; their ids.
 
-        Raises DatabaseUnavailable, if these are too many to be deleted in time, too (see `is_late`).
+        DatabaseUnavailable may say that these are too many to be deleted in time (`is_late`).
         """
         rows = await self._fetch("purge_archived", before, limit, limit=SEARCH_LIMIT)
         return [row["id"] for row in rows]

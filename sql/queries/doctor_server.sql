@@ -7,13 +7,18 @@ SELECT
     current_setting('full_page_writes') = 'on' AS full_page_writes,
     current_setting('autovacuum') = 'on' AS autovacuum,
     current_setting('max_connections')::integer AS max_connections,
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+    -- pg_stat_activity hides from most roles which sessions of others are those of clients
+    (SELECT sum(numbackends)::integer FROM pg_stat_database) AS connections,
     pg_is_in_recovery() AS is_standby,
     current_setting('transaction_read_only') = 'on' AS is_read_only,
     getdatabaseencoding() AS encoding,
     clock_timestamp() AS now,
     (SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8
      FROM pg_stat_activity
-     WHERE datname = current_database() AND pid <> pg_backend_pid()) AS longest_transaction,
+     WHERE datname = current_database()
+       AND pid <> pg_backend_pid()
+       AND backend_type IS DISTINCT FROM 'autovacuum worker'
+       AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)) AS longest_transaction,
+    pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sessions,
     -- null where there is no such schema
     has_schema_privilege(to_regnamespace(quote_ident($1)), 'USAGE') AS may_use_schema

@@ -91,6 +91,23 @@ async def test_the_doctor_misses_each_right_that_is_granted(
         await connection.execute(f"GRANT {right} ON {name.replace('FROM', 'TO')}")
 
 
+async def test_a_role_that_sees_only_its_own_sessions_is_told_so(
+    direct_dsn: str, journey: Run, role: Role, connection: Any
+) -> None:
+    await grant(direct_dsn, role.name)
+
+    async def findings() -> dict[str, dict[str, Any]]:
+        answer = await journey("doctor", "--json", "--dsn", role.dsn(direct_dsn))
+        return {finding["check"]: finding for finding in answer.lines}
+
+    found = await findings()
+    assert int(found["connections"]["found"].split()[0]) >= 2  # the superuser's, too
+    assert "only this role's own" in found["transactions"]["found"]
+    assert "GRANT pg_read_all_stats" in found["transactions"]["advice"]
+    await connection.execute(f'GRANT pg_read_all_stats TO "{role.name}"')
+    assert "only" not in (await findings())["transactions"]["found"]
+
+
 async def test_the_doctor_sees_that_rows_are_hidden(
     direct_dsn: str, journey: Run, role: Role, connection: Any
 ) -> None:
