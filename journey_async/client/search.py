@@ -154,7 +154,7 @@ def _order_item(item: object) -> Order:
 def _count(option: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_COUNT:
         raise InvalidOptionError(
-            f"{option} must be a whole number of at least 0, not {shown(number)}"
+            f"{option} must be a whole number from 0 to 2**63 - 1, not {shown(number)}"
         )
     return number
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Journey
+from journey_async import Execution, Journey
 from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import graphs, shop
 
@@ -124,6 +124,30 @@ async def test_executions_are_archived_one_by_one_or_by_a_condition(
     assert (await journey("purge", "--older-than", "0s")).out.strip() == "2 executions are gone"
     assert (await journey("count", "--archived", "--json")).data == {"count": 2}
     await journey("purge", code=2)
+
+
+async def test_what_changes_between_the_pages_hides_nothing_from_archive(
+    worker: Journey, journey: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = sorted([(await worker.start_execution(shop, {"price": 5})).id for _ in range(5)])
+    listed, archived = Journey.list_executions, Journey.archive
+
+    async def leaves_and_is_purged(self: Journey, **search: Any) -> list[Execution]:
+        found = await listed(self, **search)
+        if ids[0] in [execution.id for execution in found]:
+            await archived(self, ids[0])
+            await self.purge(older_than=0)
+        return found
+
+    monkeypatch.setattr("journey_async.cli.commands.writing.PAGE", 2)
+    monkeypatch.setattr(Journey, "list_executions", leaves_and_is_purged)
+    assert (await journey("archive", "--where", "price = 5")).out.strip() == "4 archived"
+    assert (await journey("count")).out.strip() == "0"
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf"])
+async def test_a_pause_that_is_none_is_refused(dsn: str, journey: Run, every: str) -> None:
+    assert "--every" in (await journey("status", "--every", every, code=2)).err
 
 
 async def test_an_age_without_a_unit_is_not_taken_for_seconds(

@@ -1,6 +1,7 @@
 """Commands that look at many executions."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Literal
@@ -16,8 +17,9 @@ from journey_async.cli.terminal import FAILED, Terminal, command
 from journey_async.client.execution import Execution, stored_values
 from journey_async.client.texts import stamp
 from journey_async.core.condition_parser import parse_condition
-from journey_async.errors import GraphNotRegisteredError
+from journey_async.errors import GraphNotRegisteredError, InvalidOptionError
 
+SHORTEST_PAUSE = 0.1  # seconds between two looks
 BAR = 24  # characters of the longest bar
 SEARCH = (
     click.option("--graph", help="Only executions of this graph."),
@@ -139,12 +141,20 @@ async def graphs(terminal: Terminal, mermaid: str | None) -> None:
 
 @command("status")
 @click.option("--watch", is_flag=True, help="Show it anew, again and again, until interrupted.")
-@click.option("--every", type=float, default=2.0, show_default=True, help="Seconds, with --watch.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=SHORTEST_PAUSE),
+    default=2.0,
+    show_default=True,
+    help="Seconds, with --watch.",
+)
 async def status(terminal: Terminal, watch: bool, every: float) -> int:
     """Tell how many executions and computations there are, by graph.
 
     Exit code 1 if the system is not healthy.
     """
+    if not math.isfinite(every):  # nan is in each range
+        raise InvalidOptionError(f"--every wants seconds, not {every}")
     async with terminal.journey() as journey:
         found = await journey.status()
         if not watch:

@@ -11,9 +11,15 @@ from journey_async.cli.terminal import Terminal, command
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 from journey_async.core.condition_parser import parse_condition
+from journey_async.core.conditions import value
 from journey_async.core.graph import Graph
 from journey_async.core.values import Computation
-from journey_async.errors import GraphNotRegisteredError, InvalidOptionError, JourneyError
+from journey_async.errors import (
+    ExecutionNotFound,
+    GraphNotRegisteredError,
+    InvalidOptionError,
+    JourneyError,
+)
 
 PAGE = 500  # executions that are looked up at once
 
@@ -91,19 +97,28 @@ async def archive(
         ids: Sequence[str] = executions
         if where is not None:
             ids = await _all_ids(journey, where, graph)
+        archived = 0
         for execution in _progress(terminal, ids, "archiving"):
-            _tell(terminal, await journey.archive(execution), quiet=where is not None)
+            try:
+                found = await journey.archive(execution)
+            except ExecutionNotFound:
+                if where is None:
+                    raise
+                continue  # purged since it was found
+            archived += 1
+            _tell(terminal, found, quiet=where is not None)
     if where is not None and not terminal.as_json:
-        terminal.text(f"{len(ids)} archived")
+        terminal.text(f"{archived} archived")
 
 
 async def _all_ids(journey: Journey, where: str, graph: str | None) -> list[str]:
-    """All that are found now: what is archived on the way must not shift the pages."""
+    """All that are found now: each page begins after an id, so that no change shifts it."""
     condition = parse_condition(where)
     ids: list[str] = []
     while True:
+        rest = condition & (value("execution_id") > ids[-1]) if ids else condition
         page = await journey.list_executions(
-            graph_name=graph, where=condition, order_by=["id"], limit=PAGE, offset=len(ids)
+            graph_name=graph, where=rest, order_by=["id"], limit=PAGE
         )
         ids += [execution.id for execution in page]
         if len(page) < PAGE:
