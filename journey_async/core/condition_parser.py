@@ -1,5 +1,6 @@
-"""Reads a condition from a text, as `conditions.text` writes it: `sum > 40 & ~is_true(paid)`.
+"""Reads a condition from a text: `sum > 40 & ~is_true(paid)`.
 
+It reads much of what `conditions.text` writes, but no predicates, `always` and `never`.
 Names of nodes stand as they are, or in quotes where they hold more than letters, digits and `_.-`.
 `and`, `or` and `not` do for `&`, `|` and `~`, which shells have their own ideas about.
 """

@@ -143,3 +143,8 @@ async def test_unknown_nodes_are_refused_where_the_graph_is_known(
         nobody = {"graph_name": "nobody's", "graph_version": "v1"}
         assert await found(engine, **nobody, **search) == []
     assert await found(engine, **exactly, filter_by=[("former", "is_set")], order_by=["x"]) == []
+
+
+async def test_a_limit_that_is_too_large_is_told_the_largest(engine: Engine) -> None:
+    with pytest.raises(InvalidOptionError, match=r"to 2\*\*63 - 1"):
+        await list_executions(engine, limit=2**63)
