@@ -6,7 +6,6 @@ Where the connection leads through a transaction pooler nothing can be heard; th
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from journey_async.engine.logs import log
@@ -131,13 +130,7 @@ class Listener:
             await self._until_lost()
             self.is_listening.clear()
             log.warning("the listening connection was lost; connecting anew")
-            pause = 0.02
-            while not (self.is_listening.is_set() or self.is_polling.is_set()):
-                try:
-                    await self._open()
-                except DatabaseUnavailable:
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, MAX_PAUSE)
+            await _until_done(self._open, pause=0.02)
             self._joined()  # somebody may have, meanwhile
             self._tasks.spawn(_until_done(self._reconnected), "catches up after a gap")
         log.warning(
@@ -168,13 +161,17 @@ class Listener:
             try:
                 async with asyncio.timeout(PROBE_PATIENCE):
                     await self.hear_all()
-            except (TimeoutError, DatabaseUnavailable):
+            except Exception:  # whatever it is: nothing says that it hears
                 connection.close()
                 return
             probes += 1
             if probes % CHECKED_EVERY == 0:
-                with suppress(DatabaseUnavailable):
+                try:
                     await self._check()
+                except DatabaseUnavailable:
+                    pass  # the next one sees to it
+                except Exception:  # as of a table that somebody is changing; this must go on
+                    log.exception("a check of what is waited for failed")
 
     def _heard(self, channel: str, payload: str) -> None:
         if channel == self._channels.reordered:
@@ -209,13 +206,25 @@ class Listener:
             log.warning("a notification on %s could not be read: %.200r", channel, payload)
 
 
-async def _until_done(look: Callable[[], Awaitable[None]]) -> None:
-    """Look at what may have been missed, again and again until the database lets it."""
+async def _until_done(work: Callable[[], Awaitable[None]], *, pause: float = MAX_PAUSE) -> None:
+    """Try again and again, whatever it raises: a process that heard nothing more would look well.
+
+    What is no outage, as rights that were taken away, is logged the first time, and tried less and
+    less often.
+    """
+    is_logged = False
     while True:
         try:
-            return await look()
+            return await work()
         except DatabaseUnavailable:
-            await asyncio.sleep(MAX_PAUSE)
+            limit = MAX_PAUSE
+        except Exception:
+            limit = PROBE_INTERVAL
+            if not is_logged:
+                is_logged = True
+                log.exception("hearing of other processes failed, and is tried again")
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, limit)
 
 
 def _lines(text: str) -> list[list[str]]:

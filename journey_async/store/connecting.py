@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import asyncpg
 import asyncpg.pool
 
-from journey_async.store.faults import reading_dsn, translated
+from journey_async.store.faults import connecting, reading_dsn, translated
 from journey_async.store.sql import statement
 
 APPLICATION = {"application_name": "journey_async"}
@@ -94,7 +94,7 @@ def beside(pool: Pool) -> Connect | None:
     options = {**options, "statement_cache_size": 0}  # whatever the pool does through a pooler
 
     async def connect_beside() -> asyncpg.Connection:
-        with translated():
+        with connecting():
             return await asyncpg.connect(*arguments, **options)
 
     return connect_beside

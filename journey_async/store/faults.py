@@ -14,8 +14,8 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError, Journe
 
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
-# … timeouts, a transaction that stood still
-_TRANSIENT = ("40001", "40P01", "57014", "25P03")
+# … timeouts, a transaction that stood still, a database that takes no connections for a while
+_TRANSIENT = ("40001", "40P01", "57014", "25P03", "55000")
 _HELD = "55P03"
 _LOGIN_CLASS = "28"  # a server that does not let this role in now may do so again
 _REFUSED_CLASSES = ("22", "23", "54")
@@ -60,11 +60,21 @@ class translated:
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error
 
 
+class connecting(translated):
+    """As `translated`, for what a server says instead of letting this role in."""
+
+    def __exit__(self, kind: object, error: BaseException | None, where: object) -> None:
+        """As `translated`; a right that was taken away may be given back."""
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            raise _login_refused(_said(error)) from None
+        super().__exit__(kind, error, where)
+
+
 @contextmanager
 def reading_dsn() -> Iterator[None]:
-    """As `translated`, for connecting: what the driver raises for a DSN that it cannot read."""
+    """As `connecting`; and what the driver raises for a DSN that it cannot read."""
     try:
-        with translated():
+        with connecting():
             try:
                 yield
             except _SETTINGS as error:
@@ -93,7 +103,7 @@ def _of_server(error: asyncpg.PostgresError) -> JourneyError:
     if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
         return DatabaseUnavailable(f"PostgreSQL is not available: {said}")
     if state.startswith(_LOGIN_CLASS):
-        return DatabaseUnavailable(f"PostgreSQL refused the login: {said}")
+        return _login_refused(said)
     if state.startswith(_REFUSED_CLASSES):
         return DataRefused(f"PostgreSQL refused the data: {said}")
     if state in _PREPARED:
@@ -102,6 +112,10 @@ def _of_server(error: asyncpg.PostgresError) -> JourneyError:
             f"statement_cache_size=0"
         )
     return JourneyError(f"PostgreSQL refused the statement: {said}")
+
+
+def _login_refused(said: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"PostgreSQL refused the login: {said}")
 
 
 def _said(error: asyncpg.PostgresError) -> str:

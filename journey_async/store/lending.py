@@ -5,7 +5,10 @@ from contextlib import suppress
 import asyncpg
 
 from journey_async.store.connecting import Pool, PoolConnection
+from journey_async.store.faults import connecting
 
+# What the driver raises for a connection that its pool has let go of, as one that the server ended.
+_LET_GO = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 RELEASE_LIMIT = 5.0  # seconds for a cancelled statement to end, else its connection does
 
 
@@ -30,7 +33,7 @@ class Lending:
     @property
     def lent(self) -> int:
         """How many are out now."""
-        at_hand = sum(not connection.is_closed() for connection in self._kept)
+        at_hand = sum(map(_is_open, self._kept))
         return self._pool.get_size() - self._pool.get_idle_size() - at_hand
 
     @property
@@ -66,12 +69,13 @@ class Lending:
         """A connection that nobody else has."""
         while self._kept:
             connection = self._kept.pop()
-            if not connection.is_closed():
+            if _is_open(connection):
                 return connection
             await self._give_back(connection)
         self._waiting += 1
         try:
-            return await self._pool.acquire()
+            with connecting():
+                return await self._pool.acquire()
         finally:
             self._waiting -= 1
 
@@ -81,7 +85,7 @@ class Lending:
         What cannot be used again goes back to the pool, which replaces it.
         """
         is_spare = len(self._kept) < self._keep and not self._waiting
-        if is_fine and is_spare and not connection.is_closed():
+        if is_fine and is_spare and _is_open(connection):
             self._kept.append(connection)
         else:
             await self._give_back(connection)
@@ -96,8 +100,15 @@ class Lending:
 
     async def _give_back(self, connection: PoolConnection) -> None:
         if not self._is_cut:  # else a cancelled statement would be waited for in vain
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(OSError, asyncpg.PostgresError, *_LET_GO):
                 await self._pool.release(connection, timeout=RELEASE_LIMIT)
+
+
+def _is_open(connection: PoolConnection) -> bool:
+    try:
+        return not connection.is_closed()
+    except _LET_GO:
+        return False
 
 
 class Loan:

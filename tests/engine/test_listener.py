@@ -3,15 +3,22 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
 from journey_async import Journey
 from journey_async.engine import listener
 from journey_async.engine.listener import Listener
+from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.listening import NotificationConnection
 from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
+from tests.support.graphs import one_input
 
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'journey_async'
+"""
 LIMIT = 20.0  # seconds; far beyond what anything here takes
 
 
@@ -71,3 +78,89 @@ async def test_many_may_wait_until_everything_is_heard_and_no_longer_wait(dsn: s
             assert ended == [None, None]
             async with asyncio.timeout(LIMIT):
                 await hear_all()
+
+
+@pytest.mark.direct("closes a database to everybody")
+async def test_a_database_that_is_closed_for_a_while_is_listened_to_again(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = NotificationConnection.open
+    refused: list[Exception] = []
+
+    async def watched(*args: Any) -> NotificationConnection | None:
+        try:
+            return await opens(*args)
+        except Exception as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(NotificationConnection, "open", watched)
+    name = await connection.fetchval("SELECT quote_ident(current_database())")
+    elsewhere = await asyncpg.connect(dsn, database="postgres")
+    try:
+        async with Journey(dsn) as worker, Journey(dsn, run_computations=False) as client:
+            execution = await worker.start_execution(one_input())
+            wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
+            await eventually(lambda: len(client._engine.waiters) == 1)
+            await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            try:
+                await connection.fetch(TERMINATE)
+                write = asyncio.create_task(worker.set_value(execution, "x", 1))
+                await eventually(lambda: len(refused) > 3)
+            finally:
+                await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            assert (await write).revision == 1
+            assert await wait == 1
+            await eventually(lambda: worker._engine.is_listening and client._engine.is_listening)
+    finally:
+        await elsewhere.close()
+    assert {type(error) for error in refused} == {DatabaseUnavailable}
+
+
+@pytest.mark.hears("has its listening connection cut")
+async def test_whatever_goes_wrong_with_a_connection_is_tried_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opens = NotificationConnection.open
+    async with Journey(dsn) as worker, Journey(dsn, run_computations=False) as client:
+        execution = await worker.start_execution(one_input())
+        errors = [JourneyError("what a driver may raise"), RuntimeError("or this")]
+
+        async def broken_at_first(*args: Any) -> NotificationConnection | None:
+            if errors:
+                raise errors.pop()
+            return await opens(*args)
+
+        monkeypatch.setattr(NotificationConnection, "open", broken_at_first)
+        heard = client._engine._listener
+        assert heard._connection is not None
+        heard._connection.close()
+        await eventually(lambda: not errors and client._engine.is_listening)
+        wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
+        await eventually(lambda: len(client._engine.waiters) == 1)
+        await worker.set_value(execution, "x", 1)
+        assert await wait == 1
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [
+        "hearing of other processes failed, and is tried again"
+    ]
+
+
+@pytest.mark.hears("probes its listening connection")
+async def test_a_check_that_fails_ends_no_listening(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener, "PROBE_INTERVAL", 0.05)
+    async with Journey(dsn) as worker, Journey(dsn, run_computations=False) as client:
+        execution = await worker.start_execution(one_input())
+        wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
+        await eventually(lambda: len(client._engine.waiters) == 1)
+        await connection.execute("ALTER TABLE journey.executions RENAME TO being_changed")
+        await eventually(lambda: "a check of what is waited for failed" in caplog.messages)
+        await connection.execute("ALTER TABLE journey.being_changed RENAME TO executions")
+        heard = client._engine._listener
+        assert heard._connection is not None
+        former = heard._connection
+        former.close()
+        await eventually(lambda: heard._connection is not former and client._engine.is_listening)
+        await worker.set_value(execution, "x", 1)
+        assert await wait == 1

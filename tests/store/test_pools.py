@@ -15,6 +15,7 @@ from journey_async.errors import DatabaseUnavailable
 from journey_async.store.connecting import open_pool
 from journey_async.store.lending import Lending
 from journey_async.store.sql import in_schema, statement
+from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph
 
 
@@ -122,3 +123,47 @@ async def test_a_pool_whose_server_is_away_is_told_as_any_database_that_is() -> 
         with pytest.raises(DatabaseUnavailable):
             async with Journey(pool=pool):
                 pass
+
+
+@pytest.mark.parametrize("times", range(6))
+async def test_a_connection_at_hand_that_the_server_has_ended_is_none(
+    direct_dsn: str, times: int
+) -> None:
+    pool = await open_pool(direct_dsn, size=2, behind_pooler=False)
+    lending = Lending(pool, keep=2)
+    async with lending.one() as connection:
+        backend = connection.get_server_pid()
+    assert lending.lent == 0
+    async with lending.one(), lending.one():
+        await ended_by_the_server(direct_dsn, backend)
+    for _ in range(times):
+        await asyncio.sleep(0)
+    await lending.distrust()
+    assert lending.lent == 0
+    async with lending.one() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    await lending.close()
+    await pool.close()
+
+
+async def test_nor_is_one_that_the_pool_has_let_go_of(direct_dsn: str) -> None:
+    pool = await open_pool(direct_dsn, size=1, behind_pooler=False)
+    lending = Lending(pool, keep=1)
+    async with lending.one() as connection:
+        backend = connection.get_server_pid()
+    await ended_by_the_server(direct_dsn, backend)
+    await eventually(lambda: pool.get_size() == 0)
+    assert lending.lent == 0
+    async with lending.one() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    await lending.close()
+    await pool.close()
+
+
+async def ended_by_the_server(dsn: str, backend: int) -> None:
+    """Have the server end a connection."""
+    other = await asyncpg.connect(dsn)
+    try:
+        await other.fetch("SELECT pg_terminate_backend($1, 10000)", backend)
+    finally:
+        await other.close()
