@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from journey_async.core.commands import Wake
+from journey_async.engine.logs import about, log
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Settled, all_settled
+from journey_async.engine.requests import Settled
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 
 BATCH = 200  # executions that evolve at once
+SLOW = 2.0  # seconds after which the next batch is not kept waiting by somebody who holds a row
 PATIENCE = 5.0  # seconds for which a safety check waits for all of them
 
 
@@ -23,6 +25,8 @@ class Evolver:
         self._registry = registry
         self._submit = submit
         self._again = False
+        self._evolving: asyncio.Task[None] | None = None
+        self._slow: set[str] = set()  # whose turn comes when somebody lets go of them
         self._tasks = Tasks("evolver")
 
     async def stop(self) -> None:
@@ -40,24 +44,42 @@ class Evolver:
     def look(self) -> None:
         """Have them evolve; if that is under way, it looks once more before it ends."""
         self._again = True
-        if all(task.done() for task in self._tasks.all):
-            self._tasks.spawn(self._evolve(), "lets executions evolve")
+        if self._evolving is None or self._evolving.done():
+            self._evolving = self._tasks.start(self._evolve(), "lets executions evolve")
 
     async def check(self) -> None:
         """Have them evolve, and wait for it, but not for long: many of them go on by themselves."""
         self.look()
-        await asyncio.wait(self._tasks.all, timeout=PATIENCE)
+        if self._evolving is not None:
+            await asyncio.wait([self._evolving], timeout=PATIENCE)
 
     async def _evolve(self) -> None:
         with suppress(DatabaseUnavailable):  # the next safety check looks again
             while self._again:
                 self._again = False
-                while outdated := await self._registry.outdated(BATCH):
-                    if not await self._wake(outdated):
+                while outdated := await self._registry.outdated(BATCH, self._slow):
+                    if not await self._wake_all(outdated):
                         break  # others are at it
 
-    async def _wake(self, executions: list[str]) -> bool:
-        """Wake them, by which they evolve; whether any of them did."""
-        wakes = [(i, self._submit(i, Wake())) for i in executions]
-        woken = await all_settled(wakes, "execution %s could not take on a changed graph")
-        return any(settled.evolved for settled in woken)
+    async def _wake_all(self, executions: list[str]) -> bool:
+        """Wake them, by which they evolve; whether any of them did, or goes on by itself."""
+        waking = {i: self._tasks.start(self._wake(i), f"lets {i} evolve") for i in executions}
+        done, slow = await asyncio.wait(waking.values(), timeout=SLOW)
+        for execution_id, task in waking.items():
+            if task in slow:
+                self._slow.add(execution_id)
+                task.add_done_callback(lambda _, i=execution_id: self._slow.discard(i))  # type: ignore[misc]
+        return bool(slow) or any(task.result() for task in done)
+
+    async def _wake(self, execution_id: str) -> bool:
+        try:
+            return (await self._submit(execution_id, Wake())).evolved
+        except (DatabaseUnavailable, ExecutionNotFound):
+            return False  # this was closed, or the execution was archived and purged meanwhile
+        except Exception:
+            log.exception(
+                "execution %s could not take on a changed graph",
+                execution_id,
+                extra=about(execution_id),
+            )
+            return False

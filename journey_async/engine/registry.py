@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -208,8 +208,8 @@ class Registry:
         """For each graph whose code is here, the definitions that were registered later."""
         return {name: self._stored[name].newer_than(g) for name, g in self._registered.items()}
 
-    async def outdated(self, limit: int) -> list[str]:
-        """Live executions that have yet to evolve to the code that is here.
+    async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
+        """Live executions, but for some, that have yet to evolve to the code that is here.
 
         Code that is not the newest is reinstated first, if no worker is left that has newer code.
         """
@@ -221,7 +221,7 @@ class Registry:
             newer = self._stored[name].newer_than(graph)
             older = [h for h in self._stored[name].numbers if h != graph.hash and h not in newer]
             if older and len(found) < limit:
-                found += await self._store.outdated(*name, older, limit - len(found))
+                found += await self._store.outdated(*name, older, limit - len(found), without)
         return found
 
     async def _put_down(self, graph: Graph) -> None:

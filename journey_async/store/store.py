@@ -184,10 +184,10 @@ class Store:
         return [row["definition"] for row in await self._fetch("newest_graphs")]
 
     async def outdated(
-        self, name: str, version: str, hashes: Sequence[str], limit: int
+        self, name: str, version: str, hashes: Sequence[str], limit: int, without: Collection[str]
     ) -> list[str]:
-        """Live executions that are on one of some definitions of a graph."""
-        rows = await self._fetch("outdated_executions", name, version, hashes, limit)
+        """Live executions, but for some, that are on one of some definitions of a graph."""
+        rows = await self._fetch("outdated_executions", name, version, hashes, limit, list(without))
         return [row["id"] for row in rows]
 
     async def count_live(self, name: str, version: str, hashes: Sequence[str]) -> int:

@@ -17,6 +17,10 @@ from tests.support.worker import calls, graph_of, worker
 
 NEWEST = "SELECT hash FROM journey.graphs ORDER BY registration DESC, hash DESC LIMIT 1"
 NUMBERS = "SELECT hash, registration FROM journey.graphs ORDER BY hash"
+HOLD_THE_FIRST = """
+    SELECT id FROM journey.executions
+    ORDER BY graph_name, graph_version, graph_hash LIMIT 1 FOR NO KEY UPDATE
+"""
 AT_ONCE = "UPDATE journey.graphs SET registration = 1, started = 1"
 TAKEN_FOR_DEAD = "DELETE FROM journey.workers WHERE id = $1"
 
@@ -98,6 +102,27 @@ async def test_a_safety_check_does_not_wait_for_very_many_to_evolve(
     async with Journey(dsn, graphs=[NEW], run_computations=False) as new:
         await new._engine.evolver.check()
         assert new._engine.evolver.under_way()
+        for execution in idle:
+            await taken_on(NEW, new, execution)
+
+
+@pytest.mark.direct("wants more connections than the pooler has")
+async def test_a_row_that_somebody_holds_keeps_no_other_from_evolving(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evolver, "BATCH", 2)
+    monkeypatch.setattr(evolver, "SLOW", 0.1)
+    async with Journey(dsn, graphs=[OLD], run_computations=False) as old:
+        idle = [await old.start_execution(OLD) for _ in range(6)]
+    async with Journey(dsn, graphs=[NEW], run_computations=False) as new:
+        async with connection.transaction():
+            [held] = await connection.fetch(HOLD_THE_FIRST)
+            checks = asyncio.create_task(new._engine.evolver.check())
+            for execution in idle:
+                if execution.id != held["id"]:
+                    await taken_on(NEW, new, execution)
+            new._engine.evolver.look()  # also who looks again
+        await checks
         for execution in idle:
             await taken_on(NEW, new, execution)
 

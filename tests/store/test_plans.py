@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "find_singleton": ("growth",),
     "load_executions": (IDS,),
     "lock_execution": (IDS[0],),
-    "outdated_executions": ("growth", "v1", ["a", "z"], 100),
+    "outdated_executions": ("growth", "v1", ["a", "z"], 100, ["E1"]),
     "overdue_work": (NOW, 100),
     "purge_archived": (NOW - timedelta(days=365), 100),
     "read_versions": (IDS,),
