@@ -177,8 +177,18 @@ class Committer:
         try:
             return await request.answer
         except asyncio.CancelledError:
-            self._waiting.get(execution_id, {}).pop(request, None)
+            self._take_back(request)
             raise
+
+    def _take_back(self, request: Request) -> None:
+        """Its caller was cancelled: if it still waits, nothing is to come of it."""
+        execution_id = request.execution_id
+        queue = self._waiting.get(execution_id)
+        if queue is None:
+            return
+        queue.pop(request, None)
+        if not queue and execution_id in self._loader.uncertain:  # it was to find out
+            self._enqueue(look_later(execution_id))
 
     def look_at(self, versions: Mapping[str, int]) -> None:
         """This process has written these versions, as it hears: did it take in all of them?
@@ -276,8 +286,13 @@ class Committer:
         except (DatabaseUnavailable, asyncio.CancelledError):
             self._loader.doubt([execution_id])
             raise
-        if refusal is not None:
-            await self._separate(requests, refusal)
+        if refusal is None:
+            return
+        if len(requests) == 1:
+            requests[0].refuse(refusal)
+            return
+        for request in requests:  # which of them it is; one whose swap fails would wait again
+            await self._commit_locked(execution_id, [request])
 
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
         """Give the batch up, and tell those who wait."""

@@ -163,6 +163,29 @@ async def test_what_a_lost_answer_began_runs_though_its_caller_gave_up(
         assert (computation.number, computation.deaths) == (1, 0)
 
 
+async def test_what_a_lost_answer_began_runs_though_its_caller_was_cancelled(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = basic_graph()
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        committer = journey._engine.committer
+        with losing_answers(monkeypatch, journey, 1) as lost, monkeypatch.context() as patch:
+            patch.setattr(journey._engine.store, "load", unavailable)
+            write = asyncio.create_task(journey.set_value(execution, "y", 2))
+            await eventually(
+                lambda: (
+                    lost()
+                    and execution.id in committer._waiting
+                    and execution.id not in committer._in_flight
+                )
+            )
+            write.cancel()
+            await asyncio.wait([write])
+        assert write.cancelled()
+        assert await journey.get_value(execution, "sum", wait_any=True, timeout=20) == 3
+
+
 async def unavailable(*args: Any, **kwargs: Any) -> Any:
     raise DatabaseUnavailable("not now")
 
