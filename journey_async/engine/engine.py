@@ -185,8 +185,10 @@ class Engine:
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
             stack.push_async_callback(self._take_leave)
+            stack.push_async_callback(self._finish_callbacks)  # of what is written last
             self.committer.start()
             stack.push_async_callback(self.committer.stop)
+            stack.push_async_callback(self._finish_callbacks)  # they may write, too
             self.runner.start_up(self.committer.submit, self.scheduler.has_room)
             if self.settings.run_computations:
                 await self._liveness.start()
@@ -301,6 +303,8 @@ class Engine:
 
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)
+
+    async def _finish_callbacks(self) -> None:
         await self._callbacks.finish(self.settings.grace_period)
 
     async def _take_leave(self) -> None:

@@ -188,3 +188,38 @@ async def test_a_callback_that_closes_its_journey_does_not_wait_for_itself(
     async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
         journeys.append(journey)
         await journey.start_execution(graph, {"x": 1})
+
+
+async def test_what_is_written_while_it_closes_is_called_back_about(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    under_way, closing, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(execution_id: str, node: str, result: Saved) -> None:
+        await released.wait()
+        ended.append(node)
+
+    graph = Graph("g", "v1", [input_node("x", on_save=slow)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        engine = journey._engine
+        apply, finish = engine.store.apply, engine._callbacks.finish
+
+        async def held_up(*args: Any, **kwargs: Any) -> set[str]:
+            under_way.set()
+            await closing.wait()
+            return await apply(*args, **kwargs)
+
+        async def finished(grace: float) -> None:
+            if engine._callbacks.under_way():
+                released.set()  # while it closes, this is waited for
+            await finish(grace)
+            closing.set()
+
+        monkeypatch.setattr(engine.store, "apply", held_up)
+        monkeypatch.setattr(engine._callbacks, "finish", finished)
+        write = asyncio.create_task(journey.set_value(execution, "x", 1))
+        await under_way.wait()
+    assert (await write).revision == 1
+    assert ended == ["x"]
