@@ -11,7 +11,7 @@ from journey_async.client.execution import Execution
 from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import own_copy
-from journey_async.core.reading import failed_computation, failed_upstream, is_settled
+from journey_async.core.reading import failed_computation, failed_upstream, has_come, is_settled
 from journey_async.core.reference import NodeName, name_of, type_of
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeValue
@@ -157,9 +157,9 @@ class Look:
         if not self.settled:
             return self._value(state)
         graph, evolves = self.engine.registry.resolve(state)
-        unattended = state.wake_at is not None and state.wake_at <= self.engine.clock.now()
-        evolves = evolves and state.archived_at is None  # else it stays as it is
-        return NOT_YET if evolves or unattended else self._settled_value(graph, state)
+        if evolves and state.archived_at is None:  # else it stays as it is
+            return NOT_YET
+        return self._settled_value(graph, state)
 
     def _value(self, state: State) -> NodeValue | object:
         value = state.value_of(self.graph.node_named(self.node))
@@ -171,7 +171,8 @@ class Look:
     def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
         """By the definition that holds now: another one may have held when the wait began."""
         node = graph.node_named(self.node)
-        if not is_settled(graph, state, node.name):
+        now = self.engine.clock.now()
+        if has_come(graph, state, node.name, now) or not is_settled(graph, state, node.name):
             return NOT_YET
         _raise_if_failed(failed_upstream(graph, state, node.name))
         value = state.value_of(node)

@@ -1,10 +1,12 @@
 """What a state says about a node: is it settled, has it failed."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from journey_async.core.alarm import wants_attention
 from journey_async.core.commands import Unarchive
 from journey_async.core.draft import nobody
+from journey_async.core.evaluation import tick_time
 from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.settle import settle
@@ -36,9 +38,11 @@ def _is_outdated(state: State, computation: Computation) -> bool:
 def is_settled(graph: Graph, state: State, node: str) -> bool:
     """Whether nothing of the node, or upstream of it, is stale, queued or running.
 
-    A tick that lies ahead is neither. An execution that somebody wrote who could not settle it
-    is not settled.
+    A tick that lies ahead is neither. What somebody wrote who could not settle it is not settled,
+    but for the inputs.
     """
+    if node not in graph.steps:
+        return True
     names = (node, *graph.ancestors(node))
     if wants_attention(graph, state) or _is_active(state, names):
         return False
@@ -47,6 +51,19 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
         not _is_active(followed, names)
         and all(followed.values.get(name) is state.values.get(name) for name in names)
     )
+
+
+def has_come(graph: Graph, state: State, node: str, now: datetime) -> bool:
+    """Whether the time has come of a tick, the node or upstream of it, and nobody has seen to it.
+
+    Whoever does sets the alarm for what comes next, or leaves an event.
+    """
+    if state.wake_at is None or state.wake_at > now:
+        return False
+    names = graph.ancestors(node) | {node}
+    ticks = (state.value_of(graph.by_name[name]) for name in graph.ticks if name in names)
+    since = max(state.wake_at, state.updated_at)
+    return any(time is not None and since <= time <= now for time in map(tick_time, ticks))
 
 
 def _is_active(state: State, names: Iterable[str]) -> bool:

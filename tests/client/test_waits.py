@@ -484,3 +484,34 @@ async def test_who_still_reads_when_a_journey_closes_is_told_at_once(dsn: str) -
     async with asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
             await engine.current(execution.id)
+
+
+async def test_what_is_held_up_elsewhere_in_the_graph_keeps_no_node_from_being_settled(
+    dsn: str,
+) -> None:
+    release = asyncio.Event()
+
+    async def held_up(y: int) -> int:
+        await release.wait()
+        return y
+
+    steps = [
+        compute("quick", ["x"], lambda x: x),
+        compute("held_up", ["y"], held_up),
+        compute("has_no_place", ["y"], lambda y: y),
+    ]
+    graph = Graph("g", "v1", [input_node("x"), input_node("y"), *steps])
+    async with Journey(dsn, graphs=[graph], max_concurrency=1) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        assert await journey.get_value(execution, "quick", settled=True) == 1
+        await journey.set_value(execution, "y", 1)
+        for node in ("x", "y", "quick"):
+            assert await journey.get_value(execution, node, settled=True) == 1
+        release.set()
+        assert await journey.get_value(execution, "has_no_place", settled=True) == 1
+
+
+async def test_an_input_is_settled_where_nobody_computes(dsn: str) -> None:
+    async with Journey(dsn, run_computations=False) as client:
+        execution = await client.start_execution(basic_graph(), {"x": 1, "y": 2})
+        assert await client.get_value(execution, "x", settled=True) == 1

@@ -20,7 +20,7 @@ from journey_async.core.nodes import (
     tick_once,
     tick_recurring,
 )
-from journey_async.core.reading import failed_computation, failed_upstream, is_settled
+from journey_async.core.reading import failed_computation, failed_upstream, has_come, is_settled
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import cron, every
 from journey_async.core.settle import settle
@@ -1700,6 +1700,7 @@ def test_an_execution_that_wants_attention_is_not_settled() -> None:
     told.start()
     told.set(x=1)
     assert not is_settled(told.graph, told.state, "a")
+    assert is_settled(told.graph, told.state, "x")
 
 
 def test_a_failure_on_inputs_that_nobody_has_attended_to_yet_is_not_the_last() -> None:
@@ -1747,6 +1748,21 @@ def test_settled_means_nothing_upstream_is_queued_or_running() -> None:
     assert not is_settled(told.graph, told.state, "b")
     told.succeed("b", 1)
     assert is_settled(told.graph, told.state, "b")
+
+
+def test_the_time_of_a_tick_that_has_come_counts_for_what_depends_on_it() -> None:
+    told = x_and(tick_once("t", [], f), compute("late", ["t"], f), compute("a", ["x"], f))
+    told.succeed("t", NOW + 60)
+    told.succeed("a", 1)
+
+    def come(seconds: float) -> list[str]:
+        now = told.now + timedelta(seconds=seconds)
+        return [n for n in ("x", "t", "late", "a") if has_come(told.graph, told.state, n, now)]
+
+    assert come(59) == []
+    assert come(60) == ["t", "late"]
+    told.sleep()
+    assert come(0) == []
 
 
 def test_what_is_stale_in_an_archived_execution_is_not_settled() -> None:
