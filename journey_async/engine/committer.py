@@ -206,7 +206,7 @@ class Committer:
     def take_in(self, execution_ids: Iterable[str]) -> None:
         """Load these executions, and take in what is not known here of what was written."""
         for execution_id in execution_ids:
-            self._loader.doubt([execution_id])
+            self._loader.doubt(execution_id)
             self._enqueue(look_later(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class Committer:
         except RowHeld:
             raise  # nothing was written
         except (DatabaseUnavailable, asyncio.CancelledError):
-            self._loader.doubt([execution_id])
+            self._loader.doubt(execution_id)
             raise
         if refusal is None:
             return
@@ -337,7 +337,7 @@ class Committer:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
         except (DatabaseUnavailable, asyncio.CancelledError):
-            self._loader.doubt(d.change.state.execution_id for d in writes)
+            self._loader.doubt_all(writes)
             self._decider.give_back(writes)
             raise
         except BaseException:

@@ -2,7 +2,8 @@
 
 When the answer of a write is lost with its connection, its execution is uncertain: the write may
 have happened, and begun what nobody runs. Then the state is loaded, and what had been written is
-taken in before anything is decided on it.
+taken in before anything is decided on it. If it is at the version that was to be written, it was
+written, and that is the answer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -13,7 +14,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Request, Settled, refuse_all
+from journey_async.engine.requests import Decision, Request, Settled, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.store.store import Store
 
@@ -35,16 +36,21 @@ class Loader:
         self._registry = registry
         self._runner = runner
         self._committed = committed
-        self._uncertain: set[str] = set()
+        self._uncertain: dict[str, Decision | None] = {}  # with what was to be written, if known
 
     @property
     def uncertain(self) -> Set[str]:
         """The executions of which an answer may have been lost, and that were not loaded since."""
-        return self._uncertain
+        return self._uncertain.keys()
 
-    def doubt(self, execution_ids: Iterable[str]) -> None:
-        """The answer to a write of these executions was lost, or may have been."""
-        self._uncertain.update(execution_ids)
+    def doubt(self, execution_id: str) -> None:
+        """The answer to a write of the execution was lost, or may have been."""
+        self._uncertain.setdefault(execution_id, None)
+
+    def doubt_all(self, decisions: Iterable[Decision]) -> None:
+        """The answer to the write of these decisions was lost, or may have been."""
+        for decision in decisions:
+            self._uncertain[decision.change.state.execution_id] = decision
 
     async def states(self, batch: Mapping[str, list[Request]]) -> dict[str, State]:
         """The states of those executions that exist, and whose definitions are known.
@@ -78,17 +84,25 @@ class Loader:
         self, execution_id: str, state: State | None, first: Request
     ) -> State | None:
         """Use what was loaded; after an answer that was lost, see what had been written."""
-        uncertain = execution_id in self._uncertain
         if state is None:
             state = first.initial
         else:
             self._cache.put(state)
-            if uncertain or self._runner.misses(state):
+            if execution_id in self._uncertain or self._runner.misses(state):
                 graph = await self._registry.graph_of(state)
                 self._runner.adopt(state, graph)
-                seen = Change(state.version, state, announces=state.wake_at is not None)
-                self._committed(seen, graph)
-                if uncertain and isinstance(first.command, Start):
-                    first.resolve(Settled(state, Change(state.version, state), graph))
-        self._uncertain.discard(execution_id)  # not before all of that has happened
+                self._see(state, graph, first)
+        self._uncertain.pop(execution_id, None)  # not before all of that has happened
         return state
+
+    def _see(self, state: State, graph: Graph, first: Request) -> None:
+        """Tell of what was written without an answer, and answer it if that can be."""
+        decision = self._uncertain.get(state.execution_id)
+        if decision is not None and decision.change.state.version == state.version:
+            decision.give_answers()
+            self._committed(decision.change, decision.graph)
+            return
+        seen = Change(state.version, state, announces=state.wake_at is not None)
+        self._committed(seen, graph)
+        if state.execution_id in self._uncertain and isinstance(first.command, Start):
+            first.resolve(Settled(state, Change(state.version, state), graph))

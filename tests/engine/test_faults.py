@@ -63,6 +63,37 @@ async def test_a_write_whose_answer_was_lost_is_not_done_twice(
             assert (await journey.archive(execution)).revision == 4
 
 
+async def test_a_write_whose_answer_was_lost_is_answered_and_told_of_as_what_it_was(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Any] = []
+
+    async def endless(x: int) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("x", on_save=lambda *told: saved.append(told[2].value)),
+            compute("y", ["x"], endless, retry=Retry(max_attempts=1)),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        with losing_answers(monkeypatch, journey, 1):
+            execution = await journey.start_execution(graph, {"x": 1})
+        await eventually(lambda: saved == [1])
+        [running] = await journey.computations(execution)
+        with losing_answers(monkeypatch, journey, 1):
+            abandoned = await journey.abandon_computation(running.id)
+        assert (abandoned.key, abandoned.state) == (running.key, "abandoned")
+        with losing_answers(monkeypatch, journey, 1):
+            again = await journey.retry_computation(execution, "y")
+        [_, second] = await journey.computations(execution)
+        assert again.revision == (await journey.load(execution)).revision
+        assert (second.number, second.state) == (2, "computing")
+
+
 async def test_a_write_that_never_arrived_is_done_again(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
