@@ -183,11 +183,10 @@ class Committer:
     def _take_back(self, request: Request) -> None:
         """Its caller was cancelled: if it still waits, nothing is to come of it."""
         execution_id = request.execution_id
-        queue = self._waiting.get(execution_id)
-        if queue is None:
-            return
+        queue = self._waiting.get(execution_id, {})
         queue.pop(request, None)
-        if not queue and execution_id in self._loader.uncertain:  # it was to find out
+        is_left = not queue and execution_id not in self._in_flight and self._ended is None
+        if is_left and execution_id in self._loader.uncertain:  # it was to find out
             self._enqueue(look_later(execution_id))
 
     def look_at(self, versions: Mapping[str, int]) -> None:

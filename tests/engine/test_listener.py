@@ -153,7 +153,7 @@ async def test_a_check_that_fails_ends_no_listening(
     async with Journey(dsn) as worker, Journey(dsn, run_computations=False) as client:
         execution = await worker.start_execution(one_input())
         wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
-        await eventually(lambda: len(client._engine.waiters) == 1)
+        await eventually(lambda: client._engine.waiters.known(execution.id))
         await connection.execute("ALTER TABLE journey.executions RENAME TO being_changed")
         await eventually(lambda: "a check of what is waited for failed" in caplog.messages)
         await connection.execute("ALTER TABLE journey.being_changed RENAME TO executions")
