@@ -23,17 +23,23 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
     except OverflowError:
         raise InvalidOptionError(f"older_than is too long ago: {age:g} seconds") from None
     purged = 0
+    late: DatabaseUnavailable | None = None
     while True:
         deleted = await engine.patiently(partial(_batch, engine, before, size))
         if isinstance(deleted, DatabaseUnavailable):
+            late = deleted
             if size == 1:
-                raise deleted
+                raise late
             size //= 2
             continue
         for execution_id in deleted:
             engine.cache.drop(execution_id)
         purged += len(deleted)
-        if not deleted:  # a batch is short, too, where others hold or change what is in it
+        if deleted:  # fewer than asked for, too, where others hold or change some
+            late = None
+        elif late is not None:  # the server may still be at what took too long, and hold all of it
+            raise late
+        else:
             return purged
 
 

@@ -128,6 +128,24 @@ async def test_what_cannot_be_deleted_in_time_even_alone_is_told(dsn: str, conne
         assert (await left(connection))["executions"] == {kept}
 
 
+async def test_what_the_server_still_holds_is_not_taken_for_gone(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, graphs=[basic_graph()]) as journey:
+        kept = await archived(journey, connection, DAY)
+        await connection.execute(NO_MORE_THAN.format(most=0))
+        store = journey._engine.store
+        purge = store.purge_archived
+
+        async def held_from_then_on(before: datetime, limit: int) -> list[str]:
+            return await purge(before, limit) if limit == 8 else []
+
+        monkeypatch.setattr(store, "purge_archived", held_from_then_on)
+        with pytest.raises(DatabaseUnavailable):
+            await journey.purge(older_than=HOUR, batch_size=8)
+        assert (await left(connection))["executions"] == {kept}
+
+
 async def test_a_short_batch_is_not_taken_for_the_last(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
