@@ -180,12 +180,12 @@ class Engine:
             stack.callback(self.waiters.close)
             stack.push_async_callback(self._reader.stop)
             stack.push_async_callback(self._tasks.cancel)
+            stack.push_async_callback(self._finish_callbacks)  # of what is written last
             stack.push_async_callback(self._releaser.stop)
             stack.push_async_callback(self._refresher.stop)
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
             stack.push_async_callback(self._take_leave)
-            stack.push_async_callback(self._finish_callbacks)  # of what is written last
             self.committer.start()
             stack.push_async_callback(self.committer.stop)
             stack.push_async_callback(self._finish_callbacks)  # they may write, too
