@@ -1,6 +1,7 @@
 -- Live executions that are still on older definitions of a graph. $1 name, $2 version, $3 the older
--- hashes; $4: how many at the most; $5: those to leave out. Read from their place in the index on, in its order: told to
--- look for equal ones, the planner may hope to meet some early in the table, where there are none.
+-- hashes; $4: how many at the most; $5: those to leave out. Read from their place in the index on,
+-- in its order: told to look for equal ones, the planner may hope to meet some early in the table,
+-- where there are none.
 SELECT e.id
 FROM unnest($3::text[]) AS h (hash)
 CROSS JOIN LATERAL (

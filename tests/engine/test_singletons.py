@@ -48,6 +48,22 @@ async def test_a_taken_slot_cannot_be_taken_back(dsn: str) -> None:
         assert (await journey.find_or_start(graph)).id == first.id
 
 
+async def test_nor_by_several_who_ask_at_once(dsn: str) -> None:
+    graph = one_input(singleton=True)
+    async with Journey(dsn) as journey:
+        first = await journey.find_or_start(graph)
+        await journey.archive(first)
+        second = await journey.find_or_start(graph)
+        async with asyncio.timeout(20):
+            refused = await asyncio.gather(
+                *(journey.unarchive(first) for _ in range(3)), return_exceptions=True
+            )
+        assert [type(error) for error in refused] == [SingletonGraphError] * 3
+        await journey.archive(second)
+        both = await asyncio.gather(journey.unarchive(first), journey.unarchive(first))
+        assert [execution.archived_at for execution in both] == [None, None]
+
+
 async def test_others_do_not_suffer_from_a_slot_that_is_taken(dsn: str) -> None:
     graph = one_input(singleton=True)
     async with Journey(dsn) as journey:
@@ -129,19 +145,3 @@ async def test_singletons_of_several_graphs_start_together(dsn: str) -> None:
                 *(two.find_or_start(graph) for graph in reversed(graphs)),
             )
         assert len({execution.id for execution in found}) == 10
-
-
-async def test_nor_by_two_who_ask_at_once(dsn: str) -> None:
-    graph = one_input(singleton=True)
-    async with Journey(dsn) as journey:
-        first = await journey.find_or_start(graph)
-        await journey.archive(first)
-        second = await journey.find_or_start(graph)
-        async with asyncio.timeout(20):
-            refused = await asyncio.gather(
-                *(journey.unarchive(first) for _ in range(3)), return_exceptions=True
-            )
-        assert [type(error) for error in refused] == [SingletonGraphError] * 3
-        await journey.archive(second)
-        both = await asyncio.gather(journey.unarchive(first), journey.unarchive(first))
-        assert [execution.archived_at for execution in both] == [None, None]
