@@ -14,14 +14,11 @@ from journey_async import Graph, Journey, Retry, compute, input_node, tick_once
 from journey_async.engine import logs, scheduler
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.migrations import migrate
+from tests.support.backends import TERMINATE
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 
 UNREADABLE = '{"name": "broken", "version": "v1", "nodes": [{"kind": "odd", "name": "x"}]}'
-TERMINATE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'journey_async'
-"""
 
 
 @contextmanager

@@ -11,14 +11,11 @@ from journey_async.engine import listener
 from journey_async.engine.listener import Listener
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.listening import NotificationConnection
+from tests.support.backends import TERMINATE
 from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
 
-TERMINATE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'journey_async'
-"""
 LIMIT = 20.0  # seconds; far beyond what anything here takes
 
 

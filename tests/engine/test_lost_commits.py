@@ -10,9 +10,10 @@ from journey_async import Graph, Journey, compute, input_node
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
+from tests.support.backends import TERMINATE
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
-from tests.support.standby import TERMINATE, behind
+from tests.support.standby import behind
 
 READ_ONLY = "ALTER DATABASE {} SET default_transaction_read_only = {}"
 

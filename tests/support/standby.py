@@ -4,13 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.support.backends import TERMINATE
 from tests.support.graphs import TABLES
 
 ALL = [*TABLES, "workers"]  # those that others refer to before those that refer to them
-TERMINATE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'journey_async'
-"""
 
 
 @asynccontextmanager
