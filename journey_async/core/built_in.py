@@ -58,7 +58,7 @@ def _run(draft: Draft, evaluation: Evaluation, step: Step, computation: Computat
     if isinstance(step, HistorianNode):
         finished = finished._replace(carried={**_seen(running), **running.computed_with})
     draft.put(finished)
-    draft.ended.add(step.name)
+    draft.to_reconsider.add(step.name)
     events.prune(draft, step, finished)
 
 

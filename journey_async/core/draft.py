@@ -76,9 +76,9 @@ class Draft:
         self.slot: str | None = None
         # Leads to the call that wants the command; of a result, to the one that unblocked its step.
         self.trace_context = env.trace_context
-        # What must be looked at: nodes whose value changed, steps that ended, or everything.
+        # What must be looked at: what follows from nodes that changed, steps, or everything.
         self.changed: set[str] = set()
-        self.ended: set[str] = set()
+        self.to_reconsider: set[str] = set()
         self.everything = False
         # The command could not be followed here; another process must look at once.
         self.needs_attention = False

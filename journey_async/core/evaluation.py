@@ -8,7 +8,7 @@ Conditions are told apart by `type(…) is`: an isinstance of a pydantic model g
 code when it fails, and there would be fifty of those for each command.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, cast
@@ -33,6 +33,8 @@ from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import own_copy
 from journey_async.core.types import ANY, NodeType
 from journey_async.core.values import TICKS, NodeValue
+
+MANY = 10  # conditions, of which a look at whether all are there takes less than to read each
 
 
 def tick_time(value: NodeValue) -> datetime | None:
@@ -72,12 +74,27 @@ class Evaluation:
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
         """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
         if type(condition) is AllOf:
-            return all(self.holds(item, keeping=keeping) for item in condition.conditions)
+            items = condition.conditions
+            if len(items) >= MANY and self._lacks_one_of(items):
+                return False
+            return all(self.holds(item, keeping=keeping) for item in items)
         if type(condition) is AnyOf:
             return any(self.holds(item, keeping=keeping) for item in condition.conditions)
         if type(condition) is Not:
             return self._negation_holds(condition.condition, keeping=keeping)
         return self.leaf_holds(cast(Leaf, condition), keeping=keeping)
+
+    def _lacks_one_of(self, conditions: Sequence[Condition]) -> bool:
+        """Whether a node is not set that has to be.
+
+        It is looked for from both ends: values mostly come in the order of the graph, and then the
+        last one is missing until it comes, however many there are.
+        """
+        return any(
+            type(leaf) is Provided and self._view(leaf.node).set_time is None
+            for pair in zip(conditions, reversed(conditions), strict=True)
+            for leaf in pair
+        )
 
     def _negation_holds(self, condition: Condition, *, keeping: bool) -> bool:
         """Whether the negation of the condition holds.

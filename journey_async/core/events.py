@@ -27,8 +27,8 @@ WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an
 
 
 def start(draft: Draft, command: c.Start) -> None:
-    """A new execution: everything is to be looked at."""
-    draft.everything = True
+    """A new execution: what needs no value may begin."""
+    draft.to_reconsider.update(draft.graph.may_start_at_once)
     draft.take_slot()
     if command.values:
         set_values(draft, c.SetValues(command.values))
@@ -91,7 +91,7 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
         draft.set_value(step.name, command.value)
         draft.outcome(step.name, Saved(command.value, revision))
     draft.put(finished)
-    draft.ended.add(step.name)
+    draft.to_reconsider.add(step.name)
     prune(draft, step, finished)
 
 
@@ -156,7 +156,7 @@ def release(draft: Draft, command: c.Release) -> None:
                 deaths=deaths,
             )
         )
-        draft.ended.add(computation.node)
+        draft.to_reconsider.add(computation.node)
 
 
 def retry(draft: Draft, command: c.RetryNode) -> None:
@@ -187,7 +187,7 @@ def retry(draft: Draft, command: c.RetryNode) -> None:
                 trace_context=draft.trace_context or newest.trace_context,
             )
         )
-    draft.ended.add(command.node)
+    draft.to_reconsider.add(command.node)
 
 
 def evolve(draft: Draft) -> None:
@@ -283,7 +283,7 @@ def _end(
     step = draft.graph.steps.get(computation.node)
     is_last = step is not None and computation.attempt >= step.retry.max_attempts
     draft.put(_ended(draft, computation, state, error=storable, permanent=permanent or is_last))
-    draft.ended.add(computation.node)
+    draft.to_reconsider.add(computation.node)
 
 
 def _differs(draft: Draft, name: str, value: JSON) -> bool:

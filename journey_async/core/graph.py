@@ -14,6 +14,7 @@ from journey_async.core.binding import Binding, bind
 from journey_async.core.conditions import Predicate, leaves
 from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField, callback
+from journey_async.core.gates import surely_set
 from journey_async.core.jsontypes import readable
 from journey_async.core.model import Model, explained, storable
 from journey_async.core.nodes import (
@@ -171,6 +172,13 @@ class Graph(Model):
             for node in upstream:
                 found[node].append(name)
         return MappingProxyType({name: tuple(steps) for name, steps in found.items()})
+
+    @cached_property
+    def may_start_at_once(self) -> frozenset[str]:
+        """The steps whose gate may hold though nobody has set anything."""
+        return frozenset(
+            name for name, step in self.steps.items() if surely_set(step.gated_by) <= SYSTEM_NAMES
+        )
 
     @cached_property
     def position(self) -> Mapping[str, int]:

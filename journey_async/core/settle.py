@@ -58,7 +58,7 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
     _apply(draft, command)
     if draft.archived_at is None and not graph.is_opaque:
         yield from _follow(draft)
-    elif graph.is_opaque and (draft.changed or draft.ended or draft.everything):
+    elif graph.is_opaque and (draft.changed or draft.to_reconsider or draft.everything):
         draft.needs_attention = True
     _report_failures(draft)
     return draft.finish(_wake_at(draft))
@@ -108,7 +108,7 @@ def _follow(draft: Draft) -> Pieces[None]:
             if first:
                 yield
         draft.changed.clear()
-        draft.ended.clear()
+        draft.to_reconsider.clear()
         draft.everything = False
         if not draft.queued:
             return
@@ -128,7 +128,7 @@ def _to_look_at(draft: Draft) -> list[str]:
     if draft.everything:
         return list(steps)
     downstream = draft.graph.downstream
-    found = draft.ended | draft.changed
+    found = draft.to_reconsider | draft.changed
     for node in draft.changed:
         found.update(downstream.get(node, ()))
     return sorted(found & steps.keys(), key=draft.graph.position.__getitem__)

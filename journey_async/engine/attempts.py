@@ -19,8 +19,10 @@ from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
 from journey_async.core.commands import Fail, Succeed
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import SYSTEM_NAMES, InputNode, LoopNode, Step, own_copy
-from journey_async.core.values import Computation
+from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import SYSTEM_NAMES, InputNode, LoopNode, Node, Step, own_copy
+from journey_async.core.state import State
+from journey_async.core.values import Computation, NodeValue
 from journey_async.engine.clock import Clock
 from journey_async.engine.context import Context, idempotency_key
 from journey_async.engine.instruments import Instruments
@@ -208,36 +210,49 @@ class _Inputs:
     """What a function is given: copies, parsed where the node has a type."""
 
     def __init__(self, graph: Graph, step: Step, begun: Begun) -> None:
-        self._graph = graph
-        self._state = begun.state
-        self._own = step.name if type(step) is LoopNode else None
-        self._carries = (begun.computation.iteration or 1) > 1
-        self._carried = begun.computation.carried
+        self._nodes, self._position = graph.by_name, graph.position
+        self._state = begun.state if type(step) is not LoopNode else _while_looping(begun)
 
     def is_set(self, name: str) -> bool:
-        if name == self._own:
-            return self._carries
-        return self._state.value_of(self._graph.by_name[name]).is_set
+        return self._state.value_of(self._nodes[name]).is_set
 
     def value_of(self, name: str) -> Any:
-        if name == self._own:
-            return jsonvalue.copied(self._carried)
-        node = self._graph.by_name[name]
-        value = self._state.value_of(node).value
-        if isinstance(node, InputNode):
-            return node.type.parse(value, node=name, execution_id=self._state.execution_id)
-        return jsonvalue.copied(value)
+        node = self._nodes[name]
+        return self._given(node, self._state.value_of(node).value)
 
     def all_values(self) -> dict[str, Any]:
-        """Of nodes that left the graph, too: they come last."""
-        held = self._state.values
-        ever_set = {*held, *SYSTEM_NAMES}
-        if self._own is not None:  # what a loop carries is no value yet
-            ever_set.add(self._own)
-        names = sorted(ever_set & self._graph.by_name.keys(), key=self._graph.position.__getitem__)
-        found = {name: self.value_of(name) for name in names if self.is_set(name)}
-        gone = sorted(name for name in ever_set - self._graph.by_name.keys() if held[name].is_set)
-        return found | {name: jsonvalue.copied(held[name].value) for name in gone}
+        """In the order of the graph; of nodes that left it, too: they come last."""
+        nodes, held = self._nodes, self._state.values
+        found = {}
+        ever_set = nodes.keys() & (held.keys() | SYSTEM_NAMES)
+        for name in sorted(ever_set, key=self._position.__getitem__):
+            value = held.get(name)
+            if value is None:
+                found[name] = self.value_of(name)
+            elif value.set_time is not None:
+                found[name] = self._given(nodes[name], value.value)
+        for name in sorted(held.keys() - nodes.keys()):
+            if held[name].is_set:
+                found[name] = jsonvalue.copied(held[name].value)
+        return found
+
+    def _given(self, node: Node, value: JSON) -> Any:
+        if type(node) is InputNode:
+            return node.type.parse(value, node=node.name, execution_id=self._state.execution_id)
+        return jsonvalue.copied(value)
+
+
+def _while_looping(begun: Begun) -> State:
+    """What a loop's function sees: as its own value what it carries, which is no value yet."""
+    state, computation = begun.state, begun.computation
+    carries = (computation.iteration or 1) > 1
+    own = NodeValue(
+        computation.node,
+        computation.kind,
+        value=computation.carried,
+        set_time=computation.created_at if carries else None,
+    )
+    return state._replace(values={**state.values, computation.node: own})
 
 
 def _described(error: BaseException) -> str:

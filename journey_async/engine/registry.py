@@ -39,6 +39,10 @@ class Definitions:
         own = (self.numbers.get(graph.hash, 0), graph.hash)
         return {h for h, number in self.numbers.items() if (number, h) > own}
 
+    def older_than(self, graph: Graph) -> list[str]:
+        """The other ones, which evolve to this."""
+        return [h for h in self.numbers.keys() - self.newer_than(graph) if h != graph.hash]
+
 
 class Registry:
     """Resolves the graph of an execution.
@@ -218,8 +222,7 @@ class Registry:
             await self._look_after(graph)
             if self._stored[name].newer_than(graph) and await self._reinstate(graph):
                 await self._look_up(name)
-            newer = self._stored[name].newer_than(graph)
-            older = [h for h in self._stored[name].numbers if h != graph.hash and h not in newer]
+            older = self._stored[name].older_than(graph)
             if older and len(found) < limit:
                 found += await self._store.outdated(*name, older, limit - len(found), without)
         return found
@@ -315,8 +318,7 @@ class Registry:
         self._older_marks = {
             h[:MARK]
             for name, graph in self._registered.items()
-            for h in self._stored[name].numbers.keys() - self._stored[name].newer_than(graph)
-            if h != graph.hash
+            for h in self._stored[name].older_than(graph)
         }
 
     async def _refuse_conflicts(self, graph: Graph) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from journey_async.core.commands import SetValues, Succeed
+from journey_async.core.commands import SetValues, Start, Succeed
 from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Node, compute, historian, input_node, tick_recurring
@@ -52,6 +52,33 @@ def test_built_in_steps_that_one_input_unblocks(step: Callable[[int], Node]) -> 
         return lambda: settle(told.graph, told.state, SetValues({"x": 1}), told.env())
 
     assert growth(work) < LINEAR
+
+
+def test_a_start_looks_at_nothing_that_waits_for_a_value() -> None:
+    def work(size: int) -> Callable[[], object]:
+        steps = [compute(f"s{n}", ["x"], some_function) for n in range(size)]
+        told = Story(Graph("g", "v1", [input_node("x"), *steps]))
+
+        def start() -> object:
+            return settle(told.graph, told.state, Start({}), told.env())
+
+        start()  # by which it is known what may begin
+        return start
+
+    assert growth(work) < 1.1
+
+
+@pytest.mark.parametrize("missing", [0, -1])
+def test_a_gate_is_not_read_to_its_end_while_one_at_an_end_is_missing(missing: int) -> None:
+    def work(size: int) -> Callable[[], object]:
+        names = [f"x{n}" for n in range(size)]
+        graph = Graph("g", "v1", [*map(input_node, names), compute("s", names, some_function)])
+        told = Story(graph)
+        del names[missing]
+        told.start(**dict.fromkeys(names, 1))
+        return lambda: settle(told.graph, told.state, SetValues({names[5]: 2}), told.env())
+
+    assert growth(work) < 1.1
 
 
 def test_a_function_of_many_parameters() -> None:
