@@ -28,6 +28,7 @@ from journey_async.engine.loader import Loader
 from journey_async.engine.logs import Outage, log
 from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
+from journey_async.engine.request_queue import RequestQueue
 from journey_async.engine.requests import (
     Decision,
     Overtaken,
@@ -35,7 +36,6 @@ from journey_async.engine.requests import (
     Settled,
     look_later,
     refuse_all,
-    take_from,
 )
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
@@ -93,12 +93,8 @@ class Committer:
         )
         self._outage = Outage()
         self._ended: str | None = None
-        self._waiting: dict[str, dict[Request, None]] = {}  # by execution, in order
-        self._in_flight: set[str] = set()
+        self._queue = RequestQueue()
         self._flying = 0  # batches at the database
-        self._work = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._locking = asyncio.Semaphore(LOCKING)
         self._tasks = Tasks("committer")
 
@@ -111,7 +107,7 @@ class Committer:
         """Write what waits, if the database lets it and nobody has killed this, then stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_PATIENCE if self._ended is None else 0):
-                await self._idle.wait()
+                await self._queue.idle.wait()
         self._end("Journey was closed before it could write this")
         await self._tasks.cancel()
 
@@ -122,12 +118,12 @@ class Committer:
 
     async def rest(self) -> None:
         """Return when nothing waits, and nothing is being written."""
-        await self._idle.wait()
+        await self._queue.idle.wait()
 
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing waits, and nothing is being written."""
-        return self._idle.is_set()
+        return self._queue.idle.is_set()
 
     @property
     def is_unsure(self) -> bool:
@@ -137,10 +133,7 @@ class Committer:
     def _end(self, why: str) -> None:
         """Nobody will write any more: refuse what waits, and what comes."""
         self._ended = self._ended or why
-        for requests in self._waiting.values():
-            refuse_all(requests, DatabaseUnavailable(self._ended))
-        self._waiting.clear()
-        self._idle.set()
+        self._queue.end(DatabaseUnavailable(self._ended))
 
     async def submit(
         self,
@@ -173,7 +166,7 @@ class Committer:
             trace_context=trace_context,
             yields=yields,
         )
-        self._enqueue(request)
+        self._queue.add(request)
         try:
             return await request.answer
         except asyncio.CancelledError:
@@ -182,12 +175,11 @@ class Committer:
 
     def _take_back(self, request: Request) -> None:
         """Its caller was cancelled: if it still waits, nothing is to come of it."""
-        execution_id = request.execution_id
-        queue = self._waiting.get(execution_id, {})
-        queue.pop(request, None)
-        is_left = not queue and execution_id not in self._in_flight and self._ended is None
+        execution_id, queue = request.execution_id, self._queue
+        queue.withdraw(request)
+        is_left = not (queue.has(execution_id) or queue.is_in_flight(execution_id) or self._ended)
         if is_left and execution_id in self._loader.uncertain:  # it was to find out
-            self._enqueue(look_later(execution_id))
+            queue.add(look_later(execution_id))
 
     def look_at(self, versions: Mapping[str, int]) -> None:
         """This process has written these versions, as it hears: did it take in all of them?
@@ -196,7 +188,7 @@ class Committer:
         than the look that found nothing of it.
         """
         for execution_id, version in versions.items():
-            if execution_id in self._in_flight or execution_id in self._waiting:
+            if self._queue.has(execution_id) or self._queue.is_in_flight(execution_id):
                 continue  # whatever is decided now meets the new version
             known = self._cache.get(execution_id)
             if known is None or known.version < version:
@@ -206,32 +198,16 @@ class Committer:
         """Load these executions, and take in what is not known here of what was written."""
         for execution_id in execution_ids:
             self._loader.doubt(execution_id)
-            self._enqueue(look_later(execution_id))
+            self._queue.add(look_later(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
-
-    def _enqueue(self, request: Request) -> None:
-        self._waiting.setdefault(request.execution_id, {})[request] = None
-        self._idle.clear()
-        self._work.set()
-
-    def _put_back(self, execution_id: str, requests: Iterable[Request]) -> None:
-        """Let them wait again, before others; for those that do already nothing changes."""
-        left = dict.fromkeys(request for request in requests if not request.answer.done())
-        if left:
-            self._waiting[execution_id] = left | self._waiting.get(execution_id, {})
-            self._idle.clear()
-            self._work.set()
 
     async def _fly(self) -> None:
         pause = 0.0
         while True:
-            await self._work.wait()
-            batch = self._take()
+            await self._queue.work.wait()
+            batch = self._queue.take(self._share())
             if not batch:
-                self._work.clear()
-                if not self._waiting and not self._in_flight:
-                    self._idle.set()
                 continue
             self._flying += 1
             try:
@@ -245,8 +221,7 @@ class Committer:
                 self._fail(batch, error)
             finally:
                 self._flying -= 1
-                self._in_flight.difference_update(batch)
-                self._work.set()
+                self._queue.landed(batch)
             if pause:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
 
@@ -274,8 +249,7 @@ class Committer:
         except BaseException as error:
             self._fail(batch, error)
         finally:
-            self._in_flight.discard(execution_id)
-            self._work.set()
+            self._queue.landed(batch)
 
     async def _commit_locked(self, execution_id: str, requests: list[Request]) -> None:
         try:
@@ -308,14 +282,11 @@ class Committer:
     def _interrupted(self) -> DatabaseUnavailable:
         return DatabaseUnavailable(self._ended or "Journey was closed while it was writing this")
 
-    def _take(self) -> dict[str, list[Request]]:
-        """A flight's share of what waits: with two, one is decided while the other is written."""
-        limit = MAX_BATCH
-        if len(self._waiting) >= SHARED_FROM:
-            limit = min(limit, -(-len(self._waiting) // max(FLIGHTS - self._flying, 1)))
-        batch = take_from(self._waiting, limit, besides=self._in_flight)
-        self._in_flight.update(batch)
-        return batch
+    def _share(self) -> int:
+        """How many executions a flight takes: with two, one is decided while one is written."""
+        if len(self._queue) < SHARED_FROM:
+            return MAX_BATCH
+        return min(MAX_BATCH, -(-len(self._queue) // max(FLIGHTS - self._flying, 1)))
 
     async def _commit(self, batch: dict[str, list[Request]]) -> None:
         for execution_id in self._contention.among(batch) - self._loader.uncertain:
@@ -392,7 +363,7 @@ class Committer:
             self._contention.lost(request)
             if isinstance(request.command, Start) and decision.change.slot is not None:
                 request.refuse(decision.slot_taken())
-        self._put_back(execution_id, decision.requests)
+        self._queue.put_back(execution_id, decision.requests)
 
     async def _confirm(self, decisions: list[Decision]) -> None:
         """Give answers that write nothing, if the state that they are based on is current."""
@@ -414,6 +385,6 @@ class Committer:
             for request in requests:
                 if request.give_up_at is not None and now >= request.give_up_at:
                     request.refuse(error)
-            self._put_back(execution_id, requests)
-            if execution_id in self._loader.uncertain and execution_id not in self._waiting:
-                self._enqueue(look_later(execution_id))
+            self._queue.put_back(execution_id, requests)
+            if execution_id in self._loader.uncertain and not self._queue.has(execution_id):
+                self._queue.add(look_later(execution_id))

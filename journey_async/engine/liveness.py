@@ -344,8 +344,9 @@ class Liveness:
         return report
 
     def _reported(self, report: "asyncio.Future[None]") -> None:
-        self._stirred.set()
-        if not report.cancelled() and (error := report.exception()) is not None:
+        if report.cancelled() or (error := report.exception()) is None:
+            self._stirred.set()  # they can be forgotten
+        else:  # with the next look, after a pause
             log.warning("the work of dead workers could not be released yet: %s", error)
 
     def _at_home(self, call: Callable[..., None], *arguments: Any) -> None:

@@ -1,7 +1,7 @@
 """What callers ask of the committer, and what they are told."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -108,22 +108,6 @@ def look_later(execution_id: str) -> Request:
 def refuse_all(requests: Iterable[Request], error: Exception) -> None:
     for request in requests:
         request.refuse(error)
-
-
-def take_from(
-    waiting: dict[str, dict[Request, None]], limit: int, *, besides: Set[str]
-) -> dict[str, list[Request]]:
-    """Take the requests of up to `limit` executions, but for some, that anybody waits for."""
-    taken: dict[str, list[Request]] = {}
-    for execution_id in list(waiting):
-        if len(taken) >= limit:
-            break
-        if execution_id in besides:
-            continue
-        queue = waiting.pop(execution_id)
-        if alive := [request for request in queue if not request.answer.done()]:
-            taken[execution_id] = alive
-    return taken
 
 
 async def all_settled(

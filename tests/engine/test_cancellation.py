@@ -32,11 +32,10 @@ async def at_rest(journey: Journey) -> None:
     engine = journey._engine
     lending = engine.store._lending
     async with asyncio.timeout(10):
-        await engine.committer._idle.wait()
+        await engine.committer.rest()
     await eventually(lambda: lending.lent == 0)
     assert len(engine.waiters) == 0
-    assert not engine.committer._waiting
-    assert not engine.committer._in_flight
+    assert engine.committer.is_at_rest
 
 
 async def test_setting_has_happened_or_not(dsn: str) -> None:

@@ -197,16 +197,12 @@ async def test_what_a_lost_answer_began_runs_though_its_caller_was_cancelled(
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        committer = journey._engine.committer
+        queue = journey._engine.committer._queue
         with losing_answers(monkeypatch, journey, 1) as lost, monkeypatch.context() as patch:
             patch.setattr(journey._engine.store, "load", unavailable)
             write = asyncio.create_task(journey.set_value(execution, "y", 2))
             await eventually(
-                lambda: (
-                    lost()
-                    and execution.id in committer._waiting
-                    and execution.id not in committer._in_flight
-                )
+                lambda: lost() and queue.has(execution.id) and not queue.is_in_flight(execution.id)
             )
             write.cancel()
             await asyncio.wait([write])
