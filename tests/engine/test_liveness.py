@@ -301,6 +301,26 @@ async def test_work_that_cannot_be_released_does_not_stop_the_others(
     assert any(unknown.id in record.getMessage() for record in caplog.records)
 
 
+async def test_what_cannot_be_released_yet_is_tried_again_after_a_pause(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = await begun(dsn, connection, graph_of(hangs))
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        store, loop = journey._engine.store, asyncio.get_running_loop()
+        work_of, tried_at = store.work_of, []
+
+        async def late(workers: list[str]) -> Any:
+            tried_at.append(loop.time())
+            if len(tried_at) < 4:
+                raise DatabaseUnavailable("the database is away")
+            return await work_of(workers)
+
+        monkeypatch.setattr(store, "work_of", late)
+        await connection.execute(DEAD, True, -1)
+        assert await journey.get_value(execution.id, "y", wait_any=True, timeout=30) == 1
+    assert tried_at[3] - tried_at[0] > 2 * liveness.LOOK_INTERVAL
+
+
 async def test_one_safety_check_finds_all_that_was_left_behind(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
