@@ -361,11 +361,15 @@ class Scheduler:
         while True:
             limit = BATCH + len(seen)  # what could not be moved must not hide the rest
             rows = await self._store.overdue_work(before, limit)
-            for row in rows:
-                found = row["execution_id"], ComputationKey(row["node"], row["number"])
-                if found not in seen:
-                    seen.add(found)
-                    await self._take_care_of(*found, row)
+            found = {
+                (row["execution_id"], ComputationKey(row["node"], row["number"])): row
+                for row in rows
+            }
+            caring = [self._take_care_of(*it, found[it]) for it in found if it not in seen]
+            for error in await asyncio.gather(*caring, return_exceptions=True):
+                if error is not None:
+                    raise error
+            seen.update(found)
             if len(rows) < limit:
                 return
 

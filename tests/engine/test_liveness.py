@@ -341,6 +341,23 @@ async def test_one_safety_check_finds_all_that_was_left_behind(
         await eventually(lambda: journey._engine.scheduler.found_by_safety_check == 10)
 
 
+async def test_what_is_left_behind_does_not_wait_for_rows_that_somebody_holds(
+    dsn: str, connection: Any
+) -> None:
+    graph = graph_of(hangs)
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        executions = [await journey.start_execution(graph, {"x": n}) for n in range(7)]
+        for execution in executions:
+            await connection.execute(TAKE_OVER, execution.id)
+    *held, free = executions  # the one that is overdue for the shortest time
+    async with connection.transaction():
+        for execution in held:
+            await connection.execute(LOCK, execution.id)
+        async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+            limit = 3 * scheduler.CHECK_LIMIT  # one after the other they would take twice as long
+            assert await journey.get_value(free.id, "y", wait_any=True, timeout=limit) == 6
+
+
 async def test_a_blocked_event_loop_is_no_sign_of_death(dsn: str, connection: Any) -> None:
     blocked = asyncio.Event()
 
