@@ -4,7 +4,7 @@ Those of a worker's own connection stand in `workers`, those of the doctor in `e
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -94,7 +94,7 @@ class Store:
         Raises RowHeld, a DatabaseUnavailable, if somebody else holds it for more than a second.
         """
         with translated():
-            async with self._lending.one() as connection, connection.transaction():
+            async with self._lending.one() as connection, self._transaction(connection):
                 await self._ask(connection, self._text("lock_execution"), execution_id)
                 yield connection
 
@@ -292,6 +292,25 @@ class Store:
             await connection.reload_schema_state()
             return await connection.fetch(text, *arguments, timeout=limit)
         except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+            await self._give_up(connection)
+            raise
+
+    @asynccontextmanager
+    async def _transaction(self, connection: Connection) -> AsyncIterator[None]:
+        """A transaction of which no end is waited for without a limit."""
+        await self._order(connection, "BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._order(connection, "ROLLBACK")
+            raise
+        await self._order(connection, "COMMIT")
+
+    async def _order(self, connection: Connection, text: str) -> None:
+        try:
+            await connection.execute(text, timeout=ANSWER_LIMIT)
+        except TimeoutError:
             await self._give_up(connection)
             raise
 

@@ -12,6 +12,7 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.errors import DatabaseUnavailable
+from journey_async.store import store as store_module
 from journey_async.store.connecting import open_pool
 from journey_async.store.lending import Lending
 from journey_async.store.sql import in_schema, statement
@@ -115,6 +116,28 @@ async def test_a_connection_whose_server_has_gone_silent_ends_without_complaint(
             os.kill(backend, signal.SIGCONT)
     assert pool.get_size() == 0
     await pool.close()
+
+
+async def test_a_server_that_goes_silent_in_a_transaction_is_not_waited_for(
+    direct_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the caller's own pool has no limit for a command."""
+    if "host=%2F" not in direct_dsn:
+        pytest.skip("the server's processes are not on this machine")
+    monkeypatch.setattr(store_module, "ANSWER_LIMIT", 0.2)
+    async with asyncpg.create_pool(direct_dsn, min_size=0) as pool, Journey(pool=pool) as journey:
+        silent: list[int] = []
+
+        async def hold() -> None:
+            async with journey._engine.store.locked("EXEC1") as connection:
+                silent.append(connection.get_server_pid())
+                os.kill(silent[0], signal.SIGSTOP)
+
+        try:
+            with pytest.raises(DatabaseUnavailable):
+                await asyncio.wait_for(hold(), 20)
+        finally:
+            os.kill(silent[0], signal.SIGCONT)
 
 
 async def test_a_pool_whose_server_is_away_is_told_as_any_database_that_is() -> None:
