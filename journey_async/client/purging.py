@@ -5,8 +5,8 @@ from functools import partial
 
 from journey_async.client import options
 from journey_async.engine.engine import Engine
-from journey_async.errors import DatabaseUnavailable, InvalidOptionError
-from journey_async.store.faults import is_late
+from journey_async.errors import InvalidOptionError
+from journey_async.store.faults import AnswerLate
 
 BATCH = 500  # executions deleted by one statement
 LARGEST_BATCH = 1_000_000
@@ -23,10 +23,10 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
     except OverflowError:
         raise InvalidOptionError(f"older_than is too long ago: {age:g} seconds") from None
     purged = 0
-    late: DatabaseUnavailable | None = None
+    late: AnswerLate | None = None
     while True:
         deleted = await engine.patiently(partial(_batch, engine, before, size))
-        if isinstance(deleted, DatabaseUnavailable):
+        if isinstance(deleted, AnswerLate):
             late = deleted
             if size == 1:
                 raise late
@@ -43,11 +43,9 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
             return purged
 
 
-async def _batch(engine: Engine, before: datetime, size: int) -> list[str] | DatabaseUnavailable:
+async def _batch(engine: Engine, before: datetime, size: int) -> list[str] | AnswerLate:
     """What was deleted; that it took too long is no reason to try the same again."""
     try:
         return await engine.store.purge_archived(before, size)
-    except DatabaseUnavailable as error:
-        if is_late(error):
-            return error
-        raise
+    except AnswerLate as error:
+        return error

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
 
@@ -334,13 +335,11 @@ class Graph(Model):
                     writers.setdefault(target, []).append(node.name)
         cycle = _cycle(list(self.by_name), writers)
         if cycle:
-            writer = next(
-                name
-                for name, waiter in zip(cycle[1:], cycle, strict=False)
-                if isinstance(self.by_name[name], MutateNode)
-                and waiter in self.by_name[name].mutates  # type: ignore[attr-defined]
+            target, writer = next(
+                (node, follows_from)
+                for node, follows_from in pairwise(cycle)
+                if follows_from not in self.upstream.get(node, ())  # it writes the node, then
             )
-            target = cycle[cycle.index(writer, 1) - 1]
             raise MutationTargetError(
                 writer,
                 target,

@@ -270,7 +270,7 @@ class Committer:
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
         """Give the batch up, and tell those who wait."""
         if isinstance(error, Exception):
-            log.error("a batch could not be written", exc_info=error)
+            log.error("these could not be written: %s", ", ".join(batch), exc_info=error)
             told = error
         else:
             told = self._interrupted()

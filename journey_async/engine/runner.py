@@ -326,6 +326,6 @@ class Runner:
             if isinstance(answer, Exception) and not isinstance(answer, ExecutionNotFound)
         ]
         for failure in failed:
-            log.error("work could not be released at shutdown", exc_info=failure)
+            log.error("work could not be released", exc_info=failure)
         if failed and worker == self.worker:
             self._failed_to_write = True

@@ -13,8 +13,8 @@ import asyncpg
 from journey_async.errors import MigrationError
 from journey_async.store.connecting import connect, look
 from journey_async.store.faults import translated
-from journey_async.store.migrations import migrations, pending
-from journey_async.store.sql import in_schema, statement
+from journey_async.store.migrations import pending
+from journey_async.store.sql import folder, in_schema, statement
 
 HEARD_WITHIN = 5.0  # seconds for a notification to come back
 OVERDUE = timedelta(seconds=60)  # after which somebody should have taken care of what was due
@@ -97,7 +97,7 @@ async def _migrations(connection: asyncpg.Connection, schema: str) -> tuple[str 
 
 def _missing_indexes(tables: list[asyncpg.Record]) -> list[str]:
     present = {index for table in tables for index in table["indexes"]}
-    expected = {name for m in migrations() for name in _INDEX.findall(m.text)}
+    expected = set(_INDEX.findall((folder() / "schema.sql").read_text(encoding="utf-8")))
     return sorted(expected - present)
 
 

@@ -15,8 +15,9 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError, Journe
 # SQLSTATE classes and codes of a server that is not there, going, or not yet back.
 _UNAVAILABLE_CLASSES = ("08", "57P", "53", "3D")
 # … timeouts, a transaction that stood still, a database that takes no connections for a while
-_TRANSIENT = ("40001", "40P01", "57014", "25P03", "55000")
+_TRANSIENT = ("40001", "40P01", "25P03", "55000")
 _HELD = "55P03"
+_CANCELLED = "57014"  # by statement_timeout, or by somebody
 _LOGIN_CLASS = "28"  # a server that does not let this role in now may do so again
 _REFUSED_CLASSES = ("22", "23", "54")
 _READ_ONLY = "25006"
@@ -38,9 +39,8 @@ class RowHeld(DatabaseUnavailable):
     """Somebody else holds a row, or a table, for longer than a statement may wait for it."""
 
 
-def is_late(error: DatabaseUnavailable) -> bool:
-    """Whether the time for an answer was over, at this end or by statement_timeout."""
-    return isinstance(error.__context__, TimeoutError | asyncpg.QueryCanceledError)
+class AnswerLate(DatabaseUnavailable):
+    """The time for an answer was over, at this end or by statement_timeout."""
 
 
 class translated:
@@ -56,6 +56,8 @@ class translated:
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
             told = f"PostgreSQL cannot be connected to like this: {error}"
             raise InvalidOptionError(told) from None
+        if isinstance(error, TimeoutError):
+            raise AnswerLate("PostgreSQL did not answer in time") from error
         if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
             raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error}") from error
 
@@ -100,6 +102,8 @@ def _of_server(error: asyncpg.PostgresError) -> JourneyError:
         )
     if state == _HELD:
         return RowHeld(f"PostgreSQL let somebody else go first for too long: {said}")
+    if state == _CANCELLED:
+        return AnswerLate(f"PostgreSQL is not available: {said}")
     if state.startswith(_UNAVAILABLE_CLASSES) or state in _TRANSIENT:
         return DatabaseUnavailable(f"PostgreSQL is not available: {said}")
     if state.startswith(_LOGIN_CLASS):

@@ -124,7 +124,7 @@ class Store:
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:
         """Delete executions archived before a moment, with all that belongs to them; their ids.
 
-        DatabaseUnavailable may say that these are too many to be deleted in time (`is_late`).
+        Raises AnswerLate if these are too many to be deleted in time.
         """
         rows = await self._fetch("purge_archived", before, limit, limit=SEARCH_LIMIT)
         return [row["id"] for row in rows]
@@ -284,13 +284,14 @@ class Store:
         trusted.
         """
         try:
-            return await connection.fetch(text, *arguments, timeout=limit)
-        except asyncpg.InternalServerError:
-            # Types that the statement was prepared with are gone, if the schema was made anew.
-            if connection.is_in_transaction():
-                raise
-            await connection.reload_schema_state()
-            return await connection.fetch(text, *arguments, timeout=limit)
+            try:
+                return await connection.fetch(text, *arguments, timeout=limit)
+            except asyncpg.InternalServerError:
+                # Types that the statement was prepared with are gone, if the schema was made anew.
+                if connection.is_in_transaction():
+                    raise
+                await connection.reload_schema_state()
+                return await connection.fetch(text, *arguments, timeout=limit)
         except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
             await self._give_up(connection)
             raise

@@ -1,9 +1,19 @@
--- Makes one part of many, for each graph, where there are $1 parts or more. $2: how many parts at the
--- most. Those that somebody else folds just then are left to him.
+-- Makes one part of many, for each graph that has $1 parts or more. $2: how many parts at the most.
+-- Those that somebody else folds just then are left to him.
 WITH folded AS (
     DELETE FROM :"schema".tallies
-    WHERE (SELECT count(*) FROM (SELECT FROM :"schema".tallies LIMIT $1) AS parts) = $1
-      AND ctid = ANY (ARRAY (SELECT ctid FROM :"schema".tallies LIMIT $2 FOR UPDATE SKIP LOCKED))
+    WHERE ctid = ANY (ARRAY (
+        SELECT ctid
+        FROM :"schema".tallies
+        WHERE (graph_name, graph_version) IN (
+            SELECT graph_name, graph_version
+            FROM :"schema".tallies
+            GROUP BY graph_name, graph_version
+            HAVING count(*) >= $1
+        )
+        LIMIT $2
+        FOR UPDATE SKIP LOCKED
+    ))
     RETURNING *
 ),
 written AS (

@@ -220,6 +220,17 @@ def test_so_would_one_by_way_of_others() -> None:
     assert (caught.value.node, caught.value.target) == ("m", "x")
 
 
+def test_of_several_on_the_way_the_one_is_named_that_writes_with_a_revision() -> None:
+    with pytest.raises(MutationTargetError, match="again and again") as caught:
+        g(
+            input_node("x"),
+            compute("c", ["m1"], f),
+            mutate("m1", ["x"], f, mutates="c"),
+            mutate("m2", ["c"], f, mutates="x", update_revision_on_change=True),
+        )
+    assert (caught.value.node, caught.value.target) == ("m2", "x")
+
+
 def test_so_would_two_that_write_each_others_upstream() -> None:
     with pytest.raises(MutationTargetError, match="again and again"):
         g(

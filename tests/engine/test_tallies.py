@@ -160,6 +160,20 @@ async def test_few_parts_are_left_and_many_become_one(dsn: str, connection: Any)
         assert await drifted(connection) == []
 
 
+async def test_the_parts_of_many_graphs_are_left_if_each_has_few(dsn: str, connection: Any) -> None:
+    parts = "SELECT array_agg(ctid::text ORDER BY ctid) FROM journey.tallies"
+    async with Journey(dsn, run_computations=False) as journey:
+        await connection.execute(
+            "INSERT INTO journey.tallies (graph_name, graph_version, active, archived, waiting,"
+            " success, failed, computing, abandoned, updated_at)"
+            " SELECT 'g' || n, 'v1', 1, 0, 0, 0, 0, 0, 0, now() FROM generate_series(1, $1) AS n",
+            MANY_PARTS + 1,
+        )
+        before = await connection.fetchval(parts)
+        await journey._engine.store.fold_tallies()
+        assert await connection.fetchval(parts) == before
+
+
 async def test_parts_are_folded_where_everything_is_replicated_logically(
     dsn: str, connection: Any
 ) -> None:
