@@ -37,5 +37,5 @@ def vitals(engine: Engine) -> Vitals:
         listening=engine.is_listening,
         pool_size=size,
         pool_in_use=in_use,
-        left_behind=engine.scheduler.found_by_safety_check,
+        left_behind=engine.safety_check.left_behind,
     )

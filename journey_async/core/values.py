@@ -72,6 +72,10 @@ class ComputationKey(NamedTuple):
     node: str
     number: int
 
+    def id_in(self, execution_id: str) -> str:
+        """The computation's id: that of the execution, the node's name, and the number."""
+        return f"{execution_id}:{self.node}:{self.number}"
+
 
 class Computation(NamedTuple):
     """One attempt at computing a node, or one attempt at one iteration of a loop.
@@ -116,7 +120,7 @@ class Computation(NamedTuple):
     @property
     def id(self) -> str:
         """The computation's id: that of the execution, the node's name, and a number."""
-        return f"{self.execution_id}:{self.node}:{self.number}"
+        return self.key.id_in(self.execution_id)
 
     @property
     def key(self) -> ComputationKey:

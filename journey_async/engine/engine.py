@@ -33,6 +33,7 @@ from journey_async.engine.registry import Registry
 from journey_async.engine.releaser import Releaser
 from journey_async.engine.requests import Settled
 from journey_async.engine.runner import Runner
+from journey_async.engine.safety_check import SafetyCheck
 from journey_async.engine.scheduler import Scheduler
 from journey_async.engine.tasks import Tasks
 from journey_async.engine.waiters import Waiters
@@ -123,6 +124,7 @@ class Engine:
             store=store, runner=self.runner, submit=self.committer.submit, points=points
         )
         self.evolver = Evolver(self.registry, self.committer.submit)
+        self.safety_check = SafetyCheck(store, clock, done=self.scheduler.expect)
         poller = Poller(
             store=store,
             of_interest=self._refresher.of_interest,
@@ -196,10 +198,12 @@ class Engine:
             for graph in graphs:
                 await self.registry.register(graph)
             if self.settings.run_computations:
-                checks = (self.evolver.check, self.store.fold_tallies, self._refresher.take_up)
-                self.scheduler.start(self.committer.submit, *checks)
+                self.scheduler.start(self.committer.submit)
+                also = (self.evolver.check, self.store.fold_tallies, self._refresher.take_up)
+                self.safety_check.start(self.committer.submit, *also)
                 self._releaser.start()
                 stack.push_async_callback(self.scheduler.stop)
+                stack.push_async_callback(self.safety_check.stop)
                 stack.push_async_callback(self.evolver.stop)
             self._stack = stack.pop_all()
 
@@ -237,6 +241,7 @@ class Engine:
         self.store.cut()
         self._listener.kill()
         self.scheduler.kill()
+        self.safety_check.kill()
         self.runner.kill()
         self.committer.kill(why)
         self._reader.kill(why)
@@ -252,6 +257,7 @@ class Engine:
         await self._liveness.ended()
         await self._listener.stop()
         await self.scheduler.stop()
+        await self.safety_check.stop()
         await self.runner.ended()
         await self.committer.stop()
         await self._reader.stop()
@@ -279,14 +285,15 @@ class Engine:
 
         Functions of the nodes `besides`, and attempts that were given up, may still run.
         """
-        idle = self.committer.is_at_rest and self.scheduler.is_at_rest
-        return idle and not self._under_way(besides)
+        parts = (self.committer, self.scheduler, self.safety_check)
+        return all(part.is_at_rest for part in parts) and not self._under_way(besides)
 
     async def rest(self, besides: Collection[str] = ()) -> None:
         """Return when nothing is under way here, as `is_at_rest` says."""
         while not self.is_at_rest(besides):
             await self.committer.rest()
             await self.scheduler.rest()
+            await self.safety_check.rest()
             if tasks := self._under_way(besides):
                 await asyncio.wait(tasks)
 

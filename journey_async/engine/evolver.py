@@ -1,13 +1,12 @@
 """Lets executions take on a changed graph though nothing else happens to them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from journey_async.core.commands import Wake
 from journey_async.engine.logs import about, log
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Submit
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 
@@ -19,9 +18,7 @@ PATIENCE = 5.0  # seconds for which a safety check waits for all of them
 class Evolver:
     """Wakes executions that are on an older definition; `submit` lets a Wake happen."""
 
-    def __init__(
-        self, registry: Registry, submit: Callable[[str, Wake], Awaitable[Settled]]
-    ) -> None:
+    def __init__(self, registry: Registry, submit: Submit) -> None:
         self._registry = registry
         self._submit = submit
         self._again = False

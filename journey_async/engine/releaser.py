@@ -1,11 +1,10 @@
 """Releases the work of workers that have died, or were taken for dead: it is anybody's again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from journey_async.core.commands import Release
 from journey_async.engine.points import Point, Points
-from journey_async.engine.requests import Settled, all_settled
+from journey_async.engine.requests import Submit, all_settled
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
@@ -22,7 +21,7 @@ class Releaser:
         *,
         store: Store,
         runner: Runner,
-        submit: Callable[[str, Release], Awaitable[Settled]],
+        submit: Submit,
         points: Points,
     ) -> None:
         self._store = store

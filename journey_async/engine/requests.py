@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
@@ -25,6 +25,15 @@ class Settled(NamedTuple):
     graph: Graph
     had_room: bool = True
     evolved: bool = False
+
+
+class Submit(Protocol):
+    """How a command is let happen: see Committer.submit."""
+
+    async def __call__(
+        self, execution_id: str, command: Command, /, *, yields: bool = False
+    ) -> Settled:
+        """What became of it."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ fencing token it was begun with must still be the node's when the command is set
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -20,12 +20,11 @@ from journey_async.engine.deadlines import Deadlines
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import log
 from journey_async.engine.points import Points
+from journey_async.engine.requests import Submit
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidValueError
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
-
-Submit = Callable[[str, Command], Awaitable[object]]
 
 
 class Runner:

@@ -3,26 +3,20 @@
 It sleeps until the earliest `wake_at`, until it is told of an earlier one (by a commit of this
 process, or by a notification), or until a place for work becomes free that it lacked. What
 another process has left to others is named in the notification, and woken without asking what is
-due. Of several workers one takes an execution at once (`peers`), the others what it leaves. A
-slow, jittered check of everything stands behind it as a safety net; what that finds is counted,
-and in a healthy system is zero.
+due. Of several workers one takes an execution at once (`peers`), the others what it leaves.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
-from journey_async.core.commands import Abandon, Command, Release, Wake
-from journey_async.core.values import ComputationKey
+from journey_async.core.commands import Wake
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about, log
 from journey_async.engine.peers import Peers
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Name, Registry
-from journey_async.engine.requests import Overtaken, Settled
+from journey_async.engine.requests import Overtaken, Submit
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
@@ -31,22 +25,11 @@ from journey_async.store.store import Store
 BATCH = 100  # executions woken at once
 MAX_LOOK = 1000  # executions looked at once, to take a share of them
 LEAST_BATCH = 10  # also when there is little room, for not all of them need any
-SAFETY_INTERVAL = 30.0  # seconds between checks of everything, on average
-CHECK_LIMIT = 10.0  # seconds for one of its steps: somebody may hold a row for long
-LATE = timedelta(seconds=5)  # after its deadline an attempt is given up by others
 MOMENT = 0.03  # seconds that an execution is left to the worker whose turn it is
 UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
 DEFECT_PAUSE = 60.0  # seconds before trying again what raised
+LOOK_DEFECT_PAUSE = 30.0  # seconds, if it was the look itself
 RETRY_PAUSE = 0.5  # seconds, while the database is away
-
-
-class Submit(Protocol):
-    """How a command is let happen: see Committer.submit."""
-
-    async def __call__(
-        self, execution_id: str, command: Command, /, *, yields: bool = False
-    ) -> Settled:
-        """What became of it."""
 
 
 class Scheduler:
@@ -64,7 +47,6 @@ class Scheduler:
         self._submit: Submit | None = None
         self._alarm = asyncio.Event()
         self._rests = asyncio.Event()
-        self._checking = False
         self._next: datetime | None = None
         self._starved = False  # something may be due for which there was no place
         self._aside: set[str] = set()  # did not move, or raised: left alone for now
@@ -76,16 +58,12 @@ class Scheduler:
         self._sees_part = False  # of what is due, and all of that is left to others
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
-        self._checks: list[Callable[[], Awaitable[None]]] = []
         self._tasks = Tasks("scheduler")
-        self.found_by_safety_check = 0
 
-    def start(self, submit: Submit, *also_check: Callable[[], Awaitable[None]]) -> None:
-        """Begin, with whatever was left behind; `also_check` runs with each safety check."""
+    def start(self, submit: Submit) -> None:
+        """Begin, with whatever is due."""
         self._submit = submit
-        self._checks = list(also_check)
         self._tasks.spawn(self._run(), "wakes executions")
-        self._tasks.spawn(self._check_now_and_then(), "checks everything")
 
     async def stop(self) -> None:
         """Wake nobody any more."""
@@ -203,12 +181,12 @@ class Scheduler:
                 continue
             except Exception:
                 log.exception("what is due could not be found out")
-                await asyncio.sleep(SAFETY_INTERVAL)
+                await asyncio.sleep(LOOK_DEFECT_PAUSE)
                 continue
             timer = None
             if self._next is not None:
                 timer = self._clock.call_at(self._next, self._ring)
-            if not self._alarm.is_set() and not self._checking:
+            if not self._alarm.is_set():
                 self._rests.set()
             try:
                 await self._alarm.wait()
@@ -328,69 +306,3 @@ class Scheduler:
     def _take_back(self, execution_id: str) -> None:
         self._aside.discard(execution_id)
         self._ring()
-
-    # --- the safety net -----------------------------------------------------------------------
-
-    async def _check_now_and_then(self) -> None:
-        while True:
-            self._checking = True
-            self._rests.clear()
-            try:
-                await self._check()
-            except DatabaseUnavailable:
-                pass
-            except Exception:
-                log.exception("the safety check failed")
-            finally:
-                self._checking = False
-                self._ring()
-            await asyncio.sleep(SAFETY_INTERVAL * random.uniform(0.75, 1.25))
-
-    async def _check(self) -> None:
-        """Look for what nobody else will move, however much it is; each once."""
-        for check in self._checks:
-            try:
-                async with asyncio.timeout(CHECK_LIMIT):
-                    await check()
-            except DatabaseUnavailable:
-                raise
-            except Exception:
-                log.exception("a part of the safety check failed")
-        before = self._clock.now() - LATE
-        seen: set[tuple[str, ComputationKey]] = set()
-        while True:
-            limit = BATCH + len(seen)  # what could not be moved must not hide the rest
-            rows = await self._store.overdue_work(before, limit)
-            found = {
-                (row["execution_id"], ComputationKey(row["node"], row["number"])): row
-                for row in rows
-            }
-            caring = [self._take_care_of(*it, found[it]) for it in found if it not in seen]
-            for error in await asyncio.gather(*caring, return_exceptions=True):
-                if error is not None:
-                    raise error
-            seen.update(found)
-            if len(rows) < limit:
-                return
-
-    async def _take_care_of(
-        self, execution_id: str, key: ComputationKey, row: Mapping[str, Any]
-    ) -> None:
-        assert self._submit is not None
-        self.found_by_safety_check += 1
-        name = f"{execution_id}:{key.node}:{key.number}"
-        fields = about(execution_id, key.node, computation_id=name, worker=row["worker"])
-        log.warning("%s was left behind", name, extra=fields)
-        command: Command = (
-            Abandon(key, row["token"])  # not what may have begun anew since
-            if row["overdue"]
-            else Release(row["worker"], died=True, keys=(key,))
-        )
-        try:
-            async with asyncio.timeout(CHECK_LIMIT):
-                with suppress(ExecutionNotFound):  # archived and purged meanwhile
-                    await self._submit(execution_id, command)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            log.exception("%s could not be taken care of", name, extra=fields)

@@ -6,13 +6,13 @@ Those of a worker's own connection stand in `workers`, those of the doctor in `e
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from journey_async.core.change import Change
 from journey_async.core.state import State
-from journey_async.core.values import Computation
+from journey_async.core.values import Computation, ComputationKey
 from journey_async.store.breath import in_turn
 from journey_async.store.channels import Channels
 from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, look
@@ -24,6 +24,16 @@ from journey_async.store.sql import in_schema, statement
 SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
 MANY_PARTS = 100  # of tallies, which are then made fewer
 FOLDED_AT_ONCE = 10_000
+
+
+class OverdueWork(NamedTuple):
+    """An attempt that should have ended: at its deadline, or else with its worker."""
+
+    execution_id: str
+    key: ComputationKey
+    token: int
+    worker: str
+    is_past_deadline: bool
 
 
 class Store:
@@ -212,9 +222,18 @@ class Store:
         rows = await self._fetch("tokens_of_worker", worker)
         return [(row["execution_id"], row["token"]) for row in rows]
 
-    async def overdue_work(self, now: datetime, limit: int) -> list[Mapping[str, Any]]:
+    async def overdue_work(self, now: datetime, limit: int) -> list[OverdueWork]:
         """Computations past their deadline, or of workers that do not exist."""
-        return [dict(row) for row in await self._fetch("overdue_work", now, limit)]
+        return [
+            OverdueWork(
+                row["execution_id"],
+                ComputationKey(row["node"], row["number"]),
+                row["token"],
+                row["worker"],
+                row["overdue"],
+            )
+            for row in await self._fetch("overdue_work", now, limit)
+        ]
 
     async def look(self) -> Server:
         """Ask for the time."""

@@ -90,7 +90,7 @@ async def test_no_more_functions_run_at_once_than_allowed(dsn: str) -> None:
         assert await results(journey, executions) == list(range(20))
         assert (gauge.most, gauge.calls) == (3, 20)
         await eventually(lambda: journey._engine.runner.free == 3)
-        assert journey._engine.scheduler.found_by_safety_check == 0
+        assert journey._engine.safety_check.left_behind == 0
 
 
 async def test_the_steps_of_one_execution_share_the_places(dsn: str) -> None:
@@ -194,7 +194,7 @@ async def test_what_does_not_end_in_time_is_released_and_computed_elsewhere(dsn:
             for execution in executions:
                 [computation] = await other.computations(execution.id)
                 assert (computation.attempt, computation.deaths) == (1, 0)
-            assert other._engine.scheduler.found_by_safety_check == 0
+            assert other._engine.safety_check.left_behind == 0
 
 
 async def test_a_closing_journey_begins_nothing_new(dsn: str, connection: Any) -> None:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from journey_async import Journey
-from journey_async.engine import scheduler
+from journey_async.engine import safety_check, scheduler
 from journey_async.engine.clock import SystemClock, was_wrong_at
 from journey_async.store import connecting, listening
 from journey_async.store.listening import NotificationConnection
@@ -135,7 +135,7 @@ async def test_listening_may_take_long_and_sets_no_clock_wrong(
 async def test_what_is_left_by_a_clock_that_is_ahead_is_computed_when_its_time_has_come(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
     graph = basic_graph()
     async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
         shift(web, 0.5)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node, tick_once
-from journey_async.engine import logs, scheduler
+from journey_async.engine import logs, safety_check
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from journey_async.store.migrations import migrate
 from tests.support.backends import TERMINATE
@@ -356,7 +356,7 @@ async def test_who_is_being_woken_hides_nobody_from_the_alarm(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor the time that comes next, however many there are."""
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 3600.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 3600.0)
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: x)])
     soon = Graph(
         "soon",

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.engine import committer, liveness, runner, scheduler
+from journey_async.core.values import ComputationKey
+from journey_async.engine import committer, liveness, runner, safety_check
 from journey_async.engine.clock import take_over
 from journey_async.engine.points import Point
 from journey_async.errors import DatabaseUnavailable, JourneyError
+from journey_async.store.store import OverdueWork
 from journey_async.testing.journey import TestJourney
 from tests.support.clocks import is_right, shift, told
 from tests.support.eventually import eventually
@@ -95,7 +97,7 @@ async def test_what_a_closing_worker_cannot_write_is_taken_over_as_of_one_that_d
             await eventually(lambda: closing._engine.runner.owes)
     async with Journey(dsn, graphs=[graph_of(lambda x: -x)]) as other:
         assert await other.get_value(execution.id, "y", wait_any=True) == -1
-        assert other._engine.scheduler.found_by_safety_check == 0
+        assert other._engine.safety_check.left_behind == 0
         await eventually(lambda: workers_are(connection, 1))
 
 
@@ -122,7 +124,7 @@ async def test_a_beginning_of_which_a_closing_worker_heard_nothing_is_taken_over
     execution = await connection.fetchval("SELECT id FROM journey.executions")
     async with Journey(dsn, graphs=[graph]) as other:
         assert await other.get_value(execution, "y", wait_any=True) == 1
-        assert other._engine.scheduler.found_by_safety_check == 0
+        assert other._engine.safety_check.left_behind == 0
 
 
 async def test_what_could_not_be_written_once_is_not_owed_for_ever(
@@ -333,12 +335,12 @@ async def test_one_safety_check_finds_all_that_was_left_behind(
         for execution in executions:
             await connection.execute(TAKE_OVER, execution.id)
     await connection.execute("DELETE FROM journey.graphs WHERE name = 'unknown'")
-    monkeypatch.setattr(scheduler, "BATCH", 2)
+    monkeypatch.setattr(safety_check, "BATCH", 2)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
-        async with asyncio.timeout(scheduler.SAFETY_INTERVAL / 2):
+        async with asyncio.timeout(safety_check.INTERVAL / 2):
             for execution in executions[3:]:
                 assert await journey.get_value(execution.id, "y", wait_any=True) == 1
-        await eventually(lambda: journey._engine.scheduler.found_by_safety_check == 10)
+        await eventually(lambda: journey._engine.safety_check.left_behind == 10)
 
 
 async def test_what_is_left_behind_does_not_wait_for_rows_that_somebody_holds(
@@ -354,7 +356,7 @@ async def test_what_is_left_behind_does_not_wait_for_rows_that_somebody_holds(
         for execution in held:
             await connection.execute(LOCK, execution.id)
         async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
-            limit = 3 * scheduler.CHECK_LIMIT  # one after the other they would take twice as long
+            limit = 3 * safety_check.LIMIT  # one after the other they would take twice as long
             assert await journey.get_value(free.id, "y", wait_any=True, timeout=limit) == 6
 
 
@@ -467,20 +469,14 @@ async def test_what_began_anew_after_the_safety_check_had_looked_is_not_given_up
         execution = await journey.start_execution(graph, {"x": 1})
         await eventually(lambda: journey._engine.runner.executions == {execution.id})
         [computation] = await journey.computations(execution.id)
-        seen = {
-            "execution_id": execution.id,
-            "node": "y",
-            "number": computation.number,
-            "token": 1,  # of an attempt whose worker has died since
-            "worker": "WORKERDEAD",
-            "overdue": True,
-        }
+        key = ComputationKey("y", computation.number)
+        seen = OverdueWork(execution.id, key, 1, "WORKERDEAD", True)  # of a worker that has died
 
-        async def overdue_work(*_: Any) -> list[dict[str, Any]]:
+        async def overdue_work(*_: Any) -> list[OverdueWork]:
             return [seen]
 
         monkeypatch.setattr(journey._engine.store, "overdue_work", overdue_work)
-        await journey._engine.scheduler._check()
+        await journey._engine.safety_check.check()
         release.set()
         assert await journey.get_value(execution.id, "y", wait_any=True) == 1
         assert len(await journey.computations(execution.id)) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node
-from journey_async.engine import peers, scheduler
+from journey_async.engine import peers, safety_check, scheduler
 from journey_async.engine.peers import Peers
 from journey_async.store.store import Store
 from tests.support.eventually import eventually
@@ -141,7 +141,7 @@ async def test_a_backlog_is_worked_off_by_all_who_have_room(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also beyond what a worker sees of it at once, and another one takes."""
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
     monkeypatch.setattr(scheduler, "MOMENT", 0.5)  # in which the others have taken what they can
     full, idle = Called(), Called()
     full.free.clear()
@@ -192,7 +192,7 @@ def answers_held_up(
 async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
     dsn: str, monkeypatch: pytest.MonkeyPatch, my_turn: bool
 ) -> None:
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
     graph = Called().graph
     async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
         wakes = worker._engine.scheduler
@@ -212,7 +212,7 @@ async def test_what_is_due_again_while_it_is_being_woken_is_looked_at_again(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The alarm comes between the wake and its answer."""
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
     errors = iter([ValueError("once")])
 
     async def flaky(x: int) -> int:

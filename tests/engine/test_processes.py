@@ -37,7 +37,7 @@ async def test_what_a_killed_process_was_running_is_run_by_another(
             assert await client.get_value(execution, "y", wait_any=True) == "from here"
             [computation] = await client.computations(execution)
             assert (computation.attempt, computation.deaths) == (1, 1)
-            assert other._engine.scheduler.found_by_safety_check == 0
+            assert other._engine.safety_check.left_behind == 0
     assert calls(tmp_path) == ["ready", "began 1"]
 
 
@@ -191,4 +191,4 @@ async def test_a_server_that_restarts_costs_nothing_but_time(server: Restartable
         assert {c.deaths for c in await client.computations(execution.id)} == {0}
         again = await client.set_value(execution.id, "x", 5)
         assert await client.get_value(again, "z", settled=True) == 7
-        assert journey._engine.scheduler.found_by_safety_check == 0
+        assert journey._engine.safety_check.left_behind == 0

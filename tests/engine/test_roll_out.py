@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop, tick_once
-from journey_async.engine import evolver, scheduler
+from journey_async.engine import evolver, safety_check
 from journey_async.errors import GraphConflictError
 from journey_async.store.sql import in_schema, statement
 from tests.support.eventually import eventually
@@ -37,14 +37,14 @@ OLD, NEW, NEWER = orders("y"), orders("y", "z"), orders("y", "z", "a")
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Safety checks are made without much of a pause."""
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 0.1)
+    monkeypatch.setattr(safety_check, "INTERVAL", 0.1)
 
 
 async def check(*journeys: Journey) -> None:
     """Some safety checks, one after the other."""
     for _ in range(3):
         for journey in journeys:
-            await journey._engine.scheduler._check()
+            await journey._engine.safety_check.check()
 
 
 async def on(journey: Journey, execution: Execution) -> str:

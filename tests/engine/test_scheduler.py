@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.engine import scheduler
+from journey_async.engine import safety_check, scheduler
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph
 
@@ -14,7 +14,7 @@ from tests.support.graphs import basic_graph
 @pytest.fixture(autouse=True)
 def no_safety_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """But the first."""
-    monkeypatch.setattr(scheduler, "SAFETY_INTERVAL", 1000.0)
+    monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
 
 
 async def has_looked(journey: Journey) -> None:

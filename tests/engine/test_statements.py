@@ -72,12 +72,12 @@ async def test_only_who_has_older_code_asks_who_has_newer(dsn: str, statements: 
     asked = "reinstate_graph"
     old, new = Graph("g", "v1", [input_node("x")]), Graph("g", "v1", [input_node("y")])
     async with Journey(dsn, graphs=[old]) as one:
-        await one._engine.scheduler._check()
+        await one._engine.safety_check.check()
         assert asked not in await statements.counts()
         async with Journey(dsn, graphs=[new]) as two:
-            await two._engine.scheduler._check()
+            await two._engine.safety_check.check()
             assert asked not in await statements.counts()
-            await one._engine.scheduler._check()
+            await one._engine.safety_check.check()
             assert asked in await statements.counts()
 
 

@@ -14,5 +14,5 @@ async def test_what_is_overdue_for_longest_comes_first(dsn: str, connection: Any
     ]
     await add_states(connection, map(state, ids), running)
     async with reading_engine(dsn) as engine:
-        rows = await engine.store.overdue_work(NOW, 4)
-    assert [row["execution_id"] for row in rows] == ["E5", "E4", "E3", "E2"]
+        found = await engine.store.overdue_work(NOW, 4)
+    assert [work.execution_id for work in found] == ["E5", "E4", "E3", "E2"]
