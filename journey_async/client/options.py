@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Any, TypeAlias, TypeVar
 
+from typing_extensions import TypeIs
+
 from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
@@ -135,9 +137,14 @@ def having(name: str, given: T, *methods: str) -> T:
     return given
 
 
+def is_whole(number: object) -> TypeIs[int]:
+    """Whether it is a whole number; a bool is none."""
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
 def positive(name: str, number: object, *, most: float = inf) -> int:
     """A whole number of at least 1; raises InvalidOptionError."""
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+    if not is_whole(number) or not 1 <= number <= most:
         limits = "at least 1" + (f" and at most {most:.0f}" if most < inf else "")
         raise InvalidOptionError(f"{name} must be a whole number, {limits}, not {shown(number)}")
     return number

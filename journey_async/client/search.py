@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from journey_async.client.execution import Execution, snapshot
-from journey_async.client.options import flag, shown, storable_text
+from journey_async.client.options import flag, is_whole, shown, storable_text
 from journey_async.core.conditions import Condition, as_condition, leaves
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
@@ -152,7 +152,7 @@ def _order_item(item: object) -> Order:
 
 
 def _count(option: str, number: object) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_COUNT:
+    if not is_whole(number) or not 0 <= number <= MAX_COUNT:
         raise InvalidOptionError(
             f"{option} must be a whole number from 0 to 2**63 - 1, not {shown(number)}"
         )

@@ -195,7 +195,7 @@ def _is_wait(*, wait_any: bool, wait_new: bool, newer_than: int | None, settled:
     ]
     if len(given) > 1:
         raise InvalidOptionError(f"{' and '.join(given)} exclude each other; give one of them")
-    if newer_than is not None and (isinstance(newer_than, bool) or not isinstance(newer_than, int)):
+    if newer_than is not None and not options.is_whole(newer_than):
         raise InvalidOptionError(f"newer_than must be a revision, not {options.shown(newer_than)}")
     return bool(given)
 

@@ -227,7 +227,8 @@ def _of_the_whole(seen: State | None, since: int, state: State) -> Iterator[Even
 def _refuse_bad(nodes: Collection[NodeName] | None, since_revision: int | None) -> None:
     if nodes is not None and (isinstance(nodes, str) or not isinstance(nodes, Collection)):
         raise InvalidOptionError(f"nodes must be a list of names, not {options.shown(nodes)}")
-    number = isinstance(since_revision, int) and not isinstance(since_revision, bool)
-    if since_revision is not None and (not number or since_revision < 0):
+    if since_revision is not None and not (
+        options.is_whole(since_revision) and since_revision >= 0
+    ):
         given = options.shown(since_revision)
         raise InvalidOptionError(f"since_revision must be a revision, not {given}")

@@ -193,7 +193,7 @@ class Draft:
         self.values_at = self.now
         self.changed.add(LAST_UPDATED_AT)
 
-    def put(self, computation: Computation) -> Computation:
+    def put(self, computation: Computation) -> None:
         """The computation is new, or is now like this; it is the newest of its node."""
         self.newest[computation.node] = computation
         if computation.state is ComputationState.AVAILABLE:
@@ -203,7 +203,6 @@ class Draft:
         else:
             self.queued.discard(computation.node)
         self._touched[computation.key] = computation
-        return computation
 
     def _line_up(self, name: str) -> None:
         step = self.graph.steps[name]

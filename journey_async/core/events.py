@@ -9,6 +9,7 @@ from journey_async.core.change import Pruning, Saved
 from journey_async.core.draft import Draft
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LoopNode, MutateNode, Step
+from journey_async.core.queueing import repeated
 from journey_async.core.values import (
     UNSUCCESSFUL,
     Computation,
@@ -169,24 +170,17 @@ def retry(draft: Draft, command: c.RetryNode) -> None:
     if newest.state is ComputationState.AVAILABLE:
         draft.put(newest._replace(due_at=min(newest.due_at or draft.now, draft.now)))
     else:
-        again = newest.state in UNSUCCESSFUL
-        draft.put(
-            Computation(
-                execution_id=newest.execution_id,
-                node=newest.node,
-                number=newest.number + 1,
-                kind=newest.kind,
-                state=ComputationState.AVAILABLE,
-                attempt=newest.attempt + 1 if again else 1,
-                iteration=newest.iteration if again or newest.iteration is None else 1,
-                carried=newest.carried if again or newest.kind is NodeKind.HISTORIAN else None,
-                computed_with=newest.computed_with,
-                created_at=draft.now,
-                due_at=draft.now,
-                successes=newest.successes,
-                trace_context=draft.trace_context or newest.trace_context,
+        following = repeated(draft, newest, due_at=draft.now)
+        if newest.state in UNSUCCESSFUL:
+            following = following._replace(attempt=newest.attempt + 1)
+        else:  # from the beginning
+            following = following._replace(
+                attempt=1,
+                iteration=None if newest.iteration is None else 1,
+                carried=newest.carried if newest.kind is NodeKind.HISTORIAN else None,
             )
-        )
+        trace_context = draft.trace_context or newest.trace_context
+        draft.put(following._replace(deaths=0, trace_context=trace_context))
     draft.to_reconsider.add(command.node)
 
 

@@ -20,7 +20,8 @@ def at_once(pieces: Pieces[T]) -> T:
         try:
             next(pieces)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
 
 
 def each(work: Callable[[S], T], items: Iterable[S]) -> Pieces[list[T]]:

@@ -110,17 +110,17 @@ def _planned(
     if _is_new_to(draft, step, newest, met):
         return _fresh(draft, step, met, number=number)
     if newest.state is ComputationState.CANCELLED:
-        return _again(draft, newest, due_at=draft.now)
+        return repeated(draft, newest, due_at=draft.now)
     if newest.state in UNSUCCESSFUL:
         if newest.permanent:
             return None
         delay = step.retry.delay(newest.attempt, draft.env.chance())
         ended = newest.completed_at or draft.now
-        again = _again(draft, newest, due_at=ended + timedelta(seconds=delay))
+        again = repeated(draft, newest, due_at=ended + timedelta(seconds=delay))
         return again._replace(attempt=newest.attempt + 1, deaths=0)
     if _goes_on(newest):
         iteration = (newest.iteration or 1) + 1
-        again = _again(draft, newest, due_at=draft.now)
+        again = repeated(draft, newest, due_at=draft.now)
         return again._replace(iteration=iteration, attempt=1, deaths=0)
     if step.kind is NodeKind.TICK_RECURRING:
         time = tick_time(draft.value_of(step.name))
@@ -166,8 +166,8 @@ def _inherited(draft: Draft, met: Mapping[str, int]) -> str | None:
     return cause.trace_context if cause is not None else None
 
 
-def _again(draft: Draft, newest: Computation, *, due_at: datetime) -> Computation:
-    """The same attempt of the same iteration once more, as a computation of its own."""
+def repeated(draft: Draft, newest: Computation, *, due_at: datetime) -> Computation:
+    """What is queued after a computation: the same attempt of the same iteration once more."""
     return newest._replace(
         number=newest.number + 1,
         state=ComputationState.AVAILABLE,

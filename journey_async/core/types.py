@@ -74,18 +74,11 @@ class NodeType:
             plain = jsonvalue.normalise(value)
         except InvalidValueError:  # an object of the type, then: it must come back as it is
             parsed = adapter.validate_python(value, strict=True)
-            dumped = adapter.dump_python(
-                parsed, mode="json", by_alias=True, round_trip=True, warnings=False
-            )
-            stored = jsonvalue.normalise(dumped)
+            stored = _dumped(adapter, parsed)
             if adapter.validate_json(jsonvalue.encode(stored), strict=True) != parsed:
                 raise
             return stored
-        parsed = adapter.validate_json(jsonvalue.encode(plain), strict=True)
-        dumped = adapter.dump_python(
-            parsed, mode="json", by_alias=True, round_trip=True, warnings=False
-        )
-        return jsonvalue.normalise(dumped)
+        return _dumped(adapter, adapter.validate_json(jsonvalue.encode(plain), strict=True))
 
     def parse(self, value: JSON, *, node: str, execution_id: str) -> Any:
         """The Python value of the JSON that is stored for a node.

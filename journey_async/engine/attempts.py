@@ -20,7 +20,15 @@ from journey_async.core.change import Begun
 from journey_async.core.commands import Fail, Succeed
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
-from journey_async.core.nodes import SYSTEM_NAMES, InputNode, LoopNode, Node, Step, own_copy
+from journey_async.core.nodes import (
+    SYSTEM_NAMES,
+    InputNode,
+    LoopNode,
+    Node,
+    Step,
+    function_of,
+    own_copy,
+)
 from journey_async.core.state import State
 from journey_async.core.values import Computation, NodeValue
 from journey_async.engine.clock import Clock
@@ -164,7 +172,9 @@ class Functions:
 
     def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
         """The function with its arguments; raises StoredTypeError for a value of another type."""
-        function = attempt.step.function  # type: ignore[attr-defined]
+        function = function_of(attempt.step)
+        assert function is not None
+        assert function.call is not None  # else there were no binding
         inputs = _Inputs(attempt.graph, attempt.step, attempt.begun)
         args, kwargs = attempt.binding.arguments(
             inputs.value_of, inputs.is_set, inputs.all_values, self._context(attempt)

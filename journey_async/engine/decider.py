@@ -101,7 +101,8 @@ class Decider:
                 try:
                     next(pieces)
                 except StopIteration as end:
-                    return end.value  # type: ignore[no-any-return]
+                    result: Change = end.value
+                    return result
                 if not kept:
                     kept = env.capacity
                     self._runner.reserve(kept)

@@ -270,9 +270,7 @@ class Engine:
     @property
     def is_listening(self) -> bool | None:
         """Whether notifications are heard; None where they cannot be, and polls stand in."""
-        if self._listener.is_polling.is_set():
-            return None
-        return self._listener.is_listening.is_set()
+        return None if self._listener.is_polling else self._listener.is_listening
 
     # --- rest ---------------------------------------------------------------------------------
 

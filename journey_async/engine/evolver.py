@@ -54,6 +54,7 @@ class Evolver:
         with suppress(DatabaseUnavailable):  # the next safety check looks again
             while self._again:
                 self._again = False
+                await self._registry.restore()
                 while outdated := await self._registry.outdated(BATCH, self._slow):
                     if not await self._wake_all(outdated):
                         break  # others are at it

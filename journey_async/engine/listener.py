@@ -72,8 +72,8 @@ class Listener:
         self._probes_heard = 0
         self._connection: NotificationConnection | None = None
         self._tasks = Tasks("listener")
-        self.is_listening = asyncio.Event()
-        self.is_polling = asyncio.Event()
+        self.is_listening = False
+        self.is_polling = False
 
     async def start(self) -> None:
         """Listen; returns once notifications are heard, or never will be.
@@ -120,15 +120,15 @@ class Listener:
             self._connect, self._channels, self._heard, lost.set
         )
         if self._connection is None:
-            self.is_polling.set()
+            self.is_polling = True
         else:
             self._time_is(self._connection.server.time)
-            self.is_listening.set()
+            self.is_listening = True
 
     async def _keep_listening(self) -> None:
-        while not self.is_polling.is_set():
+        while not self.is_polling:
             await self._until_lost()
-            self.is_listening.clear()
+            self.is_listening = False
             log.warning("the listening connection was lost; connecting anew")
             await _until_done(self._open, pause=0.02)
             self._joined()  # somebody may have, meanwhile

@@ -212,16 +212,20 @@ class Registry:
         """For each graph whose code is here, the definitions that were registered later."""
         return {name: self._stored[name].newer_than(g) for name, g in self._registered.items()}
 
-    async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
-        """Live executions, but for some, that have yet to evolve to the code that is here.
+    async def restore(self) -> None:
+        """Put down again what the database has lost of the code that is here.
 
-        Code that is not the newest is reinstated first, if no worker is left that has newer code.
+        Code that is not the newest is reinstated, if no worker is left that has newer code.
         """
-        found: list[str] = []
         for name, graph in list(self._registered.items()):
             await self._look_after(graph)
             if self._stored[name].newer_than(graph) and await self._reinstate(graph):
                 await self._look_up(name)
+
+    async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
+        """Live executions, but for some, that have yet to evolve to the code that is here."""
+        found: list[str] = []
+        for name, graph in list(self._registered.items()):
             older = self._stored[name].older_than(graph)
             if older and len(found) < limit:
                 found += await self._store.outdated(*name, older, limit - len(found), without)

@@ -58,8 +58,9 @@ def _mutation(
     """The value for all targets: each must take it; one that has a type gives it its form."""
     targets = [nodes[name] for name in step.mutates]
     types = [node.type if isinstance(node, InputNode) else ANY for node in targets]
-    types.sort(key=lambda node_type: not node_type.is_any)
-    return [stored(returned, max_bytes, node_type) for node_type in types][-1]
+    forms = [(stored(returned, max_bytes, node_type), node_type) for node_type in types]
+    typed = [form for form, node_type in forms if not node_type.is_any]
+    return typed[-1] if typed else forms[0][0]
 
 
 def stored(value: object, max_bytes: int, node_type: NodeType = ANY) -> JSON:

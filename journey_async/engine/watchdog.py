@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection
 from types import CodeType, FrameType
 
+from journey_async.core.nodes import function_of
 from journey_async.engine.attempts import Attempt
 from journey_async.engine.logs import log
 
@@ -57,8 +58,8 @@ class Watchdog:
             if attempt.task is task:
                 return attempt
         for attempt in running:  # a task of its own making
-            function = getattr(attempt.step, "function", None)
-            if getattr(getattr(function, "call", None), "__code__", None) in stack:
+            function = function_of(attempt.step)
+            if function is not None and getattr(function.call, "__code__", None) in stack:
                 return attempt
         return None
 

@@ -21,7 +21,8 @@ async def in_turn(pieces: Pieces[T]) -> T:
         try:
             next(pieces)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: T = end.value
+            return result
         if is_long(since):
             await asyncio.sleep(0)
             since = perf_counter()

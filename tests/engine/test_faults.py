@@ -223,7 +223,7 @@ async def test_every_connection_can_be_cut(dsn: str, connection: Any) -> None:
             await journey.set_value(execution, "x", x)
             assert await journey.get_value(execution, "sum", settled=True, timeout=10) == x + 1
         listener = journey._engine._listener
-        await eventually(lambda: listener.is_listening.is_set() or listener.is_polling.is_set())
+        await eventually(lambda: listener.is_listening or listener.is_polling)
 
 
 async def test_callers_are_told_when_their_patience_is_at_an_end(

@@ -128,7 +128,7 @@ async def test_a_definition_is_sent_to_a_process_once(
 
             monkeypatch.setattr(newer._engine.store, "graphs", noted)
             await newer.values(execution.id)
-            await newer._engine.registry.outdated(10)
+            await newer._engine.registry.restore()
             assert asked
             assert sent == []
 

@@ -40,6 +40,6 @@ def route() -> Route:
 async def test_there_is_no_polling(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
     async with Journey(dsn) as journey:
         listener = journey._engine._listener
-        assert listener.is_listening.is_set()
-        assert not listener.is_polling.is_set()
+        assert listener.is_listening
+        assert not listener.is_polling
     assert "polling" not in caplog.text
