@@ -289,10 +289,10 @@ class Journey(Getting):
         """
         execution_id, key = options.computation_key(computation_id)
         try:
-            settled = await self._engine.submit(execution_id, Abandon(key, error="abandoned"))
+            answer = await self._engine.submit(execution_id, Abandon(key, error="abandoned"))
         except ExecutionNotFound:
             raise ComputationNotFound(computation_id) from None
-        abandoned = settled.change.computations.get(key)
+        abandoned = answer.change.computations.get(key)
         if abandoned is None:
             raise ComputationNotFound(
                 computation_id, f"there is no computation {computation_id!r} that runs"
@@ -360,8 +360,8 @@ async def _start(engine: Engine, graph: Graph, values: options.Inputs | None = N
     storable = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
     await engine.register(graph)
     execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
-    settled = await engine.create(graph, execution_id, storable)
-    return snapshot(settled.state, settled.graph)
+    answer = await engine.create(graph, execution_id, storable)
+    return snapshot(answer.state, answer.graph)
 
 
 async def _load(
@@ -374,8 +374,8 @@ async def _load(
 
 
 async def _submit(engine: Engine, execution: Execution | str, command: Command) -> Execution:
-    settled = await engine.submit(options.execution_id(execution), command)
-    return snapshot(settled.state, settled.graph)
+    answer = await engine.submit(options.execution_id(execution), command)
+    return snapshot(answer.state, answer.graph)
 
 
 async def _completed(task: asyncio.Task[T]) -> T:

@@ -50,7 +50,7 @@ async def open_store(
     connect = _direct(dsn, pool, listen_dsn)
     first = await (connecting.connect(dsn) if dsn else connect())
     try:
-        server = await connecting.look(first)
+        server = await connecting.read_clock(first)
         take_over(clock, server.time)
         if bring_up_to_date:
             await migrate(first, schema)

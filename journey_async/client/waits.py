@@ -43,14 +43,14 @@ async def get_node(
 
     WaitTimeout in spite of a `default` if the graph could not be read in time: what is given has a
     kind of node. There may be tens of thousands of these at once, so what only the beginning needs
-    is left behind in `_look_for`.
+    is left behind in `_checked_call`.
     """
     limit = checked_timeout(timeout)
     waits = _is_wait(wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled)
     deadline = asyncio.get_running_loop().time() + limit if waits and limit else None
     try:
         async with asyncio.timeout_at(deadline):
-            look, fresh = await _look_for(
+            check, fresh = await _checked_call(
                 engine,
                 execution,
                 node,
@@ -61,34 +61,34 @@ async def get_node(
             )
     except TimeoutError:
         raise WaitTimeout(name_of(node), options.execution_id(execution), limit or 0.0) from None
-    defined = look.graph.node_named(look.node)
+    defined = check.graph.node_named(check.node)
     try:
-        with engine.instruments.read(look.execution_id, look.node) as watched:
-            watched.of(look.graph.name, look.graph.version)
-            if not look.waits or limit == 0:
-                found = look.at_once(fresh or await engine.current(look.execution_id))
+        with engine.instruments.read(check.execution_id, check.node) as watched:
+            watched.of(check.graph.name, check.graph.version)
+            if not check.waits or limit == 0:
+                found = check.at_once(fresh or await engine.current(check.execution_id))
             else:
                 del fresh  # what was read before anybody listened may be old; nor is it to be kept
-                since = look.newer_than is not None
-                with engine.waiters.waiting(look.execution_id, look, since=since) as wait:
+                since = check.newer_than is not None
+                with engine.waiters.waiting(check.execution_id, check, since=since) as wait:
                     try:
                         async with asyncio.timeout_at(deadline):
-                            current = await engine.current(look.execution_id)
-                            if since and current.revision < look.revision:
+                            current = await engine.current(check.execution_id)
+                            if since and current.revision < check.revision:
                                 raise lost(current)
                             wait.begin(current)
                         found = await wait.until(deadline)
                     except TimeoutError:
-                        raise look.timed_out(limit or 0.0) from None
+                        raise check.timed_out(limit or 0.0) from None
             watched.gives(found.value)
     except NotSetError:
         if default is RAISE:
             raise
         return NodeValue(defined.name, defined.kind, default)
-    return own_copy(defined, found, look.execution_id, type_of(node))
+    return own_copy(defined, found, check.execution_id, type_of(node))
 
 
-async def _look_for(
+async def _checked_call(
     engine: Engine,
     execution: Execution | str,
     node: NodeName,
@@ -97,8 +97,8 @@ async def _look_for(
     newer_than: int | None,
     settled: bool,
     waits: bool,
-) -> "tuple[Look, State | None]":
-    """The options of `get_value` as a Look; and the execution as of now, if that had to be read."""
+) -> "tuple[ValueCheck, State | None]":
+    """The call as a ValueCheck; and the execution as of now, if that had to be read."""
     snapshot = execution._state if isinstance(execution, Execution) else None
     named = await checked(
         engine,
@@ -107,7 +107,7 @@ async def _look_for(
         as_of_now=wait_new and snapshot is None,
     )
     state, defined = snapshot or named.state, named.result
-    look = Look(
+    check = ValueCheck(
         engine=engine,
         execution_id=state.execution_id,
         graph=named.graph,
@@ -117,11 +117,11 @@ async def _look_for(
         settled=settled,
         waits=waits,
     )
-    return look, named.state if named.is_current else None
+    return check, named.state if named.is_current else None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Look:
+class ValueCheck:
     """Looks at states for a value of a node: any, one newer than a revision, or the settled one.
 
     Called with a state, it gives the NodeValue or NOT_YET, or raises what the caller gets. `waits`:

@@ -30,12 +30,12 @@ from journey_async.engine.points import Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.request_queue import RequestQueue
 from journey_async.engine.requests import (
+    Answer,
     Decision,
     Overtaken,
     Request,
-    Settled,
-    look_later,
     refuse_all,
+    wake_for_nobody,
 )
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
@@ -144,7 +144,7 @@ class Committer:
         patience: float | None = None,
         trace_context: str | None = None,
         yields: bool = False,
-    ) -> Settled:
+    ) -> Answer:
         """Let a command happen to an execution; what became of it.
 
         `initial` is the state of an execution that is to be created. For `patience` seconds
@@ -156,7 +156,7 @@ class Committer:
             raise DatabaseUnavailable(self._ended)
         loop = asyncio.get_running_loop()
         give_up_at = None if patience is None else loop.time() + patience
-        answer: asyncio.Future[Settled] = loop.create_future()
+        answer: asyncio.Future[Answer] = loop.create_future()
         request = Request(
             execution_id,
             command,
@@ -179,9 +179,9 @@ class Committer:
         queue.withdraw(request)
         is_left = not (queue.has(execution_id) or queue.is_in_flight(execution_id) or self._ended)
         if is_left and execution_id in self._loader.uncertain:  # it was to find out
-            queue.add(look_later(execution_id))
+            queue.add(wake_for_nobody(execution_id))
 
-    def look_at(self, versions: Mapping[str, int]) -> None:
+    def check_own_writes(self, versions: Mapping[str, int]) -> None:
         """This process has written these versions, as it hears: did it take in all of them?
 
         A write whose answer was lost may reach the database long after it was given up: later
@@ -198,7 +198,7 @@ class Committer:
         """Load these executions, and take in what is not known here of what was written."""
         for execution_id in execution_ids:
             self._loader.doubt(execution_id)
-            self._queue.add(look_later(execution_id))
+            self._queue.add(wake_for_nobody(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
 
@@ -387,4 +387,4 @@ class Committer:
                     request.refuse(error)
             self._queue.put_back(execution_id, requests)
             if execution_id in self._loader.uncertain and not self._queue.has(execution_id):
-                self._queue.add(look_later(execution_id))
+                self._queue.add(wake_for_nobody(execution_id))

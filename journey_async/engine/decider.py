@@ -12,7 +12,7 @@ from journey_async.core.settle import Env, settling
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Decision, Request, Settled, refuse_all
+from journey_async.engine.requests import Answer, Decision, Request, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.errors import ExecutionNotFound, JourneyError
 from journey_async.store.breath import in_turn
@@ -88,8 +88,8 @@ class Decider:
         decision.reserved += len(one.begun)
         self._runner.reserve(len(one.begun))
         had_room = env.capacity > len(one.begun)
-        settled = Settled(one.state, one, graph, had_room, decision.evolves)
-        decision.answers.append((request, settled))
+        answer = Answer(one.state, one, graph, had_room, decision.evolves)
+        decision.answers.append((request, answer))
         decision.change = decision.change.then(one)
 
     def _settle(self, graph: Graph, state: State, command: Command, env: Env) -> Pieces[Change]:

@@ -31,7 +31,7 @@ from journey_async.engine.reader import Reader
 from journey_async.engine.refresher import Refresher
 from journey_async.engine.registry import Registry
 from journey_async.engine.releaser import Releaser
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Answer
 from journey_async.engine.runner import Runner
 from journey_async.engine.safety_check import SafetyCheck
 from journey_async.engine.scheduler import Scheduler
@@ -152,10 +152,10 @@ class Engine:
             channels=channels,
             sender=worker,
             changed=self._changed,
-            written_here=self.committer.look_at,
+            written_here=self.committer.check_own_writes,
             unblocked=self.scheduler.unblocked,
             due=self.scheduler.expect,
-            joined=self._liveness.look_now,
+            joined=self._liveness.heartbeat_now,
             reconnected=self._refresher.reconnected,
             check=self._refresher.check_waits,
             polls=poller.run,
@@ -231,7 +231,7 @@ class Engine:
 
     def look_at_others(self) -> None:
         """Have this worker's next heartbeat now."""
-        self._liveness.look_now()
+        self._liveness.heartbeat_now()
 
     def _kill(self, why: str) -> None:
         if self._ended is not None:
@@ -326,25 +326,25 @@ class Engine:
             what = f"registers {graph.name}"
             await self.patiently(lambda: self._tasks.completed(self._register(graph), what))
 
-    async def create(self, graph: Graph, execution_id: str, values: dict[str, JSON]) -> Settled:
+    async def create(self, graph: Graph, execution_id: str, values: dict[str, JSON]) -> Answer:
         """Start an execution of a graph that is registered."""
         initial = new_state(execution_id, graph, self.clock.now())
         return await self.submit(execution_id, Start(values), initial=initial)
 
     async def submit(
         self, execution_id: str, command: Command, *, initial: State | None = None
-    ) -> Settled:
+    ) -> Answer:
         """Let a command happen, with the patience of a caller."""
         with self.instruments.write(execution_id, command) as watched:
-            settled = await self.committer.submit(
+            answer = await self.committer.submit(
                 execution_id,
                 command,
                 initial=initial,
                 patience=self.settings.patience,
                 trace_context=watched.trace_context,
             )
-            watched.of(settled.state.graph_name, settled.state.graph_version)
-            return settled
+            watched.of(answer.state.graph_name, answer.state.graph_version)
+            return answer
 
     async def known(self, execution_id: str) -> State:
         """A state of the execution, current or not; raises ExecutionNotFound."""
@@ -388,7 +388,7 @@ class Engine:
         except JourneyError as error:
             return error
         if self.settings.run_computations:
-            self.evolver.look()
+            self.evolver.evolve_soon()
             self.scheduler.expect()
         return None
 

@@ -38,7 +38,7 @@ class Evolver:
         """What lets executions evolve."""
         return self._tasks.all
 
-    def look(self) -> None:
+    def evolve_soon(self) -> None:
         """Have them evolve; if that is under way, it looks once more before it ends."""
         self._again = True
         if self._evolving is None or self._evolving.done():
@@ -46,7 +46,7 @@ class Evolver:
 
     async def check(self) -> None:
         """Have them evolve, and wait for it, but not for long: many of them go on by themselves."""
-        self.look()
+        self.evolve_soon()
         if self._evolving is not None:
             await asyncio.wait([self._evolving], timeout=PATIENCE)
 

@@ -130,7 +130,7 @@ class Liveness:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
 
-    def look_now(self) -> None:
+    def heartbeat_now(self) -> None:
         """Renew the lease and look at the others, if their turn has not come yet."""
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended

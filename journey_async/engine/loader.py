@@ -14,7 +14,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Decision, Request, Settled, refuse_all
+from journey_async.engine.requests import Answer, Decision, Request, refuse_all
 from journey_async.engine.runner import Runner
 from journey_async.store.store import Store
 
@@ -105,4 +105,4 @@ class Loader:
         seen = Change(state.version, state, announces=state.wake_at is not None)
         self._committed(seen, graph)
         if state.execution_id in self._uncertain and isinstance(first.command, Start):
-            first.resolve(Settled(state, Change(state.version, state), graph))
+            first.resolve(Answer(state, Change(state.version, state), graph))

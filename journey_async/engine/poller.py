@@ -50,7 +50,7 @@ class Poller:
                 await self._poll()
                 if number % CHECKED_EVERY == 0:
                     await self._check()
-                    self._time_is((await self._store.look()).time)
+                    self._time_is((await self._store.read_clock()).time)
             except DatabaseUnavailable:
                 pass  # the next look is soon enough
             except Exception:

@@ -83,7 +83,7 @@ class Refresher:
         for execution_id in self.of_interest():
             self._refresh(execution_id)
         await self._store.distrust()
-        await self._registry.look_again()
+        await self._registry.fetch_again()
         await self.take_up()
 
     async def take_up(self) -> None:
@@ -102,7 +102,7 @@ class Refresher:
         """
         if not self._waiters:
             return
-        await self._registry.look_again()
+        await self._registry.fetch_again()
         waited_for = list(self._waiters.executions)
         for first in range(0, len(waited_for), CHECKED_AT_ONCE):
             asked = waited_for[first : first + CHECKED_AT_ONCE]

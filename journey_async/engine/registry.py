@@ -63,7 +63,7 @@ class Registry:
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}  # as last looked up
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._looking_up: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._fetching: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asked = 0  # questions to the database so far
 
     def has(self, graph: Graph) -> bool:
@@ -99,7 +99,7 @@ class Registry:
         async with self._registering[name]:
             if self.has(graph):
                 return
-            await self._look_up(name, own=graph)
+            await self._fetch_definitions(name, own=graph)
             await self._refuse_conflicts(graph)
             with self._claimed(graph):
                 await self._put_down(graph)
@@ -117,11 +117,11 @@ class Registry:
             return
         name = (state.graph_name, state.graph_version)
         if name in self._registered or connection is not None:
-            await self._look_up(name, connection)
+            await self._fetch_definitions(name, connection)
             return
-        async with self._looking_up[name]:  # whoever else lacks the definition need not ask
+        async with self._fetching[name]:  # whoever else lacks the definition need not ask
             if self.is_unsure_of(state):
-                await self._look_up(name)
+                await self._fetch_definitions(name)
 
     async def keep_up(self, state: State) -> None:
         """`learn` for a state that was read, which others may have made evolve.
@@ -144,7 +144,7 @@ class Registry:
         failed: dict[str, JourneyError] = {}
         for name, asking in unsure.items():
             try:
-                await self._look_up(name)
+                await self._fetch_definitions(name)
             except DatabaseUnavailable:
                 raise
             except JourneyError as error:  # a definition that cannot be read
@@ -159,14 +159,14 @@ class Registry:
             return registered.hash != state.graph_hash
         return stored is None or state.graph_hash not in stored.graphs
 
-    async def look_again(self) -> None:
+    async def fetch_again(self) -> None:
         """Learn in which order the definitions are now of the graphs whose code is here.
 
         Raises DatabaseUnavailable.
         """
         for graph in list(self._registered.values()):
             with _unreadable_is_left_to_resolve():
-                await self._look_after(graph)
+                await self._restore(graph)
 
     def knows(self, state: State) -> bool:
         """Whether `resolve` can answer for the state."""
@@ -218,9 +218,9 @@ class Registry:
         Code that is not the newest is reinstated, if no worker is left that has newer code.
         """
         for name, graph in list(self._registered.items()):
-            await self._look_after(graph)
+            await self._restore(graph)
             if self._stored[name].newer_than(graph) and await self._reinstate(graph):
-                await self._look_up(name)
+                await self._fetch_definitions(name)
 
     async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
         """Live executions, but for some, that have yet to evolve to the code that is here."""
@@ -237,16 +237,16 @@ class Registry:
         await self._store.register_graph(
             *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
-        await self._look_up(name, own=graph)
+        await self._fetch_definitions(name, own=graph)
 
-    async def _look_after(self, graph: Graph) -> None:
+    async def _restore(self, graph: Graph) -> None:
         """Look the graph up; put it down once more if the database has lost it.
 
         Not if live executions cannot take it on.
         """
         name = (graph.name, graph.version)
         async with self._registering[name]:
-            await self._look_up(name)
+            await self._fetch_definitions(name)
             if graph.hash in self._stored[name].numbers or not self.has(graph):
                 return
             with suppress(GraphConflictError):
@@ -291,7 +291,7 @@ class Registry:
             self._code[name] = former.hash if former else NO_CODE
             raise
 
-    async def _look_up(
+    async def _fetch_definitions(
         self, name: Name, connection: Connection | None = None, *, own: Graph | None = None
     ) -> None:
         """Learn the definitions of a graph and their order.

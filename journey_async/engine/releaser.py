@@ -4,7 +4,7 @@ import asyncio
 
 from journey_async.core.commands import Release
 from journey_async.engine.points import Point, Points
-from journey_async.engine.requests import Submit, all_settled
+from journey_async.engine.requests import Submit, all_answers
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable
@@ -72,5 +72,5 @@ class Releaser:
         work = await self._store.work_of(workers)
         self._points.reach(Point.BEFORE_RELEASE)
         releases = [(i, self._submit(i, Release(worker, died=died))) for i, worker in work]
-        await all_settled(releases, "work in %s could not be released")
+        await all_answers(releases, "work in %s could not be released")
         self._points.reach(Point.AFTER_RELEASE)

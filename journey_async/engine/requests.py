@@ -13,7 +13,7 @@ from journey_async.engine.logs import about, log
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, SingletonGraphError
 
 
-class Settled(NamedTuple):
+class Answer(NamedTuple):
     """What became of a command: the state as of it, and its share of the change.
 
     `had_room`: places were left over for more computations than were begun. `evolved`: before the
@@ -32,7 +32,7 @@ class Submit(Protocol):
 
     async def __call__(
         self, execution_id: str, command: Command, /, *, yields: bool = False
-    ) -> Settled:
+    ) -> Answer:
         """What became of it."""
 
 
@@ -45,17 +45,17 @@ class Request:
 
     execution_id: str
     command: Command
-    answer: asyncio.Future[Settled]
+    answer: asyncio.Future[Answer]
     give_up_at: float | None
     initial: State | None = None
     conflicts: int = 0
     trace_context: str | None = None
     yields: bool = False
 
-    def resolve(self, settled: Settled) -> None:
+    def resolve(self, answer: Answer) -> None:
         """Answer, if anybody still waits."""
         if not self.answer.done():
-            self.answer.set_result(settled)
+            self.answer.set_result(answer)
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error, if anybody still waits."""
@@ -76,7 +76,7 @@ class Decision:
     graph: Graph
     evolves: bool = False
     reserved: int = 0
-    answers: list[tuple[Request, Settled | Exception]] = field(default_factory=list)
+    answers: list[tuple[Request, Answer | Exception]] = field(default_factory=list)
 
     def begun(self) -> list[str]:
         """The nodes of which a computation is begun."""
@@ -90,7 +90,7 @@ class Decision:
     def give_answers(self) -> None:
         """Tell those who asked what became of their commands."""
         for request, answer in self.answers:
-            if isinstance(answer, Settled):
+            if isinstance(answer, Answer):
                 request.resolve(answer)
             else:
                 request.refuse(answer)
@@ -107,9 +107,9 @@ class Overtaken(Exception):
     """Somebody else has written the execution meanwhile, or was about to."""
 
 
-def look_later(execution_id: str) -> Request:
+def wake_for_nobody(execution_id: str) -> Request:
     """Nobody waits any more, but what a lost answer began must be found."""
-    answer: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     answer.add_done_callback(lambda done: done.cancelled() or done.exception())
     return Request(execution_id, Wake(), answer, give_up_at=None)
 
@@ -119,16 +119,16 @@ def refuse_all(requests: Iterable[Request], error: Exception) -> None:
         request.refuse(error)
 
 
-async def all_settled(
-    commands: Sequence[tuple[str, Awaitable[Settled]]], complaint: str
-) -> list[Settled]:
+async def all_answers(
+    commands: Sequence[tuple[str, Awaitable[Answer]]], complaint: str
+) -> list[Answer]:
     """What became of commands that were submitted for executions, each given with its id.
 
     One that failed is logged, with `complaint` about the id, and holds up no other. Raises
     DatabaseUnavailable.
     """
     answers = await asyncio.gather(*(done for _, done in commands), return_exceptions=True)
-    settled = []
+    given = []
     for (execution_id, _), answer in zip(commands, answers, strict=True):
         if isinstance(answer, DatabaseUnavailable):
             raise answer
@@ -137,5 +137,5 @@ async def all_settled(
         if isinstance(answer, BaseException):
             log.error(complaint, execution_id, exc_info=answer, extra=about(execution_id))
             continue
-        settled.append(answer)
-    return settled
+        given.append(answer)
+    return given

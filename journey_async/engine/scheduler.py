@@ -272,16 +272,16 @@ class Scheduler:
         asked_at = self._clock.now()
         try:
             yields = execution_id not in self._overtaken
-            settled = await self._submit(execution_id, Wake(), yields=yields)
-            if settled.state.version < self._due_again.get(execution_id, 0):
+            answer = await self._submit(execution_id, Wake(), yields=yields)
+            if answer.state.version < self._due_again.get(execution_id, 0):
                 return True
-            wake_at = settled.state.wake_at
+            wake_at = answer.state.wake_at
             if wake_at is None:
                 return False  # done, or somebody else was faster
             if wake_at > self._clock.now():
                 self.expect(wake_at)  # maybe soon: of somebody whose clock is ahead of this one
                 return False
-            if settled.change.written or not settled.had_room or wake_at > asked_at:
+            if answer.change.written or not answer.had_room or wake_at > asked_at:
                 return True  # maybe its time has come only since it was looked at
         except Overtaken:
             self._overtaken.add(execution_id)

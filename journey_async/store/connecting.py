@@ -70,7 +70,7 @@ async def connect(dsn: str) -> asyncpg.Connection:
         )
 
 
-async def look(connection: Connection) -> Server:
+async def read_clock(connection: Connection) -> Server:
     """Ask for the time, and find out whether a pooler stands in between."""
     with translated():
         asked_at = time.monotonic()

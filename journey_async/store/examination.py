@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from journey_async.errors import MigrationError
-from journey_async.store.connecting import connect, look
+from journey_async.store.connecting import connect, read_clock
 from journey_async.store.faults import translated
 from journey_async.store.migrations import pending
 from journey_async.store.sql import folder, in_schema, statement
@@ -56,7 +56,7 @@ async def examine(dsn: str, listen_dsn: str | None, schema: str) -> Facts:
     connection = await connect(dsn)
     try:
         connected = time.monotonic() - began
-        first = await look(connection)
+        first = await read_clock(connection)
         with translated():
             [server] = await _fetch(connection, "doctor_server", schema, schema)
             tables = await _fetch(connection, "doctor_tables", schema, schema)
@@ -113,7 +113,7 @@ async def _heard(dsn: str) -> tuple[bool, float | None]:
     """Whether a session is one's own, and how long a notification takes to come back."""
     connection = await connect(dsn)
     try:
-        if (await look(connection)).behind_pooler:
+        if (await read_clock(connection)).behind_pooler:
             return False, None
         heard = asyncio.Event()
         channel = f"journey_doctor.{time.time_ns()}"

@@ -15,7 +15,7 @@ from journey_async.store.connecting import (
     Server,
     ServerTime,
     keep_alive,
-    look,
+    read_clock,
 )
 from journey_async.store.faults import translated
 
@@ -52,7 +52,7 @@ class NotificationConnection:
             connection = await connect()
             try:
                 async with asyncio.timeout(ANSWER_LIMIT):
-                    server = await look(connection)
+                    server = await read_clock(connection)
                     if server.behind_pooler:
                         connection.terminate()
                         return None

@@ -15,7 +15,7 @@ from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationKey
 from journey_async.store.breath import in_turn
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, look
+from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, read_clock
 from journey_async.store.faults import translated
 from journey_async.store.lending import Lending
 from journey_async.store.rows import computations_of, states_of, write_arguments
@@ -235,11 +235,11 @@ class Store:
             for row in await self._fetch("overdue_work", now, limit)
         ]
 
-    async def look(self) -> Server:
+    async def read_clock(self) -> Server:
         """Ask for the time."""
         with translated():
             async with self._lending.one() as connection:
-                return await look(connection)
+                return await read_clock(connection)
 
     # --- figures ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from journey_async.store.channels import Channels
-from journey_async.store.connecting import Connect, keep_alive, look
+from journey_async.store.connecting import Connect, keep_alive, read_clock
 from journey_async.store.faults import translated
 from journey_async.store.sql import in_schema, statement
 
@@ -74,7 +74,7 @@ class WorkerConnection:
             connection.add_termination_listener(lambda _connection: lost())
             with translated():
                 async with asyncio.timeout(ANSWER_LIMIT):
-                    server = await look(connection)
+                    server = await read_clock(connection)
                     if not server.behind_pooler:  # else others would be left with the lock
                         await keep_alive(connection)
                         made.has_lock = bool((await made._ask(_LOCK, made._key))[0][0])

@@ -236,7 +236,7 @@ async def test_figures_that_do_not_come_in_time_leave_the_database_connected(
 ) -> None:
     monkeypatch.setattr("journey_async.client.status.ANSWER_WITHIN", 2.0)
     async with reading_engine(dsn) as engine, connection.transaction():
-        await engine.store.look()
+        await engine.store.read_clock()
         await connection.execute("LOCK TABLE journey.tallies")
         found = await status(engine)
     assert found == SystemStatus(status="unhealthy", database_connected=True, graphs=[])

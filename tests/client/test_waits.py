@@ -23,7 +23,7 @@ from journey_async import (
     unblocked_when,
     value,
 )
-from journey_async.client.waits import Look
+from journey_async.client.waits import ValueCheck
 from journey_async.core.loops import Continue
 from journey_async.engine import listener
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
@@ -162,7 +162,7 @@ async def test_a_timeout_says_that_the_execution_is_archived(
         await eventually(lambda: parked(journey) == 1)
         [wait] = journey._engine.waiters._of(execution.id)
         await journey.archive(execution)
-        await eventually(lambda: cast(Look, wait._check).is_archived)
+        await eventually(lambda: cast(ValueCheck, wait._check).is_archived)
         wait.refuse(TimeoutError())  # as at its deadline
         at_once = journey.get_value(execution, "sum", timeout=0, **options)
         for timed_out in (waiting, at_once):

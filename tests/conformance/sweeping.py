@@ -7,7 +7,7 @@ from journey_async import Journey
 from journey_async.core.commands import Wake
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState
-from journey_async.engine.requests import Settled
+from journey_async.engine.requests import Answer
 from tests.conformance import handles
 from tests.conformance.clock import ScenarioClock
 from tests.conformance.outcome import NotCompared
@@ -17,7 +17,7 @@ from tests.conformance.waiting import until
 PATIENCE = 5.0  # real seconds for what rang to have its effect
 
 
-async def look_at(journey: Journey, execution_id: str) -> Settled:
+async def look_at(journey: Journey, execution_id: str) -> Answer:
     """One step of the scheduler for one execution."""
     return await journey._engine.submit(execution_id, Wake())
 
@@ -77,11 +77,11 @@ class Sweeping(Steps):
         await self.clock.sleep(op["ms"])
 
     async def op_advance(self, op: Op) -> Any:
-        settled = await look_at(self.journey, self.handle(op).execution.id)
+        answer = await look_at(self.journey, self.handle(op).execution.id)
         self.bind(op, handles.as_it_is(await self.journey.load(self.ref(op))))
         return {
-            "revision": settled.state.revision,
-            "archived": settled.state.archived_at is not None,
+            "revision": answer.state.revision,
+            "archived": answer.state.archived_at is not None,
         }
 
     async def op_sweep(self, op: Op) -> Any:

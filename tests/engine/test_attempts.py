@@ -219,8 +219,8 @@ async def test_a_result_with_another_token_is_dropped(dsn: str) -> None:
         [computation] = execution.computations
         assert computation.token is not None
         forged = Succeed(computation.key, computation.token + 1, "forged")
-        settled = await journey._engine.submit(execution.id, forged)
-        assert not settled.change.written
+        answer = await journey._engine.submit(execution.id, forged)
+        assert not answer.change.written
         release.set()
         assert await journey.get_value(execution, "y", wait_any=True) == 1
 

@@ -155,10 +155,10 @@ async def test_what_becomes_due_while_it_is_found_not_to_be_is_not_set_aside(
         assert submit is not None
 
         async def answers_late(*command: Any, **options: Any) -> Any:
-            settled = await submit(*command, **options)
-            wake_at = settled.state.wake_at
+            answer = await submit(*command, **options)
+            wake_at = answer.state.wake_at
             await eventually(lambda: wake_at is None or wake_at <= clock.now())
-            return settled
+            return answer
 
         monkeypatch.setattr(wakes, "_submit", answers_late)
         shift(web, 0.5)

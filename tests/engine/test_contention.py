@@ -121,7 +121,7 @@ async def test_a_refused_change_takes_no_innocent_one_along(dsn: str) -> None:
             return_exceptions=True,
         )
         assert isinstance(results[2], InvalidValueError)
-        assert [type(r).__name__ for r in results].count("Settled") == 4
+        assert [type(r).__name__ for r in results].count("Answer") == 4
         values = [await journey.get_value(e, "x", default="none") for e in executions]
         assert values == ["good", "good", "none", "good", "good"]
 
@@ -138,7 +138,7 @@ async def test_nor_those_that_share_its_execution(dsn: str) -> None:
             return_exceptions=True,
         )
         names = [type(result).__name__ for result in results]
-        assert names == ["Settled", "InvalidValueError", "Settled"]
+        assert names == ["Answer", "InvalidValueError", "Answer"]
         assert await journey.get_value(execution, "z", settled=True) == 2
         assert (await journey.load(execution)).values["y"].revision < 5
         assert journey._engine.runner.free == 3
@@ -181,8 +181,8 @@ async def test_who_only_wakes_an_execution_leaves_it_to_who_was_faster(dsn: str)
         with pytest.raises(Overtaken):
             await committer.submit(execution.id, Wake(), yields=True)
         cache.put(before)
-        settled = await committer.submit(execution.id, Wake())
-        assert settled.state.values["x"].value == 2
+        answer = await committer.submit(execution.id, Wake())
+        assert answer.state.values["x"].value == 2
 
 
 AWAITED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

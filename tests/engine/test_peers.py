@@ -178,10 +178,10 @@ def answers_held_up(
     assert submit is not None
 
     async def slow_to_hear(*command: Any, **options: Any) -> Any:
-        settled = await submit(*command, **options)
+        answer = await submit(*command, **options)
         woken.set()
         await may_hear.wait()
-        return settled
+        return answer
 
     monkeypatch.setattr(journey._engine.scheduler, "_submit", slow_to_hear)
     return woken, may_hear

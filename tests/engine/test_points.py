@@ -241,7 +241,7 @@ async def test_who_finds_the_dead_while_it_is_opened_releases_their_work_once_it
         if journey.deaths:
             await have_died.wait()
             for _ in range(20):  # longer than it takes to release what the dead were running
-                await self._store.look()
+                await self._store.read_clock()
         await register(self, graph)
 
     monkeypatch.setattr(Releaser, "died", finds_them)

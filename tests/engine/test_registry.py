@@ -47,7 +47,7 @@ async def test_own_code_is_not_described_anew_from_the_database(
     async with Journey(dsn, graphs=[OLD]) as journey:
         execution = await journey.start_execution(OLD, {"x": 1})
     async with Journey(dsn, graphs=[OLD]) as journey:
-        await journey._engine.registry.look_again()
+        await journey._engine.registry.fetch_again()
         assert await journey.get_value(execution.id, "y", wait_any=True) == 1
         assert not described
         await journey.register(NEW)

@@ -121,7 +121,7 @@ async def test_a_row_that_somebody_holds_keeps_no_other_from_evolving(
             for execution in idle:
                 if execution.id != held["id"]:
                     await taken_on(NEW, new, execution)
-            new._engine.evolver.look()  # also who looks again
+            new._engine.evolver.evolve_soon()  # also who looks again
         await checks
         for execution in idle:
             await taken_on(NEW, new, execution)
