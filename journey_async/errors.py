@@ -1,4 +1,4 @@
-"""Every error that journey_async raises.
+"""The errors that callers of journey_async get.
 
     JourneyError
     ├─ GraphError                     a graph, node or condition that cannot be right
@@ -203,7 +203,8 @@ class NotAnInputError(JourneyError):
 class InvalidValueError(JourneyError, ValueError):
     """A value or metadata that cannot be stored: not JSON, too large, too deep, of another type.
 
-    `reasons` is what speaks against the type, without the name of the type.
+    Where `node` is not known yet the message is a predicate, as "is not JSON": whoever catches the
+    error says of what. `reasons` is what speaks against the type, without the name of the type.
     """
 
     def __init__(

@@ -5,9 +5,9 @@
 -- no triggers and no functions: what an execution does next is decided in Python, by a pure
 -- function, and arrives here as one statement (sql/queries/apply_changes.sql).
 --
--- Dead rows are removed once they are a fiftieth of a table, not the usual fifth, which of ten
--- million would be two. A page of executions is filled by half: one statement may update all of its
--- rows at once, and the new versions stay on the page as long as there is room (docs/upkeep.md).
+-- Autovacuum comes once 2 % of a table's rows are dead, not the usual 20 %, which of ten million are
+-- two million. A page of executions is filled by half: one statement may update all of its rows at
+-- once, and the new versions stay on the page as long as there is room (docs/upkeep.md).
 
 CREATE SCHEMA IF NOT EXISTS :"schema";
 
@@ -45,7 +45,7 @@ CREATE TABLE :"schema".graphs (
 -- `wake_at` is the next moment at which the execution needs attention without anybody's doing: a
 -- retry is due, a tick has come, work was left for others. Whoever writes values by plain SQL adds 1
 -- to version and revision and sets wake_at to now(); a process with the graph's code does the rest,
--- half a minute later at the latest, with its safety check.
+-- with its next safety check: they are some half a minute apart.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
 -- `waiting` is how many steps are shown as not_set.

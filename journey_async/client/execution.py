@@ -73,7 +73,7 @@ class Execution:
 
 
 def own_computation(computation: Computation) -> Computation:
-    """A computation for its receiver to keep: the state that it is of is decided upon."""
+    """A copy that its receiver may change: the original belongs to a state that is decided upon."""
     return computation._replace(
         computed_with=dict(computation.computed_with),
         carried=jsonvalue.copied(computation.carried),

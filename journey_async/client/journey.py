@@ -295,7 +295,9 @@ class Journey(Getting):
         abandoned = answer.change.computations.get(key)
         if abandoned is None:
             raise ComputationNotFound(
-                computation_id, f"there is no computation {computation_id!r} that runs"
+                computation_id,
+                f"there is no computation {computation_id!r} that runs; only a running one can be "
+                f"abandoned",
             )
         return own_computation(abandoned)
 

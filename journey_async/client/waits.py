@@ -41,9 +41,9 @@ async def get_node(
 ) -> NodeValue:
     """The value that the options of `get_value` ask for; raises as it does.
 
-    WaitTimeout in spite of a `default` if the graph could not be read in time: what is given has a
-    kind of node. There may be tens of thousands of these at once, so what only the beginning needs
-    is left behind in `_checked_call`.
+    WaitTimeout in spite of a `default` if the graph could not be read in time, for a NodeValue
+    needs the kind of its node. There may be tens of thousands of these at once, so what only the
+    beginning needs is left behind in `_checked_call`.
     """
     limit = checked_timeout(timeout)
     waits = _is_wait(wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled)

@@ -32,9 +32,10 @@ class UnsetValues:
 
 @dataclass(frozen=True, slots=True)
 class Succeed:
-    """An attempt has its result; for a loop `continues` tells whether, and whether as a fallback.
+    """An attempt has its result.
 
-    `value` is normalised, and of the type of what it will be written to.
+    `continues`: an iteration of a loop returned Continue; `fallback`: with `fallback=True`. `value`
+    is normalised, and of the type of what it will be written to.
     """
 
     key: ComputationKey

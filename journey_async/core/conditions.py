@@ -236,7 +236,9 @@ def _constant(node: object, operand: object) -> JSON:
     try:
         return jsonvalue.normalise(operand)
     except InvalidValueError as error:
-        raise ConditionError(f"value({node!r}) is compared with what {error}") from None
+        raise ConditionError(
+            f"the constant that value({node!r}) is compared with {error}"
+        ) from None
 
 
 def value(node: NodeName) -> ValueOf:
@@ -287,7 +289,9 @@ def as_condition(item: object) -> "AnyCondition":
             raise ConditionError(
                 f"value({item._node!r}) alone says nothing; compare it, or use provided()"
             )
-    raise ConditionError(f"{item!r} is neither a node's name nor a condition")
+    raise ConditionError(
+        f"{item!r} is neither a node's name nor a condition, such as value('x') > 1"
+    )
 
 
 def _takes_one(predicate: Callable[..., Any]) -> bool:

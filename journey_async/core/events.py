@@ -215,7 +215,7 @@ def unarchive(draft: Draft) -> None:
 
 
 def has_failed(computation: Computation) -> bool:
-    """Whether it was the last on its inputs, and has given the node no value."""
+    """Whether nothing more is tried on its inputs, and the node got no value of it."""
     without = computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
     return computation.permanent and without
 

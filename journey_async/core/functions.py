@@ -39,7 +39,9 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.call is None:
-            raise GraphError(f"the code of {self.name} is not in this process")
+            raise GraphError(
+                f"the code of {self.name} is not in this process; call it where its graph is built"
+            )
         return self.call(*args, **kwargs)
 
     def __eq__(self, other: object) -> bool:

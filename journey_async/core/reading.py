@@ -17,8 +17,8 @@ from journey_async.core.values import ACTIVE, TICKS, Computation
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
     """The last attempt at a node whose attempts are used up; None if there is hope, or success.
 
-    There is hope while somebody is yet to look at what was written by who could not settle it, and
-    where the inputs are others by now: the next attempt will be the first on them.
+    There is hope while a write of a process that could not settle it is yet to be settled, and if
+    the inputs have changed since: the next attempt will be the first on them.
     """
     newest = state.newest.get(node)
     if node not in graph.steps or newest is None or not has_failed(newest):
@@ -38,8 +38,8 @@ def _is_outdated(state: State, computation: Computation) -> bool:
 def is_settled(graph: Graph, state: State, node: str) -> bool:
     """Whether nothing of the node, or upstream of it, is stale, queued or running.
 
-    A tick that lies ahead is neither. What somebody wrote who could not settle it is not settled,
-    but for the inputs.
+    A tick that lies ahead is neither. After a write of a process that could not settle it only
+    the inputs are, until another one has.
     """
     if node not in graph.steps:
         return True

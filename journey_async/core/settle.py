@@ -166,7 +166,8 @@ def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Piece
 def _report_failures(draft: Draft) -> None:
     """Report what ended badly and was the last: nothing follows from it.
 
-    Of an archived execution nothing has followed yet; what will when it is carried on counts.
+    In an archived execution nothing is queued. If something would be once it is unarchived, what
+    ended badly was not the last.
     """
     for node, kind in draft.ended_badly.items():
         step, newest = draft.graph.steps.get(node), draft.newest[node]

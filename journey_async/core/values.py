@@ -83,9 +83,9 @@ class Computation(NamedTuple):
     `attempt` counts from 1 since the newest upstream change; `computed_with` maps each upstream
     node whose condition held to the revision of its value. Times are in UTC: it may begin at
     `due_at`, and is given up at its `deadline`. `worker` is who runs it, or ran it last; `deaths`
-    counts the workers that died of it in a row; `error` is what a failed one raised. What is
-    `permanent` was the last on its inputs, by the options that the node had then. `trace_context`
-    leads to the call that unblocked it, where calls are traced.
+    counts the workers that died of it in a row; `error` is what a failed one raised. After one that
+    is `permanent` nothing more is tried on its inputs, by the node's options at its end.
+    `trace_context` leads to the call that unblocked it, where calls are traced.
 
     For the engine: `token` fences its result; `successes` counts those of the node so far;
     `carried` is what a loop takes into its next iteration, or what a historian has seen;

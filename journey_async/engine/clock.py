@@ -20,7 +20,7 @@ class Clock(Protocol):
     """Tells the time in UTC, and calls at one."""
 
     def now(self) -> datetime:
-        """The time."""
+        """The time; asked for from any thread."""
 
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
         """Call `callback` on the event loop at `when`, or at once if that has passed."""
@@ -59,7 +59,8 @@ class SystemClock:
     def discipline(self, database: ServerTime) -> None:
         """Take over the database's time.
 
-        A time that is possible by what it told is kept: an answer that took long corrects little.
+        The offset is kept if it is possible, given when the question was sent and when it was
+        answered: so an answer that took long corrects little.
         """
         told, before = database.now.timestamp(), self._offset
         least, most = told - database.answered_at, told - database.asked_at

@@ -182,10 +182,10 @@ class Committer:
             queue.add(wake_for_nobody(execution_id))
 
     def check_own_writes(self, versions: Mapping[str, int]) -> None:
-        """This process has written these versions, as it hears: did it take in all of them?
+        """Load executions that this process has written, by notifications, and does not know so.
 
         A write whose answer was lost may reach the database long after it was given up: later
-        than the look that found nothing of it.
+        than the load that found nothing of it.
         """
         for execution_id, version in versions.items():
             if self._queue.has(execution_id) or self._queue.is_in_flight(execution_id):

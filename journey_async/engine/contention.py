@@ -60,8 +60,9 @@ class Contention:
         """Decide and write while holding the row, so that nobody can be faster again.
 
         Answers the requests; or gives the error with which the database refused them together, and
-        leaves the answers to the caller. Raises DatabaseUnavailable, after which they may have been
-        written, and what the registry knows against the execution's definition.
+        leaves the answers to the caller. Raises RowHeld, when nothing was written; any other
+        DatabaseUnavailable, when they may have been; and GraphError if the execution's definition
+        cannot be read.
         """
         decision: Decision | None = None
         refusal: JourneyError | None = None

@@ -96,7 +96,10 @@ class Loader:
         return state
 
     def _see(self, state: State, graph: Graph, first: Request) -> None:
-        """Tell of what was written without an answer, and answer it if that can be."""
+        """Tell of what a write whose answer was lost has done.
+
+        If the execution is at the version that it was to have, its callers get their answers.
+        """
         decision = self._uncertain.get(state.execution_id)
         if decision is not None and decision.change.state.version == state.version:
             decision.give_answers()

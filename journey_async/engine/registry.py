@@ -278,9 +278,9 @@ class Registry:
         """Let the graph count as code that is here while it is being registered: a worker that
         begins anew meanwhile puts down what counts.
 
-        If registering fails, the former code counts again. Where there is none, NO_CODE stands in
-        its place: so the next renewal of the lease sees a difference, should the row of this worker
-        name the graph all the same, and puts that right.
+        If registering fails, the former code counts again, or NO_CODE where there is none. The
+        statement may have taken effect all the same; the next renewal of the lease sees that the
+        row of this worker says something else, and corrects it.
         """
         name = (graph.name, graph.version)
         self._code[name] = graph.hash

@@ -99,7 +99,8 @@ class Decision:
         """What to refuse with if the graph is a singleton and has another live execution."""
         name = self.change.state.graph_name
         return SingletonGraphError(
-            f"graph {name!r} is a singleton and has a live execution already", graph_name=name
+            f"graph {name!r} is a singleton and has a live execution already; archive that first",
+            graph_name=name,
         )
 
 
@@ -108,7 +109,10 @@ class Overtaken(Exception):
 
 
 def wake_for_nobody(execution_id: str) -> Request:
-    """Nobody waits any more, but what a lost answer began must be found."""
+    """A Wake that no caller waits for.
+
+    By it the execution is loaded, and what a write whose answer was lost began there is run.
+    """
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     answer.add_done_callback(lambda done: done.cancelled() or done.exception())
     return Request(execution_id, Wake(), answer, give_up_at=None)

@@ -116,7 +116,7 @@ class Runner:
                 self.start(Begun(computation, state), graph)
 
     def misses(self, state: State) -> bool:
-        """Whether something was begun for this worker of which nothing is known here."""
+        """Whether the database says that this worker computes something that does not run here."""
         return next(self._unknown(state), None) is not None
 
     def _unknown(self, state: State) -> Iterator[Computation]:
@@ -138,7 +138,7 @@ class Runner:
 
     @property
     def owes(self) -> bool:
-        """Whether the end of something that was begun here is not written, or was not."""
+        """Whether the end of an attempt, or a release, is being written, or could not be."""
         return self._failed_to_write or self._releasing > 0 or bool(self._recording)
 
     @property

@@ -53,9 +53,9 @@ class Scheduler:
         self._slow: set[str] = set()  # take long to be woken: left alone until they have been
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
-        self._left_again: set[str] = set()  # of those: by others, meanwhile
-        self._due_again: dict[str, int] = {}  # of those: the version that a look found due
-        self._sees_part = False  # of what is due, and all of that is left to others
+        self._left_again: set[str] = set()  # are being woken, and were announced once more
+        self._due_again: dict[str, int] = {}  # are being woken; the version a look found due
+        self._sees_part = False  # the last look was full, and all that it found is left to others
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
         self._tasks = Tasks("scheduler")

@@ -29,9 +29,10 @@ class Tasks:
         return task
 
     async def completed(self, work: Coroutine[Any, Any, Exception | None], what: str) -> None:
-        """Wait for `work`, which goes on though the caller is cancelled; raise what it gives.
+        """Wait for `work`, which goes on though the caller is cancelled; raise what it returns.
 
-        Raises DatabaseUnavailable if its owner ends first.
+        (What it raised would be logged as a task's failure, which it is not.) Raises
+        DatabaseUnavailable if its owner ends first.
         """
         task = self.start(work, what)
         await asyncio.wait([task])

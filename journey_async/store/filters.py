@@ -225,7 +225,10 @@ def _equals_one_of(cell: Cell, operands: Sequence[JSON], bound: Parameters) -> s
 
 
 def _of_number(cell: Cell, test: str) -> str:
-    """The test of a number; null where there is none will do, if it stands within EXISTS."""
+    """The test of a number.
+
+    Within EXISTS it may be null where there is none, which counts as false; elsewhere it may not.
+    """
     return test if cell is STORED else f"{cell.is_number} AND {test}"
 
 

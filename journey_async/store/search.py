@@ -120,7 +120,9 @@ class Search:
 def _load_one() -> str:
     """load_executions.sql for the one execution of a row of `page`."""
     asked = "ARRAY(SELECT unnest($1::text[]))"
-    return f"{statement('load_executions').replace(asked, 'ARRAY[page.id]')}\n"
+    before, found, after = statement("load_executions").partition(asked)
+    assert found
+    return f"{before}ARRAY[page.id]{after}\n"
 
 
 def _source(selection: Selection, bound: Parameters, joins: Sequence[str]) -> str:

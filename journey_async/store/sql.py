@@ -29,7 +29,8 @@ def statement(name: str) -> str:
 def in_schema(text: str, schema: str) -> str:
     """The text with the schema's name, quoted, in its places.
 
-    Not in comments, which end where a name has a line break. (No text of sql/ holds -- but there.)
+    Not in comments, which end where a name has a line break. (In sql/, -- stands only where a
+    comment begins.)
     """
     name = quoted(schema)
     return _COMMENT_OR_PLACEHOLDER.sub(lambda m: name if m[0] == PLACEHOLDER else m[0], text)

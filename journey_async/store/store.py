@@ -196,7 +196,7 @@ class Store:
     async def outdated(
         self, name: str, version: str, hashes: Sequence[str], limit: int, without: Collection[str]
     ) -> list[str]:
-        """Live executions, but for some, that are on one of some definitions of a graph."""
+        """Ids of live executions on one of the definitions `hashes`, but for those `without`."""
         rows = await self._fetch("outdated_executions", name, version, hashes, limit, list(without))
         return [row["id"] for row in rows]
 

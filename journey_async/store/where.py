@@ -41,9 +41,9 @@ def all_sql(
 ) -> list[str]:
     """The parts of which all must hold on the execution `e`, each true or false and never null.
 
-    What is asked of one value is asked at once: so both ends of a range are one look into an index,
-    and not two at all that lies on this side of it or that. Raises InvalidOptionError for a Python
-    predicate and for what cannot be compared or sent.
+    What is asked of one value is asked in one sub-select: so both ends of a range are one scan of
+    an index between them, and not two scans that each have one open end. Raises InvalidOptionError
+    for a Python predicate and for what cannot be compared or sent.
     """
     parts = list(_parts(conditions, depth))
     asked = [_filter_of(part) for part, _ in parts if isinstance(part, Leaf)] + list(filters)

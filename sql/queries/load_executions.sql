@@ -3,7 +3,7 @@
 -- that of the node before, along the primary key, so that the cost does not grow with past
 -- computations. One execution after the other, from a list of which the planner is not shown how
 -- long it is: so it takes the same plan always, and need not plan anew each time, which takes longer
--- than to read one.
+-- than to read one. (Searches put something else in the place of that list: store/search.py.)
 SELECT
     e.id, e.graph_name, e.graph_version, e.graph_hash, e.version, e.revision,
     e.created_at, e.updated_at, e.archived_at, e.wake_at,
