@@ -69,12 +69,12 @@ async def get_node(
                 found = check.at_once(fresh or await engine.current(check.execution_id))
             else:
                 del fresh  # what was read before anybody listened may be old; nor is it to be kept
-                since = check.newer_than is not None
-                with engine.waiters.waiting(check.execution_id, check, since=since) as wait:
+                known = check.newer_than is not None
+                with engine.waiters.waiting(check.execution_id, check, ends_on_loss=known) as wait:
                     try:
                         async with asyncio.timeout_at(deadline):
                             current = await engine.current(check.execution_id)
-                            if since and current.revision < check.revision:
+                            if known and current.revision < check.revision:
                                 raise lost(current)
                             wait.begin(current)
                         found = await wait.until(deadline)

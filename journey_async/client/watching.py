@@ -82,7 +82,7 @@ async def watch(
         something.set()
         return NOT_YET
 
-    with engine.waiters.waiting(execution_id, look, since=True) as wait:
+    with engine.waiters.waiting(execution_id, look, ends_on_loss=True) as wait:
         wait.future.add_done_callback(lambda _: something.set())  # the Journey was closed
         current = await engine.current(execution_id)
         graph = await engine.graph_of(current)

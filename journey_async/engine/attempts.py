@@ -114,7 +114,7 @@ class Functions:
         ABOUT.set(attempt.about)  # for this task, and the threads that it starts
         self._points.reach(Point.BEFORE_FUNCTION, nodes)
         with self._instruments.run(attempt.begun, attempt.graph, self._clock.now) as watched:
-            command = await self._ended(attempt)
+            command = await self._call(attempt)
             if attempt.given_up:
                 watched.ends("abandoned")
             elif command is None:
@@ -127,7 +127,7 @@ class Functions:
             self._points.reach(Point.AFTER_FUNCTION, nodes)
         return command
 
-    async def _ended(self, attempt: Attempt) -> Succeed | Fail | None:
+    async def _call(self, attempt: Attempt) -> Succeed | Fail | None:
         try:
             call = self._prepared(attempt)
         except Exception as error:

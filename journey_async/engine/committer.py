@@ -92,7 +92,7 @@ class Committer:
             points=points,
         )
         self._outage = Outage()
-        self._ended: str | None = None
+        self._closed_because: str | None = None
         self._queue = RequestQueue()
         self._flying = 0  # batches at the database
         self._locking = asyncio.Semaphore(LOCKING)
@@ -106,7 +106,7 @@ class Committer:
     async def stop(self) -> None:
         """Write what waits, if the database lets it and nobody has killed this, then stop."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_PATIENCE if self._ended is None else 0):
+            async with asyncio.timeout(LAST_PATIENCE if self._closed_because is None else 0):
                 await self._queue.idle.wait()
         self._end("Journey was closed before it could write this")
         await self._tasks.cancel()
@@ -126,14 +126,14 @@ class Committer:
         return self._queue.idle.is_set()
 
     @property
-    def is_unsure(self) -> bool:
+    def has_uncertain(self) -> bool:
         """Whether something may have been written, or begun, of which nothing is known here."""
         return bool(self._loader.uncertain)
 
     def _end(self, why: str) -> None:
         """Nobody will write any more: refuse what waits, and what comes."""
-        self._ended = self._ended or why
-        self._queue.end(DatabaseUnavailable(self._ended))
+        self._closed_because = self._closed_because or why
+        self._queue.end(DatabaseUnavailable(self._closed_because))
 
     async def submit(
         self,
@@ -152,8 +152,8 @@ class Committer:
         the call that wants it. Raises what the core refuses with, ExecutionNotFound,
         InvalidValueError, DatabaseUnavailable; if it `yields`, Overtaken.
         """
-        if self._ended is not None:
-            raise DatabaseUnavailable(self._ended)
+        if self._closed_because is not None:
+            raise DatabaseUnavailable(self._closed_because)
         loop = asyncio.get_running_loop()
         give_up_at = None if patience is None else loop.time() + patience
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -177,8 +177,9 @@ class Committer:
         """Its caller was cancelled: if it still waits, nothing is to come of it."""
         execution_id, queue = request.execution_id, self._queue
         queue.withdraw(request)
-        is_left = not (queue.has(execution_id) or queue.is_in_flight(execution_id) or self._ended)
-        if is_left and execution_id in self._loader.uncertain:  # it was to find out
+        is_left = not queue.has(execution_id) and not queue.is_in_flight(execution_id)
+        finds_out = execution_id in self._loader.uncertain and self._closed_because is None
+        if is_left and finds_out:  # as the request was to
             queue.add(wake_for_nobody(execution_id))
 
     def check_own_writes(self, versions: Mapping[str, int]) -> None:
@@ -197,7 +198,7 @@ class Committer:
     def take_in(self, execution_ids: Iterable[str]) -> None:
         """Load these executions, and take in what is not known here of what was written."""
         for execution_id in execution_ids:
-            self._loader.doubt(execution_id)
+            self._loader.mark_uncertain(execution_id)
             self._queue.add(wake_for_nobody(execution_id))
 
     # --- batches ------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ class Committer:
         except RowHeld:
             raise  # nothing was written
         except (DatabaseUnavailable, asyncio.CancelledError):
-            self._loader.doubt(execution_id)
+            self._loader.mark_uncertain(execution_id)
             raise
         if refusal is None:
             return
@@ -280,7 +281,8 @@ class Committer:
             raise error
 
     def _interrupted(self) -> DatabaseUnavailable:
-        return DatabaseUnavailable(self._ended or "Journey was closed while it was writing this")
+        why = self._closed_because or "Journey was closed while it was writing this"
+        return DatabaseUnavailable(why)
 
     def _share(self) -> int:
         """How many executions a flight takes: with two, one is decided while one is written."""
@@ -307,7 +309,7 @@ class Committer:
             await self._write_apart(writes, InvalidValueError(str(error)))
             writes, applied = [], set()
         except (DatabaseUnavailable, asyncio.CancelledError):
-            self._loader.doubt_all(writes)
+            self._loader.mark_all_uncertain(writes)
             self._decider.give_back(writes)
             raise
         except BaseException:

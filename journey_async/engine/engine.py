@@ -165,7 +165,7 @@ class Engine:
         self._tasks = Tasks("engine")
         self._complaints = Complaints()
         self._stack = AsyncExitStack()
-        self._ended: str | None = None
+        self._closed_because: str | None = None
         self._is_closing = False
         self.home = asyncio.get_running_loop()
         self._home_thread = threading.get_ident()
@@ -210,11 +210,11 @@ class Engine:
     async def stop(self) -> None:
         """Stop taking work, let what runs finish within the grace period, release the rest."""
         self._is_closing = True
-        if self._ended is not None:
+        if self._closed_because is not None:
             await self._left()
         self.runner.drain()
         await self._stack.aclose()
-        self._ended = self._ended or "Journey was closed before it could do this"
+        self._closed_because = self._closed_because or "Journey was closed before it could do this"
 
     def kill(self, why: str) -> None:
         """Stop dead, as `kill -9` does to a process; for tests, from any thread.
@@ -234,9 +234,9 @@ class Engine:
         self._liveness.heartbeat_now()
 
     def _kill(self, why: str) -> None:
-        if self._ended is not None:
+        if self._closed_because is not None:
             return
-        self._ended, self._is_closing = why, True
+        self._closed_because, self._is_closing = why, True
         self._stack = AsyncExitStack()  # no farewells
         self.store.cut()
         self._listener.kill()
@@ -313,7 +313,7 @@ class Engine:
         await self._callbacks.finish(self.settings.grace_period)
 
     async def _take_leave(self) -> None:
-        await self._liveness.stop(owes=self.runner.owes or self.committer.is_unsure)
+        await self._liveness.stop(owes=self.runner.owes or self.committer.has_uncertain)
 
     # --- what the verbs need ------------------------------------------------------------------
 
@@ -359,27 +359,27 @@ class Engine:
 
     async def graph_of(self, state: State) -> Graph:
         """The graph to read a state by; raises GraphNotRegisteredError, DatabaseUnavailable."""
-        if self.registry.is_unsure_of(state):
+        if self.registry.must_ask_about(state):
             return await self.patiently(lambda: self.registry.graph_of(state))
-        self._refuse_if_ended()
+        self._refuse_if_closed()
         return self.registry.resolve(state)[0]
 
     async def patiently(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Try to read until the database lets it, a caller's patience is at an end, or this is."""
         give_up_at = self.home.time() + self.settings.patience
         while True:
-            self._refuse_if_ended()
+            self._refuse_if_closed()
             try:
                 return await read()
             except DatabaseUnavailable:
                 if self._is_closing or self.home.time() >= give_up_at:
-                    self._refuse_if_ended()
+                    self._refuse_if_closed()
                     raise
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1))
 
-    def _refuse_if_ended(self) -> None:
-        if self._ended is not None:
-            raise DatabaseUnavailable(self._ended)
+    def _refuse_if_closed(self) -> None:
+        if self._closed_because is not None:
+            raise DatabaseUnavailable(self._closed_because)
 
     async def _register(self, graph: Graph) -> JourneyError | None:
         """Register it, and let executions take it on; the error is for the caller alone."""

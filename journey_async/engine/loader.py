@@ -43,11 +43,11 @@ class Loader:
         """The executions of which an answer may have been lost, and that were not loaded since."""
         return self._uncertain.keys()
 
-    def doubt(self, execution_id: str) -> None:
+    def mark_uncertain(self, execution_id: str) -> None:
         """The answer to a write of the execution was lost, or may have been."""
         self._uncertain.setdefault(execution_id, None)
 
-    def doubt_all(self, decisions: Iterable[Decision]) -> None:
+    def mark_all_uncertain(self, decisions: Iterable[Decision]) -> None:
         """The answer to the write of these decisions was lost, or may have been."""
         for decision in decisions:
             self._uncertain[decision.change.state.execution_id] = decision

@@ -30,15 +30,15 @@ class Reader:
         self._asked: dict[str, list[Answer]] = {}  # by execution
         self._reading: asyncio.Task[None] | None = None
         self._tasks = Tasks("reader")
-        self._ended: str | None = None
+        self._closed_because: str | None = None
 
     async def current(self, execution_id: str) -> State | None:
         """The state as of now, or None if there is no such execution.
 
         Raises DatabaseUnavailable.
         """
-        if self._ended is not None:
-            raise DatabaseUnavailable(self._ended)
+        if self._closed_because is not None:
+            raise DatabaseUnavailable(self._closed_because)
         answer: Answer = asyncio.get_running_loop().create_future()
         self._asked.setdefault(execution_id, []).append(answer)
         if self._reading is None or self._reading.done():
@@ -76,8 +76,8 @@ class Reader:
 
     def _end(self, why: str) -> None:
         """Nobody will read any more: refuse what was asked, and what will be."""
-        self._ended = self._ended or why
-        _refuse(self._asked.values(), DatabaseUnavailable(self._ended))
+        self._closed_because = self._closed_because or why
+        _refuse(self._asked.values(), DatabaseUnavailable(self._closed_because))
         self._asked.clear()
 
     async def _read(self) -> None:
@@ -121,7 +121,8 @@ class Reader:
         return found
 
     def _unread(self) -> DatabaseUnavailable:
-        return DatabaseUnavailable(self._ended or "Journey was closed while it was reading this")
+        why = self._closed_because or "Journey was closed while it was reading this"
+        return DatabaseUnavailable(why)
 
 
 def _refuse(asked: Iterable[list[Answer]], error: Exception) -> None:

@@ -113,14 +113,14 @@ class Registry:
         was registered later may have changed. Who holds a `connection` passes it, for there may be
         no other. Raises DatabaseUnavailable, and GraphError for a definition that cannot be read.
         """
-        if not self.is_unsure_of(state):
+        if not self.must_ask_about(state):
             return
         name = (state.graph_name, state.graph_version)
         if name in self._registered or connection is not None:
             await self._fetch_definitions(name, connection)
             return
         async with self._fetching[name]:  # whoever else lacks the definition need not ask
-            if self.is_unsure_of(state):
+            if self.must_ask_about(state):
                 await self._fetch_definitions(name)
 
     async def keep_up(self, state: State) -> None:
@@ -139,7 +139,7 @@ class Registry:
         """
         unsure: dict[Name, list[State]] = {}
         for state in states:
-            if self.is_unsure_of(state):
+            if self.must_ask_about(state):
                 unsure.setdefault((state.graph_name, state.graph_version), []).append(state)
         failed: dict[str, JourneyError] = {}
         for name, asking in unsure.items():
@@ -151,7 +151,7 @@ class Registry:
                 failed |= {state.execution_id: error for state in asking}
         return failed
 
-    def is_unsure_of(self, state: State) -> bool:
+    def must_ask_about(self, state: State) -> bool:
         """Whether `learn` has to ask about the state."""
         name = (state.graph_name, state.graph_version)
         registered, stored = self._registered.get(name), self._stored.get(name)

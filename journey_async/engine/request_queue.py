@@ -11,7 +11,7 @@ class RequestQueue:
 
     An execution is *in flight* from when its requests are taken until it has `landed`: what comes
     for it meanwhile waits. `work` is set whenever there may be something to take, `idle` while
-    nothing waits and nothing is in flight.
+    nothing waits and nothing is in flight, and for good from `end` on.
     """
 
     def __init__(self) -> None:

@@ -24,28 +24,30 @@ class Wait:
     and what is offered sooner is withheld until then.
 
     A database may lose what was written last, when a standby that was behind takes over. Then the
-    wait begins anew with what is there; but one that is `since` something known to the caller,
-    which may be lost, ends with DatabaseUnavailable.
+    wait begins anew with what is there; but one that `ends_on_loss`, for it goes by something that
+    the caller knew, ends with DatabaseUnavailable.
 
     There may be tens of thousands of waits, so each is small.
     """
 
     __slots__ = (
         "_check",
+        "_ends_on_loss",
         "_execution_id",
         "_newest",
-        "_since",
         "_timer",
         "_waiters",
         "_withheld",
         "future",
     )
 
-    def __init__(self, execution_id: str, check: Check, waiters: "Waiters", since: bool) -> None:
+    def __init__(
+        self, execution_id: str, check: Check, waiters: "Waiters", ends_on_loss: bool
+    ) -> None:
         self._execution_id = execution_id
         self._check = check
         self._waiters = waiters
-        self._since = since
+        self._ends_on_loss = ends_on_loss
         self._timer: asyncio.TimerHandle | None = None
         self._newest: int | None = None
         self._withheld: State | None = None
@@ -92,7 +94,7 @@ class Wait:
     def begin_anew(self, state: State, known: int) -> None:
         """Look at a state that was read when `known` was the newest version looked at."""
         if state.version < known:
-            if self._since:
+            if self._ends_on_loss:
                 self.refuse(lost(state))
             elif self._newest == known:
                 self._newest = state.version
@@ -160,9 +162,9 @@ class Waiters:
         """The executions that somebody waits for."""
         return self._waits.keys()
 
-    def waiting(self, execution_id: str, check: Check, *, since: bool = False) -> Wait:
+    def waiting(self, execution_id: str, check: Check, *, ends_on_loss: bool = False) -> Wait:
         """A wait that is registered for as long as its `with` block runs."""
-        return Wait(execution_id, check, self, since)
+        return Wait(execution_id, check, self, ends_on_loss)
 
     def known(self, execution_id: str) -> Known:
         """The newest versions that those have looked at who wait for an execution."""

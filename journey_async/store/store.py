@@ -318,16 +318,16 @@ class Store:
     @asynccontextmanager
     async def _transaction(self, connection: Connection) -> AsyncIterator[None]:
         """A transaction of which no end is waited for without a limit."""
-        await self._order(connection, "BEGIN")
+        await self._execute(connection, "BEGIN")
         try:
             yield
         except BaseException:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._order(connection, "ROLLBACK")
+                await self._execute(connection, "ROLLBACK")
             raise
-        await self._order(connection, "COMMIT")
+        await self._execute(connection, "COMMIT")
 
-    async def _order(self, connection: Connection, text: str) -> None:
+    async def _execute(self, connection: Connection, text: str) -> None:
         try:
             await connection.execute(text, timeout=ANSWER_LIMIT)
         except TimeoutError:

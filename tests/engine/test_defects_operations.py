@@ -150,7 +150,7 @@ async def test_work_begun_by_a_lost_answer_harms_nobody_once_the_graph_has_chang
             # a begin of the old process of which it has not heard, as its connection was lost
             await connection.execute("UPDATE journey.computations SET token = token - 1")
             await connection.execute("UPDATE journey.executions SET version = version + 1")
-            old._engine.committer._loader.doubt(execution.id)
+            old._engine.committer._loader.mark_uncertain(execution.id)
             written = await asyncio.gather(
                 old.set_value(execution.id, "x", 2),
                 old.set_value(innocent, "x", 3),
