@@ -21,8 +21,8 @@ def tick_times(graph: Graph, value_of: Callable[[str], NodeValue]) -> list[datet
 
 def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
     """Whether the time of a tick has come since the newest event."""
-    if not graph.ticks:
-        return False
+    if not graph.ticks or state.wake_at is None or state.wake_at > now:
+        return False  # the alarm is set for the next tick at the latest
     times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
     return any(state.updated_at < time <= now for time in times)
 
@@ -48,5 +48,5 @@ def wants_attention(graph: Graph, state: State) -> bool:
         return False
     if any(state.newest[node].due_at == state.wake_at for node in state.queued):
         return False
-    times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
-    return state.wake_at not in times
+    values = (state.value_of(graph.by_name[name]) for name in graph.ticks)
+    return all(tick_time(value) != state.wake_at for value in values)

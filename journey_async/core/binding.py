@@ -5,12 +5,11 @@ call's context; a single parameter that names nothing else gets all set values.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from journey_async.core.annotations import signature_of
-from journey_async.core.gates import surely_set
 from journey_async.core.nodes import SYSTEM_NAMES, Node, Step, function_of
 from journey_async.errors import ParameterError
 
@@ -53,10 +52,10 @@ class Binding:
         return ordered, {p: v for p, v in named.items() if p not in self.positional}
 
 
-def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
+def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding | None:
     """The binding of a step's function; None without a function whose code is here.
 
-    Raises ParameterError.
+    `set_nodes` are those that are surely set when the step's gate holds. Raises ParameterError.
     """
     function = function_of(step)
     if function is None or function.call is None:
@@ -72,7 +71,7 @@ def bind(step: Step, nodes: Mapping[str, Node]) -> Binding | None:
             f"cannot be read; wrap it in a def or a lambda",
         ) from None
     parameters = list(signature.parameters.values())
-    surely = surely_set(step.gated_by) | SYSTEM_NAMES
+    surely = set_nodes | SYSTEM_NAMES
     bound: dict[str, str] = {}
     special: dict[str, str] = {}
     for parameter in parameters:

@@ -177,9 +177,7 @@ class Graph(Model):
     @cached_property
     def may_start_at_once(self) -> frozenset[str]:
         """The steps whose gate may hold though nobody has set anything."""
-        return frozenset(
-            name for name, step in self.steps.items() if surely_set(step.gated_by) <= SYSTEM_NAMES
-        )
+        return frozenset(name for name, nodes in self._surely_set.items() if nodes <= SYSTEM_NAMES)
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -192,9 +190,16 @@ class Graph(Model):
         return {}
 
     @cached_property
+    def _surely_set(self) -> Mapping[str, frozenset[str]]:
+        """For each step the nodes that must be set for its gate to hold."""
+        return {name: surely_set(step.gated_by) for name, step in self.steps.items()}
+
+    @cached_property
     def bindings(self) -> Mapping[str, Binding | None]:
         """How to call each step's function; None where its code isn't here."""
-        return MappingProxyType({n: bind(step, self.by_name) for n, step in self.steps.items()})
+        return MappingProxyType(
+            {n: bind(step, self.by_name, self._surely_set[n]) for n, step in self.steps.items()}
+        )
 
     @cached_property
     def edges(self) -> Edges:

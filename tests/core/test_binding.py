@@ -133,7 +133,7 @@ def test_what_every_branch_of_an_or_needs_is_bound() -> None:
 
 def test_a_loop_gets_what_it_carries_by_its_own_name() -> None:
     node = loop("l", ["x"], lambda x, l=0: x, max_iterations=2)  # noqa: E741
-    binding = bind(node, Graph("g", "v1", [input_node("x"), node]).by_name)
+    binding = bind(node, Graph("g", "v1", [input_node("x"), node]).by_name, {"x"})
     assert binding is not None
     assert binding.nodes == {"x": "x", "l": "l"}
 
