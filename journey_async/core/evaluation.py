@@ -34,6 +34,7 @@ from journey_async.core.nodes import own_copy
 from journey_async.core.types import ANY, NodeType
 from journey_async.core.values import TICKS, NodeValue
 
+NEED_A_VALUE = (Provided, Compare, IsTrue, IsFalse, In, Contains)
 MANY = 10  # conditions, of which a look at whether all are there takes less than to read each
 
 
@@ -91,7 +92,7 @@ class Evaluation:
         last one is missing until it comes, however many there are.
         """
         return any(
-            type(leaf) is Provided and self._view(leaf.node).set_time is None
+            type(leaf) in NEED_A_VALUE and self._view(cast(Leaf, leaf).node).set_time is None
             for pair in zip(conditions, reversed(conditions), strict=True)
             for leaf in pair
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from journey_async.core.commands import SetValues, Start, Succeed
+from journey_async.core.conditions import Condition, provided, value
 from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Node, compute, historian, input_node, tick_recurring
@@ -69,11 +70,14 @@ def test_a_start_looks_at_nothing_that_waits_for_a_value() -> None:
 
 
 @pytest.mark.parametrize("missing", [0, -1])
-def test_a_gate_is_not_read_to_its_end_while_one_at_an_end_is_missing(missing: int) -> None:
+@pytest.mark.parametrize("needs", [provided, lambda name: value(name) > 0])
+def test_a_gate_is_not_read_to_its_end_while_one_at_an_end_is_missing(
+    needs: Callable[[str], Condition], missing: int
+) -> None:
     def work(size: int) -> Callable[[], object]:
         names = [f"x{n}" for n in range(size)]
-        graph = Graph("g", "v1", [*map(input_node, names), compute("s", names, some_function)])
-        told = Story(graph)
+        gate = [needs(name) for name in names]
+        told = Story(Graph("g", "v1", [*map(input_node, names), compute("s", gate, some_function)]))
         del names[missing]
         told.start(**dict.fromkeys(names, 1))
         return lambda: settle(told.graph, told.state, SetValues({names[5]: 2}), told.env())
