@@ -315,7 +315,8 @@ class Registry:
             if definition is not None and graph_hash not in graphs:
                 graphs[graph_hash] = described_graph(json.loads(definition))
         self._stored[name] = Definitions(numbers, graphs, asked)
-        self._note_marks()
+        if known is None or known.numbers != numbers:
+            self._note_marks()
 
     def _note_marks(self) -> None:
         self._marks = {graph.hash[:MARK] for graph in self._registered.values()}
