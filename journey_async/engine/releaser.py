@@ -3,11 +3,12 @@
 import asyncio
 
 from journey_async.core.commands import Release
+from journey_async.engine.logs import about, log
 from journey_async.engine.points import Point, Points
-from journey_async.engine.requests import Submit, all_answers
+from journey_async.engine.requests import Submit
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
 from journey_async.store.store import Store
 
 PAUSE = 0.2  # seconds between attempts to give back what this worker was running
@@ -71,6 +72,16 @@ class Releaser:
     async def _release(self, workers: list[str], *, died: bool) -> None:
         work = await self._store.work_of(workers)
         self._points.reach(Point.BEFORE_RELEASE)
-        releases = [(i, self._submit(i, Release(worker, died=died))) for i, worker in work]
-        await all_answers(releases, "work in %s could not be released")
+        releases = (self._submit(i, Release(worker, died=died)) for i, worker in work)
+        answers = await asyncio.gather(*releases, return_exceptions=True)
+        for (execution_id, _), answer in zip(work, answers, strict=True):
+            if isinstance(answer, DatabaseUnavailable):
+                raise answer
+            if isinstance(answer, BaseException) and not isinstance(answer, ExecutionNotFound):
+                log.error(  # it holds up no other; what was purged meanwhile is no error
+                    "work in %s could not be released",
+                    execution_id,
+                    exc_info=answer,
+                    extra=about(execution_id),
+                )
         self._points.reach(Point.AFTER_RELEASE)

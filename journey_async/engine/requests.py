@@ -1,7 +1,7 @@
 """What callers ask of the committer, and what they are told."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -9,8 +9,7 @@ from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.engine.logs import about, log
-from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, SingletonGraphError
+from journey_async.errors import SingletonGraphError
 
 
 class Answer(NamedTuple):
@@ -121,25 +120,3 @@ def wake_for_nobody(execution_id: str) -> Request:
 def refuse_all(requests: Iterable[Request], error: Exception) -> None:
     for request in requests:
         request.refuse(error)
-
-
-async def all_answers(
-    commands: Sequence[tuple[str, Awaitable[Answer]]], complaint: str
-) -> list[Answer]:
-    """What became of commands that were submitted for executions, each given with its id.
-
-    One that failed is logged, with `complaint` about the id, and holds up no other. Raises
-    DatabaseUnavailable.
-    """
-    answers = await asyncio.gather(*(done for _, done in commands), return_exceptions=True)
-    given = []
-    for (execution_id, _), answer in zip(commands, answers, strict=True):
-        if isinstance(answer, DatabaseUnavailable):
-            raise answer
-        if isinstance(answer, ExecutionNotFound):
-            continue  # archived and purged meanwhile
-        if isinstance(answer, BaseException):
-            log.error(complaint, execution_id, exc_info=answer, extra=about(execution_id))
-            continue
-        given.append(answer)
-    return given
