@@ -10,7 +10,7 @@ from journey_async.client.checking import checked
 from journey_async.client.execution import Execution
 from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import own_copy
+from journey_async.core.nodes import SYSTEM_NAMES, own_copy
 from journey_async.core.reading import failed_computation, failed_upstream, has_come, is_settled
 from journey_async.core.reference import NodeName, name_of, type_of
 from journey_async.core.state import State
@@ -162,10 +162,13 @@ class ValueCheck:
         return self._settled_value(graph, state)
 
     def _value(self, state: State) -> NodeValue | object:
-        value = state.value_of(self.graph.node_named(self.node))
+        node = self.node
+        if node not in state.values and node not in state.newest and node not in SYSTEM_NAMES:
+            return NOT_YET  # so it is of most waits, of which there may be thousands
+        value = state.value_of(self.graph.node_named(node))
         if value.is_set and (self.newer_than is None or value.revision > self.newer_than):
             return value
-        _raise_if_failed(failed_computation(self.graph, state, self.node))
+        _raise_if_failed(failed_computation(self.graph, state, node))
         return NOT_YET
 
     def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:

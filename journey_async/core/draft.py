@@ -67,6 +67,7 @@ class Draft:
         self.values = dict(state.values)
         self.newest = dict(state.newest)
         self.queued = set(state.queued)
+        self.computing = set(state.computing)
         self.revision = state.revision
         self.archived_at = state.archived_at
         self.graph_hash = state.graph_hash
@@ -195,13 +196,16 @@ class Draft:
 
     def put(self, computation: Computation) -> None:
         """The computation is new, or is now like this; it is the newest of its node."""
-        self.newest[computation.node] = computation
+        node = computation.node
+        self.newest[node] = computation
+        self.queued.discard(node)
+        self.computing.discard(node)
         if computation.state is ComputationState.AVAILABLE:
-            self.queued.add(computation.node)
-            if computation.node in self.graph.built_in:
-                self._line_up(computation.node)
-        else:
-            self.queued.discard(computation.node)
+            self.queued.add(node)
+            if node in self.graph.built_in:
+                self._line_up(node)
+        elif computation.state is ComputationState.COMPUTING:
+            self.computing.add(node)
         self._touched[computation.key] = computation
 
     def _line_up(self, name: str) -> None:
@@ -278,6 +282,7 @@ class Draft:
             values=self.values,
             newest=self.newest,
             queued=frozenset(self.queued),
+            computing=frozenset(self.computing),
         )
         return Change(
             expected=base.version,

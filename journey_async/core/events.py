@@ -123,12 +123,10 @@ def abandon(draft: Draft, command: c.Abandon) -> None:
 
 def release(draft: Draft, command: c.Release) -> None:
     """Make available again what a worker was running; ten deaths in a row end the attempts."""
-    for computation in list(draft.newest.values()):
-        if (
-            computation.state is not ComputationState.COMPUTING
-            or computation.worker != command.worker
-            or (command.keys is not None and computation.key not in command.keys)
-        ):
+    for computation in [draft.newest[node] for node in sorted(draft.computing)]:
+        if computation.worker != command.worker:
+            continue
+        if command.keys is not None and computation.key not in command.keys:
             continue
         deaths = computation.deaths + command.died
         if deaths >= MAX_DEATHS:

@@ -30,6 +30,7 @@ from journey_async.core.nodes import (
     Step,
     is_built_in,
 )
+from journey_async.core.paths import Ancestors, cycle_in, reached
 from journey_async.core.reference import NodeName, NodeRef, name_of
 from journey_async.core.types import NodeType, as_type, name_of_type
 from journey_async.core.values import TICKS, NodeValue
@@ -185,9 +186,9 @@ class Graph(Model):
         return MappingProxyType({node.name: place for place, node in enumerate(self.nodes)})
 
     @cached_property
-    def _ancestors(self) -> dict[str, frozenset[str]]:
-        """What `ancestors` has found: while somebody waits, it is asked once for each commit."""
-        return {}
+    def _ancestors(self) -> Ancestors:
+        """What is upstream of each node: while somebody waits, it is asked with each commit."""
+        return Ancestors(self.upstream)
 
     @cached_property
     def _surely_set(self) -> Mapping[str, frozenset[str]]:
@@ -287,14 +288,11 @@ class Graph(Model):
 
     def ancestors(self, name: str) -> frozenset[str]:
         """All nodes upstream of a node, near and far, without itself."""
-        found = self._ancestors.get(name)
-        if found is None:
-            found = self._ancestors[name] = _reached(self.upstream, self.upstream.get(name, ()))
-        return found
+        return self._ancestors.of(name)
 
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
         """All steps downstream of some nodes, near and far."""
-        return _reached(
+        return reached(
             self.downstream, (step for n in names for step in self.downstream.get(n, ()))
         )
 
@@ -330,7 +328,7 @@ class Graph(Model):
                     raise MutationTargetError(node.name, target, "system nodes are read-only")
 
     def _refuse_cycles(self) -> None:
-        cycle = _cycle(list(self.by_name), self.upstream)
+        cycle = cycle_in(list(self.by_name), self.upstream)
         if cycle:
             raise CircularDependencyError(cycle, self.name)
         writers = {name: list(upstream) for name, upstream in self.upstream.items()}
@@ -338,7 +336,7 @@ class Graph(Model):
             if isinstance(node, MutateNode) and node.update_revision_on_change:
                 for target in node.mutates:
                     writers.setdefault(target, []).append(node.name)
-        cycle = _cycle(list(self.by_name), writers)
+        cycle = cycle_in(list(self.by_name), writers)
         if cycle:
             target, writer = next(
                 (node, follows_from)
@@ -361,40 +359,6 @@ def _is_description(nodes: object) -> bool:
 def _is_system(item: object, node: InputNode) -> bool:
     """Whether the item is the system node itself, or its description."""
     return item is node or item == node.model_dump(mode="json")
-
-
-def _reached(edges: Mapping[str, Sequence[str]], first: Iterable[str]) -> frozenset[str]:
-    """The nodes that edges lead to from the `first`, near and far, and those themselves."""
-    ahead = list(first)
-    found = set(ahead)
-    while ahead:
-        new = set(edges.get(ahead.pop(), ())) - found
-        found |= new
-        ahead += new
-    return frozenset(found)
-
-
-def _cycle(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """A path that begins and ends with the same node, if there is one; linear, not recursive."""
-    done: set[str] = set()
-    for start in sorted(names):
-        path: list[str] = []
-        on_path: set[str] = set()
-        ahead = [(start, False)]
-        while ahead:
-            node, leaving = ahead.pop()
-            if leaving:
-                path.pop()
-                on_path.discard(node)
-                done.add(node)
-            elif node in on_path:
-                return [*path[path.index(node) :], node]
-            elif node not in done:
-                path.append(node)
-                on_path.add(node)
-                ahead.append((node, True))
-                ahead.extend((n, False) for n in sorted(edges.get(node, ()), reverse=True))
-    return None
 
 
 def described_graph(definition: Mapping[str, Any]) -> Graph:

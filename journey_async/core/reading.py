@@ -1,6 +1,5 @@
 """What a state says about a node: is it settled, has it failed."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from journey_async.core.alarm import wants_attention
@@ -11,7 +10,7 @@ from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.settle import settle
 from journey_async.core.state import State
-from journey_async.core.values import ACTIVE, TICKS, Computation
+from journey_async.core.values import TICKS, Computation
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:
@@ -43,13 +42,13 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
     """
     if node not in graph.steps:
         return True
-    names = (node, *graph.ancestors(node))
-    if wants_attention(graph, state) or _is_active(state, names):
+    upstream = graph.ancestors(node)
+    if wants_attention(graph, state) or _is_active(state, node, upstream):
         return False
     followed = _followed(graph, state)
     return followed is state or (
-        not _is_active(followed, names)
-        and all(followed.values.get(name) is state.values.get(name) for name in names)
+        not _is_active(followed, node, upstream)
+        and all(followed.values.get(n) is state.values.get(n) for n in (node, *upstream))
     )
 
 
@@ -66,11 +65,11 @@ def has_come(graph: Graph, state: State, node: str, now: datetime) -> bool:
     return any(time is not None and since <= time <= now for time in map(tick_time, ticks))
 
 
-def _is_active(state: State, names: Iterable[str]) -> bool:
-    """Whether one of these nodes is queued or running."""
-    return any(
-        (newest := state.newest.get(name)) is not None and newest.state in ACTIVE for name in names
-    )
+def _is_active(state: State, node: str, upstream: frozenset[str]) -> bool:
+    """Whether the node, or one upstream of it, is queued or running."""
+    if node in state.queued or node in state.computing:
+        return True
+    return not (upstream.isdisjoint(state.queued) and upstream.isdisjoint(state.computing))
 
 
 def _followed(graph: Graph, state: State) -> State:

@@ -18,10 +18,10 @@ class State(NamedTuple):
 
     `version` grows with every write and is private; `revision` counts what anybody can see.
     `values` holds the nodes that were ever set. `newest` holds the newest computation of each node,
-    which is the only one that can be available or computing; `queued` names the nodes of which it
-    is available. `values_at` and `values_revision` are the newest change of any value (the node
-    `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `waiting` is how
-    many steps are shown as `not_set`.
+    which is the only one that can be available or computing; `queued` and `computing` name the
+    nodes of which it is. `values_at` and `values_revision` are the newest change of any value (the
+    node `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `waiting` is
+    how many steps are shown as `not_set`.
     """
 
     execution_id: str
@@ -41,6 +41,7 @@ class State(NamedTuple):
     values: Mapping[str, NodeValue] = MappingProxyType({})
     newest: Mapping[str, Computation] = MappingProxyType({})
     queued: frozenset[str] = frozenset()
+    computing: frozenset[str] = frozenset()
 
     def value_of(self, node: Node) -> NodeValue:
         """What a node of the graph holds, system nodes included."""
@@ -63,10 +64,9 @@ def system_value(
     return NodeValue(name, NodeKind.INPUT, int(time.timestamp()), None, revision, time)
 
 
-def queued_nodes(newest: Mapping[str, Computation]) -> frozenset[str]:
-    """The nodes whose newest computation is available."""
-    available = ComputationState.AVAILABLE
-    return frozenset(node for node, found in newest.items() if found.state is available)
+def nodes_in(state: ComputationState, newest: Mapping[str, Computation]) -> frozenset[str]:
+    """The nodes whose newest computation is in a state."""
+    return frozenset(node for node, found in newest.items() if found.state is state)
 
 
 def next_version(version: int, chance: Callable[[], float]) -> int:

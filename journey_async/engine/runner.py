@@ -13,7 +13,7 @@ from journey_async.core.change import Begun
 from journey_async.core.commands import Abandon, Command, Release
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.core.values import Computation, ComputationKey, ComputationState
+from journey_async.core.values import Computation, ComputationKey
 from journey_async.engine.attempts import Attempt, Functions
 from journey_async.engine.clock import Clock
 from journey_async.engine.deadlines import Deadlines
@@ -120,12 +120,9 @@ class Runner:
         return next(self._unknown(state), None) is not None
 
     def _unknown(self, state: State) -> Iterator[Computation]:
-        for computation in tuple(state.newest.values()):
-            if (
-                computation.state is ComputationState.COMPUTING
-                and (computation.worker == self.worker or computation.worker in self._former)
-                and not self.is_running(computation.token)
-            ):
+        for computation in [state.newest[node] for node in state.computing]:
+            is_ours = computation.worker == self.worker or computation.worker in self._former
+            if is_ours and not self.is_running(computation.token):
                 yield computation
 
     def attempts(self) -> list[Attempt]:

@@ -11,7 +11,7 @@ import asyncpg
 from journey_async.core import jsonvalue
 from journey_async.core.change import Change
 from journey_async.core.pieces import PIECE, Pieces, each
-from journey_async.core.state import State, queued_nodes
+from journey_async.core.state import State, nodes_in
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 Row = tuple[Any, ...]
@@ -80,7 +80,8 @@ def _state(row: asyncpg.Record) -> Pieces[State]:
         waiting=row["waiting"],
         values=values,
         newest=newest,
-        queued=queued_nodes(newest),
+        queued=nodes_in(ComputationState.AVAILABLE, newest),
+        computing=nodes_in(ComputationState.COMPUTING, newest),
     )
 
 

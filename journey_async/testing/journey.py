@@ -11,7 +11,7 @@ from journey_async.client.journey import Journey
 from journey_async.client.options import Inputs
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.core.values import ComputationState
+from journey_async.core.values import ACTIVE
 from journey_async.engine.engine import Engine
 from journey_async.engine.points import Point
 from journey_async.engine.waiters import NOT_YET
@@ -224,9 +224,8 @@ class TestJourney(Journey):
 
 def _is_under_way(engine: Engine, state: State) -> bool:
     """Whether anything of the execution runs, or is due to."""
-    computing = any(c.state is ComputationState.COMPUTING for c in state.newest.values())
-    if computing or state.archived_at is not None:
-        return computing
+    if state.computing or state.archived_at is not None:
+        return bool(state.computing)
     _, evolves = engine.registry.resolve(state)
     now = engine.clock.now()
     queued = (state.newest[node].due_at for node in state.queued)
@@ -235,10 +234,9 @@ def _is_under_way(engine: Engine, state: State) -> bool:
 
 
 def _described(state: State | None) -> str:
-    active = (ComputationState.COMPUTING, ComputationState.AVAILABLE)
     found = [
         f"{node!r} is {newest.state.value}"
         for node, newest in (state.newest if state else {}).items()
-        if newest.state in active
+        if newest.state in ACTIVE
     ]
     return ", ".join(found) or "its alarm has rung, and nobody looks at it"

@@ -26,7 +26,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
 from journey_async.core.settle import Env, settle
-from journey_async.core.state import NOT_SET_STATE, State, new_state, shown_state
+from journey_async.core.state import NOT_SET_STATE, State, new_state, nodes_in, shown_state
 from journey_async.core.values import ACTIVE, Computation, ComputationState, NodeValue
 
 NOON = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
@@ -241,6 +241,8 @@ def check_change(before: State, command: Command, change: Change) -> None:
         assert begun.computation is after.newest[begun.computation.node]
         assert begun.computation.state is ComputationState.COMPUTING
         assert begun.state._replace(values=after.values) == after
+    assert after.queued == nodes_in(ComputationState.AVAILABLE, after.newest)
+    assert after.computing == nodes_in(ComputationState.COMPUTING, after.newest)
     for value in after.values.values():
         assert value.revision <= after.revision
         assert value.is_set or value.value is None

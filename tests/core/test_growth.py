@@ -129,6 +129,18 @@ def test_what_is_upstream_is_found_once_however_many_wait_for_it_to_be_settled()
     assert effort(lambda: is_settled(graph, state, node)) < first / 2
 
 
+def test_whether_a_value_is_settled_is_not_asked_of_each_node_upstream() -> None:
+    def work(size: int) -> Callable[[], object]:
+        names = [f"n{n}" for n in range(size)]
+        steps = [compute(name, [above], some_function) for above, name in pairwise(names)]
+        told = Story(Graph("g", "v1", [input_node(names[0]), *steps]))
+        told.start(n0=1)
+        is_settled(told.graph, told.state, names[-1])
+        return lambda: is_settled(told.graph, told.state, names[-1])
+
+    assert growth(work) < 1.1
+
+
 @pytest.mark.parametrize("step", [recorder, clock])
 def test_others_have_their_turn_between_built_in_steps(step: Callable[[int], Node]) -> None:
     told = started(200, step)
