@@ -7,11 +7,11 @@ the latest of each node.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from journey_async.client import options
 from journey_async.client.execution import Execution
@@ -20,10 +20,12 @@ from journey_async.core.graph import Graph
 from journey_async.core.nodes import MutateNode, own_copy
 from journey_async.core.reference import NodeName
 from journey_async.core.state import State
-from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState
+from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState, NodeValue
 from journey_async.engine.engine import Engine
 from journey_async.engine.waiters import NOT_YET, lost
 from journey_async.errors import InvalidOptionError, StoredTypeError
+
+T = TypeVar("T")
 
 MAX_BEHIND = 16  # states that are kept for a watcher that does not ask
 
@@ -122,22 +124,33 @@ def news(
     graph: Graph, seen: State | None, since: int, state: State, nodes: Collection[str] | None
 ) -> list[Event]:
     """What a state says about later than a revision, in the order of revisions."""
-    found = [
-        *_of_values(graph, seen, since, state, nodes),
-        *_of_computations(since, state, nodes),
-    ]
+    values = _differing({} if seen is None else seen.values, state.values, nodes)
+    computations = _differing({} if seen is None else seen.newest, state.newest, nodes)
+    found = [*_of_values(graph, seen, since, state, values), *_of_computations(since, computations)]
     if nodes is None:
         found += _of_the_whole(seen, since, state)
     return sorted(found, key=lambda event: (event.revision, event.node or ""))
 
 
+def _differing(
+    before: Mapping[str, T], now: Mapping[str, T], nodes: Collection[str] | None
+) -> dict[str, T]:
+    """What is not the same object as before: a state shares with the last one what stays."""
+    return {
+        name: held
+        for name, held in now.items()
+        if held is not before.get(name) and (nodes is None or name in nodes)
+    }
+
+
 def _of_values(
-    graph: Graph, seen: State | None, since: int, state: State, nodes: Collection[str] | None
+    graph: Graph, seen: State | None, since: int, state: State, values: Mapping[str, NodeValue]
 ) -> Iterator[Event]:
-    replaced = _replaced(graph, seen, since, state)
-    for name, value in state.values.items():
-        if nodes is not None and name not in nodes:
-            continue
+    if seen is None:
+        replaced = _mutated(graph, since, state)
+    else:
+        replaced = {name for name, now in values.items() if _is_another(graph, seen, now)}
+    for name, value in values.items():
         if value.revision > since or name in replaced:
             kind = EventKind.SET if value.is_set else EventKind.CLEARED
             error = None
@@ -158,14 +171,12 @@ def _of_values(
             )
 
 
-def _replaced(graph: Graph, seen: State | None, since: int, state: State) -> set[str]:
-    """The nodes that have another value, maybe at the revision that they had: by a mutation.
+def _mutated(graph: Graph, since: int, state: State) -> set[str]:
+    """The nodes that hold what a mutation wrote later than a revision, maybe at one before it.
 
-    Where it is not known what they held before, those that were written with the marker of one.
+    They were written with the marker of the mutation, at the same moment.
     """
     times = {name: value.set_time for name, value in state.values.items()}
-    if seen is not None:
-        return {name for name in times if _is_another(graph, seen, state, name)}
     mutations = [
         step
         for step in graph.steps.values()
@@ -181,18 +192,16 @@ def _replaced(graph: Graph, seen: State | None, since: int, state: State) -> set
     }
 
 
-def _is_another(graph: Graph, seen: State, state: State, name: str) -> bool:
+def _is_another(graph: Graph, seen: State, now: NodeValue) -> bool:
     """Whether the value of a node was written since; a clock that a test owns may stand still."""
-    before, now = seen.values.get(name), state.values[name]
+    before = seen.values.get(now.name)
     if before is None or before.set_time != now.set_time:
         return True
-    return name in graph.mutated and not jsonvalue.equal(before.value, now.value)
+    return now.name in graph.mutated and not jsonvalue.equal(before.value, now.value)
 
 
-def _of_computations(since: int, state: State, nodes: Collection[str] | None) -> Iterator[Event]:
-    for computation in state.newest.values():
-        if nodes is not None and computation.node not in nodes:
-            continue
+def _of_computations(since: int, computations: Mapping[str, Computation]) -> Iterator[Event]:
+    for computation in computations.values():
         if computation.state is ComputationState.COMPUTING:
             yield from _event(computation, since, computation.revision_at_start)
         elif computation.state in UNSUCCESSFUL:

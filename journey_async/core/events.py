@@ -214,8 +214,9 @@ def unarchive(draft: Draft) -> None:
 
 def has_failed(computation: Computation) -> bool:
     """Whether nothing more is tried on its inputs, and the node got no value of it."""
-    without = computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
-    return computation.permanent and without
+    return computation.permanent and (
+        computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
+    )
 
 
 def prune(draft: Draft, step: Step, finished: Computation) -> None:

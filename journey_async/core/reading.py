@@ -43,7 +43,7 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
     if node not in graph.steps:
         return True
     upstream = graph.ancestors(node)
-    if wants_attention(graph, state) or _is_active(state, node, upstream):
+    if _is_active(state, node, upstream) or wants_attention(graph, state):
         return False
     followed = _followed(graph, state)
     return followed is state or (
@@ -84,7 +84,9 @@ def _followed(graph: Graph, state: State) -> State:
 
 def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None:
     """The used-up attempt at the node itself, or else at one upstream of it."""
-    for name in (node, *sorted(graph.ancestors(node), key=graph.position.__getitem__)):
+    newest = state.newest
+    upstream = [n for n in graph.ancestors(node) if n in newest and has_failed(newest[n])]
+    for name in (node, *sorted(upstream, key=graph.position.__getitem__)):
         failed = failed_computation(graph, state, name)
         if failed is not None:
             return failed
