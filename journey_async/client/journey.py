@@ -61,7 +61,8 @@ class Journey(Getting):
 
     Seconds: on closing, functions get `grace_period` to end; a machine that vanished is noticed
     after `lease`; a call waits up to `patience` for a database that cannot be reached.
-    `max_value_bytes` limits a value's JSON, `cache_size` the executions kept in memory.
+    `max_value_bytes` limits a value's JSON, `cache_size` how many executions are kept in memory, of
+    which some 256 MB are at most.
     `instrumentation` is told what happens: journey_async.contrib.opentelemetry has one. `clock` is
     for tests: journey_async.testing has one.
 

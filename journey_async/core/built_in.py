@@ -17,7 +17,7 @@ from journey_async.core.nodes import (
 )
 from journey_async.core.queueing import begun
 from journey_async.core.schedules import Cron, Every
-from journey_async.core.values import Computation, ComputationState
+from journey_async.core.values import SUCCESS, Computation
 
 
 def run_built_in(draft: Draft, evaluation: Evaluation, *, ticks: bool) -> bool:
@@ -49,7 +49,7 @@ def _run(draft: Draft, evaluation: Evaluation, step: Step, computation: Computat
     draft.set_value(step.name, value)
     draft.outcome(step.name, Saved(value, revision))
     finished = running._replace(
-        state=ComputationState.SUCCESS,
+        state=SUCCESS,
         completed_at=draft.now,
         deadline=None,
         revision_at_completion=revision,

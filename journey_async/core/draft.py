@@ -15,10 +15,11 @@ from journey_async.core.nodes import LAST_UPDATED_AT, SYSTEM_NAMES, Node
 from journey_async.core.state import State, next_version, system_value
 from journey_async.core.tally import tally_of, waiting_steps
 from journey_async.core.values import (
+    AVAILABLE,
+    COMPUTING,
     TICKS,
     Computation,
     ComputationKey,
-    ComputationState,
     NodeKind,
     NodeValue,
 )
@@ -198,14 +199,17 @@ class Draft:
         """The computation is new, or is now like this; it is the newest of its node."""
         node = computation.node
         self.newest[node] = computation
-        self.queued.discard(node)
-        self.computing.discard(node)
-        if computation.state is ComputationState.AVAILABLE:
+        if computation.state is AVAILABLE:
+            self.computing.discard(node)
             self.queued.add(node)
             if node in self.graph.built_in:
                 self._line_up(node)
-        elif computation.state is ComputationState.COMPUTING:
-            self.computing.add(node)
+        else:
+            self.queued.discard(node)
+            if computation.state is COMPUTING:
+                self.computing.add(node)
+            else:
+                self.computing.discard(node)
         self._touched[computation.key] = computation
 
     def _line_up(self, name: str) -> None:

@@ -11,6 +11,12 @@ from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LoopNode, MutateNode, Step
 from journey_async.core.queueing import repeated
 from journey_async.core.values import (
+    ABANDONED,
+    AVAILABLE,
+    CANCELLED,
+    COMPUTING,
+    FAILED,
+    SUCCESS,
     UNSUCCESSFUL,
     Computation,
     ComputationKey,
@@ -73,16 +79,14 @@ def succeed(draft: Draft, command: c.Succeed) -> None:
         return
     step = draft.graph.steps.get(computation.node)
     if step is None:  # the node left the graph: nobody wants the result
-        _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
+        _end(draft, computation, ABANDONED, error=LEFT_THE_GRAPH)
         return
     if step.kind is not computation.kind:  # its new function gives something else
-        _end(draft, computation, ComputationState.ABANDONED, error=OTHER_KIND)
+        _end(draft, computation, ABANDONED, error=OTHER_KIND)
         return
     draft.trace_context = computation.trace_context
     revision = draft.bump()
-    finished = _ended(
-        draft, computation, ComputationState.SUCCESS, successes=computation.successes + 1
-    )
+    finished = _ended(draft, computation, SUCCESS, successes=computation.successes + 1)
     if type(step) is LoopNode:
         finished = _finish_iteration(draft, step, finished, command)
     elif type(step) is MutateNode:
@@ -105,7 +109,7 @@ def fail(draft: Draft, command: c.Fail) -> None:
     _end(
         draft,
         computation,
-        ComputationState.FAILED,
+        FAILED,
         error=command.error,
         permanent=command.permanent,
     )
@@ -117,7 +121,7 @@ def abandon(draft: Draft, command: c.Abandon) -> None:
     computation = _running(draft, command.key, command.token)
     if computation is None:
         return
-    _end(draft, computation, ComputationState.ABANDONED, error=command.error)
+    _end(draft, computation, ABANDONED, error=command.error)
     draft.ended_badly[computation.node] = "timeout"
 
 
@@ -134,18 +138,18 @@ def release(draft: Draft, command: c.Release) -> None:
             _end(
                 draft,
                 computation._replace(deaths=deaths),
-                ComputationState.FAILED,
+                FAILED,
                 error=f"the process that ran it died, {MAX_DEATHS} times in a row",
                 permanent=True,
             )
             draft.ended_badly[computation.node] = "error"
             continue
         if computation.node not in draft.graph.steps:
-            _end(draft, computation, ComputationState.ABANDONED, error=LEFT_THE_GRAPH)
+            _end(draft, computation, ABANDONED, error=LEFT_THE_GRAPH)
             continue
         draft.put(
             computation._replace(
-                state=ComputationState.AVAILABLE,
+                state=AVAILABLE,
                 worker=None,
                 token=None,
                 started_at=None,
@@ -163,9 +167,9 @@ def retry(draft: Draft, command: c.RetryNode) -> None:
     _refuse_archived(draft)
     step = draft.graph.node_named(command.node)  # which the graph may have lost, or made an input
     newest = draft.newest.get(command.node)
-    if not isinstance(step, Step) or newest is None or newest.state is ComputationState.COMPUTING:
+    if not isinstance(step, Step) or newest is None or newest.state is COMPUTING:
         return
-    if newest.state is ComputationState.AVAILABLE:
+    if newest.state is AVAILABLE:
         draft.put(newest._replace(due_at=min(newest.due_at or draft.now, draft.now)))
     else:
         following = repeated(draft, newest, due_at=draft.now)
@@ -188,8 +192,8 @@ def evolve(draft: Draft) -> None:
     draft.everything = True
     for computation in list(draft.newest.values()):
         gone = computation.node not in draft.graph.steps
-        if gone and computation.state is ComputationState.AVAILABLE:
-            draft.put(_ended(draft, computation, ComputationState.CANCELLED))
+        if gone and computation.state is AVAILABLE:
+            draft.put(_ended(draft, computation, CANCELLED))
     for value in list(draft.values.values()):
         node = draft.graph.by_name.get(value.name)
         if node is not None and node.kind is not value.kind:
@@ -244,7 +248,7 @@ def _refuse_archived(draft: Draft) -> None:
 def _running(draft: Draft, key: ComputationKey, token: int | None) -> Computation | None:
     """The computation, if it is computing under this token (None: under any)."""
     newest = draft.newest.get(key.node)
-    if newest is None or newest.key != key or newest.state is not ComputationState.COMPUTING:
+    if newest is None or newest.key != key or newest.state is not COMPUTING:
         return None
     return newest if token in (None, newest.token) else None
 

@@ -9,10 +9,13 @@ from journey_async.core.evaluation import Evaluation, tick_time
 from journey_async.core.nodes import Step
 from journey_async.core.pieces import PIECE, Pieces
 from journey_async.core.values import (
+    AVAILABLE,
+    CANCELLED,
+    COMPUTING,
+    SUCCESS,
     TICKS,
     UNSUCCESSFUL,
     Computation,
-    ComputationState,
     NodeKind,
 )
 
@@ -23,15 +26,15 @@ MIN_RECURRENCE = timedelta(seconds=1)
 def reconsider(draft: Draft, evaluation: Evaluation, name: str) -> None:
     """Queue, withdraw or leave the computation of a step."""
     newest = draft.newest.get(name)
-    if newest is not None and newest.state is ComputationState.COMPUTING:
+    if newest is not None and newest.state is COMPUTING:
         return
     step = draft.graph.steps[name]
     if newest is None:
         if evaluation.holds(step.gated_by):
             draft.put(_fresh(draft, step, evaluation.met(step.gated_by), number=1))
-    elif newest.state is ComputationState.AVAILABLE:
+    elif newest.state is AVAILABLE:
         if not evaluation.holds(step.gated_by, keeping=True):
-            draft.put(newest._replace(state=ComputationState.CANCELLED, due_at=None))
+            draft.put(newest._replace(state=CANCELLED, due_at=None))
         elif _is_new_to(draft, step, newest, met := evaluation.met(step.gated_by)):
             draft.put(_fresh(draft, step, met, number=newest.number, created_at=newest.created_at))
     elif (following := next_of(draft, step, newest, evaluation)) is not None:
@@ -91,7 +94,7 @@ def begun(
     evaluation.failures.clear()  # noted when it was queued
     fired = {n: r for n, r in computation.computed_with.items() if n not in met}
     return computation._replace(
-        state=ComputationState.COMPUTING,
+        state=COMPUTING,
         computed_with={**fired, **met},
         revision_at_start=draft.bump(),
         started_at=draft.now,
@@ -109,7 +112,7 @@ def _planned(
     number = newest.number + 1
     if _is_new_to(draft, step, newest, met):
         return _fresh(draft, step, met, number=number)
-    if newest.state is ComputationState.CANCELLED:
+    if newest.state is CANCELLED:
         return repeated(draft, newest, due_at=draft.now)
     if newest.state in UNSUCCESSFUL:
         if newest.permanent:
@@ -148,7 +151,7 @@ def _fresh(
         node=step.name,
         number=number,
         kind=step.kind,
-        state=ComputationState.AVAILABLE,
+        state=AVAILABLE,
         attempt=1,
         iteration=1 if step.kind is NodeKind.LOOP else None,
         computed_with=dict(met),
@@ -170,7 +173,7 @@ def repeated(draft: Draft, newest: Computation, *, due_at: datetime) -> Computat
     """What is queued after a computation: the same attempt of the same iteration once more."""
     return newest._replace(
         number=newest.number + 1,
-        state=ComputationState.AVAILABLE,
+        state=AVAILABLE,
         created_at=draft.now,
         due_at=due_at,
         started_at=None,
@@ -209,7 +212,7 @@ def _is_new_to(draft: Draft, step: Step, newest: Computation, met: Mapping[str, 
 
 def _goes_on(newest: Computation) -> bool:
     """Whether an iteration ended that wants another one, and was not the last."""
-    ended = newest.state is ComputationState.SUCCESS
+    ended = newest.state is SUCCESS
     return ended and newest.disposition is not None and not newest.permanent
 
 

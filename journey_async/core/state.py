@@ -7,7 +7,15 @@ from typing import NamedTuple, Protocol
 
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import EXECUTION_ID, SYSTEM_NAMES, Node
-from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
+from journey_async.core.values import (
+    AVAILABLE,
+    CANCELLED,
+    SUCCESS,
+    Computation,
+    ComputationState,
+    NodeKind,
+    NodeValue,
+)
 
 NOT_SET_STATE = "not_set"
 LONGEST_STEP = 2**31  # from one version to the next; a bigint has room for 2**32 of them
@@ -115,10 +123,10 @@ def shown_state(state: Contents, node: str) -> str:
     """
     newest = state.newest.get(node)
     value = state.values.get(node)
-    if newest is None or newest.state is ComputationState.AVAILABLE:
+    if newest is None or newest.state is AVAILABLE:
         return NOT_SET_STATE
-    if newest.state is ComputationState.CANCELLED:  # what ran before it may still be seen
-        return ComputationState.SUCCESS if value and value.is_set else NOT_SET_STATE
+    if newest.state is CANCELLED:  # what ran before it may still be seen
+        return SUCCESS if value and value.is_set else NOT_SET_STATE
     cleared = (
         value is not None
         and not value.is_set

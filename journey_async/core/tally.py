@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 from journey_async.core.graph import Graph
 from journey_async.core.state import NOT_SET_STATE, Contents, State, shown_state
-from journey_async.core.values import Computation, ComputationKey, ComputationState
+from journey_async.core.values import (
+    ABANDONED,
+    COMPUTING,
+    FAILED,
+    SUCCESS,
+    Computation,
+    ComputationKey,
+    ComputationState,
+)
 
 
 class Tally(NamedTuple):
@@ -85,10 +93,10 @@ def tally_of(
         active=(not is_now) - (existed and not was),
         archived=is_now - (existed and was),
         waiting=after.waiting - (before.waiting if existed else 0),
-        success=more[ComputationState.SUCCESS],
-        failed=more[ComputationState.FAILED],
-        computing=more[ComputationState.COMPUTING],
-        abandoned=more[ComputationState.ABANDONED],
+        success=more[SUCCESS],
+        failed=more[FAILED],
+        computing=more[COMPUTING],
+        abandoned=more[ABANDONED],
         created_at=created_at,
         worked_at=worked_at,
     )

@@ -40,8 +40,11 @@ class ComputationState(StrEnum):
     CANCELLED = "cancelled"
 
 
-ACTIVE = frozenset({ComputationState.AVAILABLE, ComputationState.COMPUTING})
-UNSUCCESSFUL = frozenset({ComputationState.FAILED, ComputationState.ABANDONED})
+# By name: Python 3.11 takes 0.2 us to find a member in its enum, and a commit asks for forty.
+AVAILABLE, COMPUTING, SUCCESS, FAILED, ABANDONED, CANCELLED = ComputationState
+
+ACTIVE = frozenset({AVAILABLE, COMPUTING})
+UNSUCCESSFUL = frozenset({FAILED, ABANDONED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from journey_async.core.commands import Command, Start
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State, new_state
-from journey_async.core.values import ComputationState
+from journey_async.core.values import ABANDONED
 from journey_async.engine.cache import StateCache
 from journey_async.engine.callbacks import Callbacks
 from journey_async.engine.clock import Clock, take_over
@@ -408,7 +408,7 @@ class Engine:
         if change.announces:
             self.scheduler.expect(state.wake_at)
         for key, computation in change.computations.items():
-            if computation.state is ComputationState.ABANDONED:
+            if computation.state is ABANDONED:
                 self.runner.discard(state.execution_id, key)
         if change.outcomes:
             self._callbacks.fire(change, graph)

@@ -66,7 +66,7 @@ class Writer:
         It was written; or it writes nothing, and was decided while the row was held.
         """
         change = decision.change
-        self._cache.put(change.state)
+        self._cache.put_written(change)
         for begun in change.begun:
             self._runner.start(begun, decision.graph)
         self._runner.give_back(decision.reserved - len(change.begun))
