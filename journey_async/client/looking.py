@@ -1,7 +1,6 @@
 """The verbs that only look."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any, Literal
 
@@ -15,7 +14,8 @@ from journey_async.client.trees import Reading, reading_of
 from journey_async.client.vitals import Vitals, vitals
 from journey_async.client.watching import Event, watch
 from journey_async.core.conditions import Condition
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.description import Description
+from journey_async.core.graph import Graph
 from journey_async.core.pieces import each
 from journey_async.core.reference import NodeName
 from journey_async.core.sentinels import NOT_SET
@@ -178,7 +178,7 @@ class Looking:
         """
         engine = self._engine
         definitions = await engine.patiently(engine.store.newest_graphs)
-        return await in_turn(each(lambda text: described_graph(json.loads(text)), definitions))
+        return await in_turn(each(lambda text: Description(text).graph, definitions))
 
     async def list_executions(
         self,

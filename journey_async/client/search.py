@@ -1,11 +1,11 @@
 """list_executions and count_executions: checks what they are given, then lets the store search."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 from journey_async.client.execution import Execution, snapshot
 from journey_async.client.options import flag, is_whole, shown, storable_text
 from journey_async.core.conditions import Condition, as_condition, leaves
+from journey_async.core.description import Description
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError
 from journey_async.store.filters import (
@@ -176,8 +176,8 @@ async def _refuse_unknown_nodes(
     # An execution may still be on an older definition.
     rows = await engine.patiently(lambda: engine.store.graphs(name, version))
     known = dict.fromkeys(registered.by_name) if registered is not None else {}
-    for definition in (json.loads(text) for _, text, _ in rows if text is not None):
-        known |= dict.fromkeys(node["name"] for node in definition["nodes"])
+    for definition in (Description(text) for _, text, _ in rows if text is not None):
+        known |= dict.fromkeys(definition.kinds())
     for node, purpose in asked.items():
         if known and node not in known:
             raise InvalidOptionError(

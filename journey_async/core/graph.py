@@ -8,7 +8,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from journey_async.core import mermaid
 from journey_async.core.binding import Binding, bind
@@ -17,7 +17,7 @@ from journey_async.core.edges import Edges
 from journey_async.core.functions import FunctionField, callback
 from journey_async.core.gates import surely_set
 from journey_async.core.jsontypes import readable
-from journey_async.core.model import Model, explained, storable
+from journey_async.core.model import Model, storable
 from journey_async.core.nodes import (
     MAX_NAME,
     SYSTEM_NAMES,
@@ -37,7 +37,6 @@ from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
     CircularDependencyError,
     DuplicateNodeError,
-    GraphError,
     InvalidNodeError,
     InvalidOptionError,
     MutationTargetError,
@@ -359,13 +358,3 @@ def _is_description(nodes: object) -> bool:
 def _is_system(item: object, node: InputNode) -> bool:
     """Whether the item is the system node itself, or its description."""
     return item is node or item == node.model_dump(mode="json")
-
-
-def described_graph(definition: Mapping[str, Any]) -> Graph:
-    """The graph of a stored definition: can be shown, and settled, but not run."""
-    try:
-        return Graph.model_validate(definition)
-    except ValidationError as error:
-        raise GraphError(explained("Graph", definition.get("name"), error)) from None
-    except TypeError as error:
-        raise GraphError(f"this definition of a graph lacks something: {error}") from None

@@ -14,7 +14,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Answer, Decision, Request, refuse_all
+from journey_async.engine.requests import Answer, Decision, Request
 from journey_async.engine.runner import Runner
 from journey_async.store.store import Store
 
@@ -53,10 +53,9 @@ class Loader:
             self._uncertain[decision.change.state.execution_id] = decision
 
     async def states(self, batch: Mapping[str, list[Request]]) -> dict[str, State]:
-        """The states of those executions that exist, and whose definitions are known.
+        """The states of those executions that exist, their definitions known.
 
-        Requests that come to nothing for want of a definition are refused. Raises
-        DatabaseUnavailable.
+        Raises DatabaseUnavailable.
         """
         states: dict[str, State] = {}
         missing: list[str] = []
@@ -75,9 +74,7 @@ class Loader:
                 state = await self._take_in(execution_id, loaded.get(execution_id), first)
                 if state is not None:
                     states[execution_id] = state
-        for execution_id, error in (await self._registry.learn_all(states.values())).items():
-            refuse_all(batch[execution_id], error)
-            del states[execution_id]
+        await self._registry.learn_all(states.values())
         return states
 
     async def _take_in(

@@ -49,7 +49,7 @@ class Reader:
             self._forget(execution_id, answer)
             raise
         if state is not None:
-            await self._registry.keep_up(state)
+            await self._registry.learn(state)
         return state
 
     async def stop(self) -> None:

@@ -2,22 +2,22 @@
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.description import Description
+from journey_async.core.graph import Graph
+from journey_async.core.pieces import each
 from journey_async.core.state import State
-from journey_async.core.values import NodeKind
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import log
 from journey_async.errors import (
-    DatabaseUnavailable,
     GraphConflictError,
     GraphNotRegisteredError,
-    JourneyError,
 )
+from journey_async.store.breath import in_turn
 from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
@@ -31,7 +31,7 @@ class Definitions:
     """All definitions of one name and version, by hash; a greater number was registered later."""
 
     numbers: dict[str, int]
-    graphs: dict[str, Graph]
+    described: dict[str, Description]
     asked: int = 0  # the number of the question that this is the answer to
 
     def newer_than(self, graph: Graph) -> set[str]:
@@ -42,6 +42,24 @@ class Definitions:
     def older_than(self, graph: Graph) -> list[str]:
         """The other ones, which evolve to this."""
         return [h for h in self.numbers.keys() - self.newer_than(graph) if h != graph.hash]
+
+
+class Marks:
+    """The beginnings of hashes by which notifications name definitions, put down graph by graph."""
+
+    def __init__(self) -> None:
+        self._of: dict[Name, set[str]] = {}
+        self._graphs: Counter[str] = Counter()  # that have a mark: the same nodes, the same hash
+
+    def __contains__(self, hash_start: str) -> bool:
+        return self._graphs[hash_start] > 0
+
+    def put(self, name: Name, hashes: Iterable[str]) -> None:
+        """These are the definitions of the graph."""
+        former, marks = self._of.get(name, set()), {h[:MARK] for h in hashes}
+        self._of[name] = marks
+        self._graphs.update(marks - former)
+        self._graphs.subtract(former - marks)
 
 
 class Registry:
@@ -58,8 +76,9 @@ class Registry:
         self._clock = clock
         self._worker = worker
         self._registered: dict[Name, Graph] = {}
-        self._marks: set[str] = set()  # of the registered ones
-        self._older_marks: set[str] = set()  # of what is known of their older definitions
+        self._newer: dict[Name, set[str]] = {}  # than the registered ones
+        self._marks = Marks()  # of the registered ones
+        self._older_marks = Marks()  # of what is known of their older definitions
         self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
         self._stored: dict[Name, Definitions] = {}  # as last looked up
         self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -104,14 +123,14 @@ class Registry:
             with self._claimed(graph):
                 await self._put_down(graph)
                 self._registered[name] = graph
-                self._note_marks()
+                self._note_order(name)
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.
 
         Where this process has other code than the execution is on, it asks anew: which of the two
         was registered later may have changed. Who holds a `connection` passes it, for there may be
-        no other. Raises DatabaseUnavailable, and GraphError for a definition that cannot be read.
+        no other. Raises DatabaseUnavailable.
         """
         if not self.must_ask_about(state):
             return
@@ -123,33 +142,11 @@ class Registry:
             if self.must_ask_about(state):
                 await self._fetch_definitions(name)
 
-    async def keep_up(self, state: State) -> None:
-        """`learn` for a state that was read, which others may have made evolve.
-
-        A definition that cannot be read is passed over: not every reader needs it, and who does is
-        told by `resolve`. Raises DatabaseUnavailable.
-        """
-        with _unreadable_is_left_to_resolve():
-            await self.learn(state)
-
-    async def learn_all(self, states: Iterable[State]) -> dict[str, JourneyError]:
-        """`learn` for many states, with one question for each graph; by execution, what failed.
-
-        Raises DatabaseUnavailable.
-        """
-        unsure: dict[Name, list[State]] = {}
-        for state in states:
-            if self.must_ask_about(state):
-                unsure.setdefault((state.graph_name, state.graph_version), []).append(state)
-        failed: dict[str, JourneyError] = {}
-        for name, asking in unsure.items():
-            try:
-                await self._fetch_definitions(name)
-            except DatabaseUnavailable:
-                raise
-            except JourneyError as error:  # a definition that cannot be read
-                failed |= {state.execution_id: error for state in asking}
-        return failed
+    async def learn_all(self, states: Iterable[State]) -> None:
+        """`learn` for many states, with one question for each graph; raises DatabaseUnavailable."""
+        unsure = [state for state in states if self.must_ask_about(state)]
+        for name in {(state.graph_name, state.graph_version) for state in unsure}:
+            await self._fetch_definitions(name)
 
     def must_ask_about(self, state: State) -> bool:
         """Whether `learn` has to ask about the state."""
@@ -157,7 +154,7 @@ class Registry:
         registered, stored = self._registered.get(name), self._stored.get(name)
         if registered is not None:
             return registered.hash != state.graph_hash
-        return stored is None or state.graph_hash not in stored.graphs
+        return stored is None or state.graph_hash not in stored.described
 
     async def fetch_again(self) -> None:
         """Learn in which order the definitions are now of the graphs whose code is here.
@@ -165,25 +162,25 @@ class Registry:
         Raises DatabaseUnavailable.
         """
         for graph in list(self._registered.values()):
-            with _unreadable_is_left_to_resolve():
-                await self._restore(graph)
+            await self._restore(graph)
 
     def knows(self, state: State) -> bool:
         """Whether `resolve` can answer for the state."""
         name = (state.graph_name, state.graph_version)
         stored = self._stored.get(name, Definitions({}, {}))
-        return name in self._registered or state.graph_hash in stored.graphs
+        return name in self._registered or state.graph_hash in stored.described
 
     def has_newest_code(self, state: State) -> bool:
         """Whether the code of the state's graph is here, and as far as is known none is newer."""
         name = (state.graph_name, state.graph_version)
         registered = self._registered.get(name)
-        return registered is not None and not self._stored[name].newer_than(registered)
+        return registered is not None and not self._newer[name]
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it.
 
-        Raises GraphNotRegisteredError if neither its code nor its description is here.
+        Raises GraphNotRegisteredError if neither its code nor its description is here, GraphError
+        if that cannot be read.
         """
         name = (state.graph_name, state.graph_version)
         registered = self._registered.get(name)
@@ -192,10 +189,10 @@ class Registry:
         stored = self._stored.get(name, Definitions({}, {}))
         if registered is not None and state.graph_hash not in stored.newer_than(registered):
             return registered, True
-        described = stored.graphs.get(state.graph_hash)
+        described = stored.described.get(state.graph_hash)
         if described is None:
             raise GraphNotRegisteredError(*name)
-        return described, False
+        return described.graph, False
 
     async def graph_of(self, state: State) -> Graph:
         """The graph to read the state by."""
@@ -204,13 +201,12 @@ class Registry:
 
     async def graphs_of(self, states: Sequence[State]) -> list[Graph]:
         """The graphs to read states by, found out with one question for each graph."""
-        for error in (await self.learn_all(states)).values():
-            raise error
+        await self.learn_all(states)
         return [self.resolve(state)[0] for state in states]
 
-    def newer_definitions(self) -> dict[Name, set[str]]:
+    def newer_definitions(self) -> Mapping[Name, Collection[str]]:
         """For each graph whose code is here, the definitions that were registered later."""
-        return {name: self._stored[name].newer_than(g) for name, g in self._registered.items()}
+        return self._newer
 
     async def restore(self) -> None:
         """Put down again what the database has lost of the code that is here.
@@ -219,7 +215,7 @@ class Registry:
         """
         for name, graph in list(self._registered.items()):
             await self._restore(graph)
-            if self._stored[name].newer_than(graph) and await self._reinstate(graph):
+            if self._newer[name] and await self._reinstate(graph):
                 await self._fetch_definitions(name)
 
     async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
@@ -296,42 +292,42 @@ class Registry:
     ) -> None:
         """Learn the definitions of a graph and their order.
 
-        The description is left out of the one whose code is here, or about to be: to make a graph
-        of it takes long, and nobody needs it as long as that code is the last registered here.
+        The description is left out of the one whose code is here, or about to be: nobody needs it
+        as long as that code is the last registered here.
         """
         self._asked += 1
         asked = self._asked
         own = own or self._registered.get(name)
         known = self._stored.get(name)
-        have = [*known.graphs] if known else []
+        have = [*known.described] if known else []
         rows = await self._store.graphs(*name, [*have, own.hash] if own else have, connection)
         known = self._stored.get(name)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        graphs = {} if known is None else dict(known.graphs)
-        numbers = {}
-        for graph_hash, definition, number in rows:
-            numbers[graph_hash] = number
-            if definition is not None and graph_hash not in graphs:
-                graphs[graph_hash] = described_graph(json.loads(definition))
-        self._stored[name] = Definitions(numbers, graphs, asked)
+        described = {h: Description(text) for h, text, _ in rows if text is not None}
+        numbers = {h: number for h, _, number in rows}
+        if known is not None:
+            described |= known.described
+        self._stored[name] = Definitions(numbers, described, asked)
         if known is None or known.numbers != numbers:
-            self._note_marks()
+            self._note_order(name)
 
-    def _note_marks(self) -> None:
-        self._marks = {graph.hash[:MARK] for graph in self._registered.values()}
-        self._older_marks = {
-            h[:MARK]
-            for name, graph in self._registered.items()
-            for h in self._stored[name].older_than(graph)
-        }
+    def _note_order(self, name: Name) -> None:
+        """Note what is older and what is newer than the code that is here, if any is."""
+        graph, stored = self._registered.get(name), self._stored[name]
+        if graph is not None:
+            self._newer[name] = stored.newer_than(graph)
+            self._marks.put(name, [graph.hash])
+            self._older_marks.put(name, stored.older_than(graph))
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
         name = (graph.name, graph.version)
-        known = dict(self._stored[name].graphs)
+        described = self._stored[name].described
+        read = await in_turn(each(Description.kinds, described.values()))
+        known = dict(zip(described, read, strict=True))
         if (former := self._registered.get(name)) is not None:
-            known[former.hash] = former
+            known[former.hash] = {node.name: node.kind for node in former.nodes}
         changed = {h: kinds for h in known if (kinds := _changed_kinds(known[h], graph))}
         if not changed:
             return
@@ -348,20 +344,10 @@ class Registry:
             )
 
 
-@contextmanager
-def _unreadable_is_left_to_resolve() -> Iterator[None]:
-    """Pass over a definition that cannot be read: `resolve` raises for those who need it."""
-    try:
-        yield
-    except DatabaseUnavailable:
-        raise
-    except JourneyError:
-        pass
-
-
-def _changed_kinds(known: Graph, graph: Graph) -> dict[str, NodeKind]:
+def _changed_kinds(known: Mapping[str, str], graph: Graph) -> dict[str, str]:
+    """Nodes that are of another kind now, with the kind that they had."""
     return {
-        node.name: node.kind
-        for node in known.nodes
-        if node.name in graph.by_name and graph.by_name[node.name].kind != node.kind
+        name: kind
+        for name, kind in known.items()
+        if name in graph.by_name and graph.by_name[name].kind != kind
     }

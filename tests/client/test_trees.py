@@ -6,9 +6,10 @@ import pytest
 
 from journey_async.client.trees import Reading, tree_text
 from journey_async.core.conditions import Condition, all_of, any_of, is_true, not_, provided, value
+from journey_async.core.description import described_graph
 from journey_async.core.evaluation import Evaluation
 from journey_async.core.gates import unblocked_when
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
 from journey_async.core.values import NodeKind, NodeValue
 from tests.support.rows import (

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from journey_async.core.conditions import all_of, any_of, not_, provided, value
+from journey_async.core.description import described_graph
 from journey_async.core.gates import unblocked_when
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import (
     SYSTEM_NODES,
     Node,

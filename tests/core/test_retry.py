@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.description import described_graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import ComputeNode, Node, compute
 from journey_async.core.retry import TEN_YEARS, Retry
 from journey_async.errors import InvalidNodeError

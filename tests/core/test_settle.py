@@ -7,8 +7,9 @@ import pytest
 from journey_async.core.change import Outcome, Pruning, Saved, SaveFailed
 from journey_async.core.commands import Abandon, Fail, Release, SetValues, Succeed, Wake
 from journey_async.core.conditions import Condition, all_of, any_of, is_true, not_, provided, value
+from journey_async.core.description import described_graph
 from journey_async.core.gates import unblocked_when
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import (
     Node,
     archive,

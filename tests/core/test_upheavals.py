@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from journey_async.core.commands import Release, RetryNode, SetValues, Succeed, Wake
 from journey_async.core.conditions import Condition, all_of, any_of, not_, provided, value
+from journey_async.core.description import described_graph
 from journey_async.core.evaluation import Evaluation
 from journey_async.core.gates import unblocked_when
-from journey_async.core.graph import Graph, described_graph
+from journey_async.core.graph import Graph
 from journey_async.core.nodes import (
     LoopNode,
     Node,

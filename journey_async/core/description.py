@@ -1,0 +1,44 @@
+"""Definitions of graphs as they are stored: read as far as somebody needs them."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from journey_async.core.graph import Graph
+from journey_async.core.model import explained
+from journey_async.errors import GraphError
+
+
+class Description:
+    """The stored definition of a graph, as JSON text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph: can be shown, and settled, but not run. Making it takes long.
+
+        Raises GraphError for a definition that cannot be read.
+        """
+        return described_graph(json.loads(self._text))
+
+    def kinds(self) -> dict[str, str]:
+        """The kinds of the nodes, by name; none of a definition that cannot be read."""
+        try:
+            return {node["name"]: node["kind"] for node in json.loads(self._text)["nodes"]}
+        except (LookupError, TypeError):
+            return {}
+
+
+def described_graph(definition: Mapping[str, Any]) -> Graph:
+    """The graph of a definition as `Graph.model_dump` gives it; raises GraphError."""
+    try:
+        return Graph.model_validate(definition)
+    except ValidationError as error:
+        raise GraphError(explained("Graph", definition.get("name"), error)) from None
+    except TypeError as error:
+        raise GraphError(f"this definition of a graph lacks something: {error}") from None
