@@ -1,7 +1,7 @@
 """why(): where a value came from, as a tree of causes; or what an unset node waits for."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -25,6 +25,9 @@ class Cause:
     or if the computation is no longer kept. `inputs` are the upstream nodes as they were then.
     `is_current`: the node still holds this; only then `value` and `set_time` are known. A node
     that is not set has no revision, and `waits_for` names the conditions that do not hold.
+
+    Causes are compared, and shown by `repr`, without their inputs: where many ways lead from a node
+    to another, each of them would be gone.
     """
 
     node: str
@@ -35,7 +38,7 @@ class Cause:
     set_time: datetime | None = None
     computation: str | None = None
     attempt: int | None = None
-    inputs: "tuple[Cause, ...]" = ()
+    inputs: "tuple[Cause, ...]" = field(default=(), repr=False, compare=False)
     waits_for: tuple[Blocker, ...] = ()
 
     def to_text(self) -> str:

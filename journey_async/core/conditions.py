@@ -263,12 +263,12 @@ def is_false(node: NodeName) -> IsFalse:
 
 def all_of(*conditions: str | Condition) -> AllOf:
     """Holds while all of the conditions hold; a name means `provided(name)`."""
-    return AllOf(conditions=_flattened(AllOf, conditions))
+    return AllOf.model_construct(conditions=_flattened(AllOf, conditions))
 
 
 def any_of(*conditions: str | Condition) -> AnyOf:
     """Holds while at least one of the conditions holds; a name means `provided(name)`."""
-    return AnyOf(conditions=_flattened(AnyOf, conditions))
+    return AnyOf.model_construct(conditions=_flattened(AnyOf, conditions))
 
 
 def not_(condition: str | Condition) -> Not:
@@ -305,6 +305,10 @@ def _takes_one(predicate: Callable[..., Any]) -> bool:
 
 
 def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["AnyCondition", ...]:
+    """The conditions, each checked; those that are joined already are not checked once more.
+
+    (A gate may be built by `&` in a loop.)
+    """
     flat: list[AnyCondition] = []
     for item in map(as_condition, items):
         flat.extend(item.conditions if type(item) is kind else [item])

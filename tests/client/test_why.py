@@ -120,7 +120,10 @@ async def test_a_node_is_explained_once(dsn: str) -> None:
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"n0": 1, "m0": 2})
         await journey.get_value(execution, f"n{depth - 1}", wait_any=True)
-        text = (await journey.why(execution, f"n{depth - 1}")).to_text()
+        cause, again = [await journey.why(execution, f"n{depth - 1}") for _ in range(2)]
+        text = cause.to_text()
+    assert len(repr(cause)) < 1_000
+    assert cause == again
     assert len(text.splitlines()) < 5 * depth
     assert "see above" in text
 
