@@ -1,30 +1,55 @@
 """When an execution needs attention without anybody's doing."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from journey_async.core.evaluation import tick_time
 from journey_async.core.graph import Graph
-from journey_async.core.state import State
-from journey_async.core.values import Computation, NodeValue
+from journey_async.core.state import Contents, State
 
 
-def queue_times(newest: Mapping[str, Computation], queued: Iterable[str]) -> list[datetime]:
-    """When what is queued may be begun."""
+def queue_times(contents: Contents, queued: Iterable[str]) -> list[datetime]:
+    """When what is queued of these nodes may be begun."""
+    newest = contents.newest
     return [due for node in queued if (due := newest[node].due_at) is not None]
 
 
-def tick_times(graph: Graph, value_of: Callable[[str], NodeValue]) -> list[datetime]:
-    """The times of the ticks, past and to come."""
-    return [time for name in graph.ticks if (time := tick_time(value_of(name))) is not None]
+def tick_times(contents: Contents, ticks: Iterable[str]) -> list[datetime]:
+    """The times of these ticks, past and to come."""
+    values = contents.values
+    held = [values[name] for name in ticks if name in values]
+    return [time for value in held if (time := tick_time(value)) is not None]
+
+
+def next_time(
+    contents: Contents, queued: Iterable[str], ticks: Iterable[str], now: datetime
+) -> datetime | None:
+    """The alarm for these queued nodes, be they due or not yet, and for these ticks to come."""
+    ahead = [time for time in tick_times(contents, ticks) if time > now]
+    return min([*queue_times(contents, queued), *ahead], default=None)
+
+
+def is_time_of(
+    contents: Contents, time: datetime, queued: Iterable[str], ticks: Iterable[str]
+) -> bool:
+    """Whether one of these queued nodes may be begun at exactly that time, or a tick is set to it.
+
+    There may be thousands, of which any may be asked about with each command: so the values of
+    ticks are compared as they are. Beyond the year 2200, when a float is no longer as exact as a
+    time, it may be missed.
+    """
+    newest, values = contents.newest, contents.values
+    if any(newest[node].due_at == time for node in queued):
+        return True
+    seconds = time.timestamp()
+    return any(name in values and values[name].value == seconds for name in ticks)
 
 
 def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
     """Whether the time of a tick has come since the newest event."""
     if not graph.ticks or state.wake_at is None or state.wake_at > now:
         return False  # the alarm is set for the next tick at the latest
-    times = tick_times(graph, lambda name: state.value_of(graph.by_name[name]))
-    return any(state.updated_at < time <= now for time in times)
+    return any(state.updated_at < time <= now for time in tick_times(state, graph.ticks))
 
 
 def attention_time(now: datetime, others: Collection[datetime]) -> datetime:
@@ -46,7 +71,6 @@ def wants_attention(graph: Graph, state: State) -> bool:
     """
     if state.wake_at is None or state.graph_hash != graph.hash:
         return False
-    if any(state.newest[node].due_at == state.wake_at for node in state.queued):
+    if is_time_of(state, state.wake_at, state.queued, graph.ticks):
         return False
-    values = (state.value_of(graph.by_name[name]) for name in graph.ticks)
-    return all(tick_time(value) != state.wake_at for value in values)
+    return state.wake_at not in tick_times(state, graph.ticks)

@@ -86,7 +86,7 @@ class Draft:
         self.needs_attention = False
         # Attempts that ended badly, by node: an outcome, if they turn out to have been the last.
         self.ended_badly: dict[str, Literal["error", "timeout", "max_iterations"]] = {}
-        self._base = state
+        self.before = state
         self._touched_values: set[str] = set()
         self._touched: dict[ComputationKey, Computation] = {}
         self._values_are_shared = False
@@ -105,7 +105,12 @@ class Draft:
     @property
     def execution_id(self) -> str:
         """The execution that is being edited."""
-        return self._base.execution_id
+        return self.before.execution_id
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The nodes of which the value, or a computation, is not as it was."""
+        return frozenset(self._touched_values).union(key.node for key in self._touched)
 
     def value_of(self, name: str) -> NodeValue:
         """What a node holds by now."""
@@ -113,7 +118,9 @@ class Draft:
         if found is not None:
             return found
         if name in SYSTEM_NAMES:
-            return system_value(name, self.execution_id, self._base.created_at, self._newest_change)
+            return system_value(
+                name, self.execution_id, self.before.created_at, self._newest_change
+            )
         return self.graph.unset[name]
 
     def gate_value_of(self, name: str) -> NodeValue:
@@ -257,39 +264,38 @@ class Draft:
 
     def finish(self, wake_at: datetime | None) -> Change:
         """The Change; not `written` if nothing differs."""
-        base = self._base
+        before = self.before
         differs = (
             bool(self._touched_values or self._touched)
-            or base.version == 0
-            or wake_at != base.wake_at
-            or self.revision != base.revision
-            or self.graph_hash != base.graph_hash
+            or before.version == 0
+            or wake_at != before.wake_at
+            or self.revision != before.revision
+            or self.graph_hash != before.graph_hash
         )
         if not differs:
-            return Change(base.version, base, failures=tuple(self._failures))
-        touched = self._touched_values.union(key.node for key in self._touched)
+            return Change(before.version, before, failures=tuple(self._failures))
         state = State(
-            execution_id=base.execution_id,
-            graph_name=base.graph_name,
-            graph_version=base.graph_version,
+            execution_id=before.execution_id,
+            graph_name=before.graph_name,
+            graph_version=before.graph_version,
             graph_hash=self.graph_hash,
-            version=next_version(base.version, self.env.chance),
+            version=next_version(before.version, self.env.chance),
             revision=self.revision,
-            created_at=base.created_at,
-            updated_at=self.now if self.revision != base.revision else base.updated_at,
+            created_at=before.created_at,
+            updated_at=self.now if self.revision != before.revision else before.updated_at,
             archived_at=self.archived_at,
             wake_at=wake_at,
             values_at=self.values_at,
             values_revision=self.values_revision,
             inputs_revision=self.inputs_revision,
-            waiting=waiting_steps(self.graph, base, self, touched),
+            waiting=waiting_steps(self.graph, before, self, self.touched),
             values=self.values,
             newest=self.newest,
             queued=frozenset(self.queued),
             computing=frozenset(self.computing),
         )
         return Change(
-            expected=base.version,
+            expected=before.version,
             state=state,
             values=frozenset(self._touched_values),
             computations=self._touched,
@@ -303,9 +309,9 @@ class Draft:
             ),
             outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
             prunings=tuple(self._prunings),
-            announces=wake_at is not None and wake_at != base.wake_at,
+            announces=wake_at is not None and wake_at != before.wake_at,
             is_due=wake_at is not None and wake_at <= self.now,
             slot=self.slot if self.archived_at is None else None,
-            tally=tally_of(base, state, self._touched),
+            tally=tally_of(before, state, self._touched),
             failures=tuple(self._failures),
         )

@@ -223,9 +223,9 @@ class Graph(Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
-    def ticks(self) -> tuple[str, ...]:
+    def ticks(self) -> frozenset[str]:
         """The nodes that become provided at a time."""
-        return tuple(name for name, step in self.steps.items() if step.kind in TICKS)
+        return frozenset(name for name, step in self.steps.items() if step.kind in TICKS)
 
     @cached_property
     def mutated(self) -> frozenset[str]:

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from journey_async.core.alarm import wants_attention
+from journey_async.core.alarm import tick_times, wants_attention
 from journey_async.core.commands import Unarchive
 from journey_async.core.draft import nobody
-from journey_async.core.evaluation import tick_time
 from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.settle import settle
@@ -59,10 +58,9 @@ def has_come(graph: Graph, state: State, node: str, now: datetime) -> bool:
     """
     if state.wake_at is None or state.wake_at > now:
         return False
-    names = graph.ancestors(node) | {node}
-    ticks = (state.value_of(graph.by_name[name]) for name in graph.ticks if name in names)
+    ticks = graph.ticks & (graph.ancestors(node) | {node})
     since = max(state.wake_at, state.updated_at)
-    return any(time is not None and since <= time <= now for time in map(tick_time, ticks))
+    return any(since <= time <= now for time in tick_times(state, ticks))
 
 
 def _is_active(state: State, node: str, upstream: frozenset[str]) -> bool:

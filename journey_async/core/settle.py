@@ -28,6 +28,8 @@ from journey_async.core import events
 from journey_async.core.alarm import (
     attention_time,
     has_ticked,
+    is_time_of,
+    next_time,
     queue_times,
     tick_times,
     wants_attention,
@@ -183,13 +185,31 @@ def _report_failures(draft: Draft) -> None:
 
 def _wake_at(draft: Draft) -> datetime | None:
     """The next moment at which the execution needs attention without anybody's doing."""
-    graph = draft.graph
+    queued, ticks = draft.queued, draft.graph.ticks
     if draft.archived_at is not None:
         return None
-    if not (draft.queued or graph.ticks or draft.needs_attention):
-        return None
-    times = queue_times(draft.newest, draft.queued)
-    ticks = tick_times(graph, draft.value_of)
     if draft.needs_attention:
-        return attention_time(draft.now, {*times, *ticks})
-    return min([*times, *(time for time in ticks if time > draft.now)], default=None)
+        times = [*queue_times(draft, queued), *tick_times(draft, ticks)]
+        return attention_time(draft.now, frozenset(times))
+    if not queued and not ticks:
+        return None
+    touched = draft.touched
+    stands = _alarm_that_stands(draft, touched)
+    if stands is None:
+        return next_time(draft, queued, ticks, draft.now)
+    sooner = next_time(draft, queued & touched, ticks & touched, draft.now)
+    return stands if sooner is None else min(stands, sooner)
+
+
+def _alarm_that_stands(draft: Draft, touched: frozenset[str]) -> datetime | None:
+    """The alarm as it was, if it is that of a node that was not touched.
+
+    No other one that was not touched comes before it; and there may be thousands.
+    """
+    before = draft.before
+    if before.wake_at is None or before.graph_hash != draft.graph_hash:
+        return None
+    queued = (node for node in draft.queued if node not in touched)
+    lies_ahead = before.wake_at > draft.now
+    ticks = (node for node in draft.graph.ticks if lies_ahead and node not in touched)
+    return before.wake_at if is_time_of(draft, before.wake_at, queued, ticks) else None

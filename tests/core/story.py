@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from journey_async.core.alarm import next_time, wants_attention
 from journey_async.core.change import Change, Outcome
 from journey_async.core.commands import (
     Abandon,
@@ -74,6 +75,7 @@ class Story:
         self.state = change.state
         check_change(before, command, change)
         _check_waiting(self.graph, change)
+        _check_alarm(self.graph, change, self.now)
         if not self.graph.is_opaque:
             again = settle(self.graph, self.state, Wake(), self.env())
             assert not again.written, f"deciding again after {command} gave {again}"
@@ -254,6 +256,13 @@ def _check_waiting(graph: Graph, change: Change) -> None:
     if change.written and after.graph_hash == graph.hash:
         shown = [shown_state(after, name) for name in graph.steps]
         assert after.waiting == shown.count(NOT_SET_STATE)
+
+
+def _check_alarm(graph: Graph, change: Change, now: datetime) -> None:
+    """The alarm is set for what comes first, whichever nodes were looked at."""
+    after = change.state
+    if change.written and after.archived_at is None and not wants_attention(graph, after):
+        assert after.wake_at == next_time(after, after.queued, graph.ticks, now)
 
 
 def _check_rows(before: State, change: Change) -> None:

@@ -93,7 +93,7 @@ def test_upstream_and_downstream() -> None:
     assert graph.upstream["c"] == ("x", "y")
     assert set(graph.downstream["c"]) == {"m"}
     assert graph.ancestors("m") == {"c", "x", "y"}
-    assert set(graph.ticks) == {"t1", "t2", "t3"}
+    assert graph.ticks == {"t1", "t2", "t3"}
 
 
 def test_a_node_by_name() -> None:
