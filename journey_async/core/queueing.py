@@ -72,11 +72,12 @@ def begin(draft: Draft, evaluation: Evaluation) -> Pieces[None]:
     if draft.capacity <= 0:
         return
     steps = draft.graph.steps
-    able = [
-        node
-        for node in draft.queued - draft.graph.built_in
-        if node in steps and draft.is_due(node) and draft.env.can_run(steps[node])
-    ]
+    able: list[str] = []
+    for place, node in enumerate(draft.queued - draft.graph.built_in, 1):
+        if node in steps and draft.is_due(node) and draft.env.can_run(steps[node]):
+            able.append(node)
+        if place % (16 * PIECE) == 0:
+            yield
     # The first few of what may be a thousand: that is not worth sorting all of them.
     firsts = nsmallest(draft.capacity, able, key=draft.graph.position.__getitem__)
     for place, node in enumerate(firsts, 1):

@@ -28,8 +28,11 @@ _TIMES = tuple(
 )
 
 
-def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
-    """The arrays that apply_changes.sql takes, of the types at the end of sql/schema.sql."""
+def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
+    """The arrays that apply_changes.sql takes, of the types at the end of sql/schema.sql.
+
+    One change may queue thousands.
+    """
     executions: list[Row] = []
     values: list[Row] = []
     computations: list[Row] = []
@@ -38,8 +41,12 @@ def write_arguments(changes: Sequence[Change]) -> tuple[list[Row], ...]:
         state = change.state
         executions.append(_execution_row(change))
         values += [_value_row(state, name) for name in sorted(change.values)]
-        computations += [_computation_row(c) for _, c in sorted(change.computations.items())]
+        for place, (_, computation) in enumerate(sorted(change.computations.items()), 1):
+            computations.append(_computation_row(computation))
+            if place % PIECE == 0:
+                yield
         prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
+        yield
     return executions, values, computations, prunings
 
 

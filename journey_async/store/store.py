@@ -77,7 +77,7 @@ class Store:
         """
         rows = await self._fetch(
             "apply_changes",
-            *write_arguments(changes),
+            *await in_turn(write_arguments(changes)),
             self._channels.changed,
             self._channels.due,
             sender,

@@ -8,6 +8,7 @@ import pytest
 
 from journey_async.core.change import Change, Pruning
 from journey_async.core.conditions import value
+from journey_async.core.pieces import at_once
 from journey_async.store.rows import write_arguments
 from journey_async.store.search import Order, Selection, page_statement
 from journey_async.store.sql import in_schema, statement
@@ -74,7 +75,7 @@ async def plans(dsn: str) -> AsyncIterator[Plans]:
 
 async def written(plans: Plans) -> Plan:
     """The plan of what is written."""
-    arguments = [*write_arguments(changes()), "changed", "due", "me"]
+    arguments = [*at_once(write_arguments(changes())), "changed", "due", "me"]
     return await plans.of("apply_changes", *arguments)
 
 
@@ -93,7 +94,7 @@ async def test_what_is_asked_often_is_planned_once(connection: Any) -> None:
     asked: dict[str, tuple[Any, ...]] = {
         **{name: STATEMENTS[name] for name in ("attention", "lock_execution")},
         **dict.fromkeys(("load_executions", "read_versions"), (IDS[:1],)),
-        "apply_changes": (*write_arguments(changes()[:1]), "changed", "due", "me"),
+        "apply_changes": (*at_once(write_arguments(changes()[:1])), "changed", "due", "me"),
     }
     for name, arguments in asked.items():
         text = in_schema(statement(name), "journey")
