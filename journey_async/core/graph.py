@@ -239,6 +239,11 @@ class Graph(Model):
         return frozenset(name for name, step in self.steps.items() if is_built_in(step))
 
     @cached_property
+    def with_function(self) -> frozenset[str]:
+        """The steps that compute by a user's function."""
+        return frozenset(self.steps) - self.built_in
+
+    @cached_property
     def is_opaque(self) -> bool:
         """Whether a gate cannot be read here: it asks a predicate whose code is elsewhere."""
         return any(

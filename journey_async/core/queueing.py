@@ -1,6 +1,6 @@
 """Which steps are to run: the stale are queued, the blocked withdrawn, the due begun."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from heapq import nsmallest
 
@@ -71,20 +71,30 @@ def begin(draft: Draft, evaluation: Evaluation) -> Pieces[None]:
     """Begin what is queued, due, runnable here, and fits the free capacity; in graph order."""
     if draft.capacity <= 0:
         return
-    steps = draft.graph.steps
-    able: list[str] = []
-    for place, node in enumerate(draft.queued - draft.graph.built_in, 1):
-        if node in steps and draft.is_due(node) and draft.env.can_run(steps[node]):
-            able.append(node)
-        if place % (16 * PIECE) == 0:
-            yield
-    # The first few of what may be a thousand: that is not worth sorting all of them.
-    firsts = nsmallest(draft.capacity, able, key=draft.graph.position.__getitem__)
+    queued = draft.queued & draft.graph.with_function
+    firsts = _first_in_line(draft, queued)
+    if not all(_may_begin(draft, node) for node in firsts):
+        able: list[str] = []
+        for place, node in enumerate(queued, 1):
+            if _may_begin(draft, node):
+                able.append(node)
+            if place % (16 * PIECE) == 0:
+                yield
+        firsts = _first_in_line(draft, able)
     for place, node in enumerate(firsts, 1):
-        computation = draft.newest[node]
-        draft.run(begun(draft, evaluation, steps[node], computation), computation.due_at)
+        step, computation = draft.graph.steps[node], draft.newest[node]
+        draft.run(begun(draft, evaluation, step, computation), computation.due_at)
         if place % PIECE == 0:
             yield
+
+
+def _first_in_line(draft: Draft, nodes: Collection[str]) -> list[str]:
+    """The few for which there is room, of what may be a thousand: not worth sorting all of them."""
+    return nsmallest(draft.capacity, nodes, key=draft.graph.position.__getitem__)
+
+
+def _may_begin(draft: Draft, node: str) -> bool:
+    return draft.is_due(node) and draft.env.can_run(draft.graph.steps[node])
 
 
 def begun(

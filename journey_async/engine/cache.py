@@ -52,10 +52,10 @@ class StateCache:
         """Keep the state that a change has led to, unless a newer one is here."""
         state = change.state
         known = self._states.get(state.execution_id)
-        if known is None or known.version != change.expected:
+        if (0 if known is None else known.version) != change.expected:
             self.put(state)
             return
-        large = self._large.get(state.execution_id, NOTHING)
+        large = self._large.get(state.execution_id, NOTHING) if self._large else NOTHING
         if large or _may_be_large(change):
             touched = change.values.union(node for node, _ in change.computations)
             large = _weighed(state, large, touched)
@@ -68,21 +68,19 @@ class StateCache:
             self._forget(execution_id)
 
     def _keep(self, state: State, large: Large) -> None:
-        execution_id = state.execution_id
+        execution_id, states, weights = state.execution_id, self._states, self._weights
         weight = EXECUTION + VALUE * len(state.values) + COMPUTATION * len(state.newest)
         if large:
             weight += sum(large.values())
             self._large[execution_id] = large
         elif self._large:
             self._large.pop(execution_id, None)
-        self.weight += weight - self._weights.get(execution_id, 0)
-        self._weights[execution_id] = weight
-        self._states[execution_id] = state
-        self._states.move_to_end(execution_id)
-        while self.weight > self._max_weight or len(self._states) > self._size:
-            if len(self._states) == 1:
-                break
-            self._forget(next(iter(self._states)))
+        self.weight += weight - weights.get(execution_id, 0)
+        weights[execution_id] = weight
+        states[execution_id] = state
+        states.move_to_end(execution_id)
+        while len(states) > self._size or (self.weight > self._max_weight and len(states) > 1):
+            self._forget(next(iter(states)))
 
     def _forget(self, execution_id: str) -> None:
         del self._states[execution_id]

@@ -37,7 +37,7 @@ def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
     values: list[Row] = []
     computations: list[Row] = []
     prunings: list[Row] = []
-    for change in changes:
+    for number, change in enumerate(changes, 1):
         state = change.state
         executions.append(_execution_row(change))
         values += [_value_row(state, name) for name in sorted(change.values)]
@@ -46,7 +46,8 @@ def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
             if place % PIECE == 0:
                 yield
         prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
-        yield
+        if number % PIECE == 0:
+            yield
     return executions, values, computations, prunings
 
 
