@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test exhaustive check docs audit format chaos bench growth soak clean FORCE
+.PHONY: help demo test exhaustive check docs audit format chaos bench growth wide soak clean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ bench: $(VENV)/.ready-bench ## measure, beside others, in four to eight minutes;
 
 growth: $(VENV)/.ready-dev ## measure how costs grow with what is in the database; ARGS=--help says more
 	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+wide: $(VENV)/.ready-dev ## measure graphs of other sizes, and many who wait; ARGS=--help says more
+	@$(BIN)/python -m tests.benchmarks.wide $(ARGS)
 
 soak: $(VENV)/.ready-dev ## steady load for MINUTES=10: does anything creep up?
 	@$(BIN)/python -m tests.benchmarks.soak $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)

@@ -26,8 +26,8 @@ class Cause:
     `is_current`: the node still holds this; only then `value` and `set_time` are known. A node
     that is not set has no revision, and `waits_for` names the conditions that do not hold.
 
-    Causes are compared, and shown by `repr`, without their inputs: where many ways lead from a node
-    to another, each of them would be gone.
+    Causes are compared, and shown by `repr`, without their inputs, which may be the same ones by
+    any number of ways.
     """
 
     node: str

@@ -358,7 +358,11 @@ class Engine:
         return state
 
     async def graph_of(self, state: State) -> Graph:
-        """The graph to read a state by; raises GraphNotRegisteredError, DatabaseUnavailable."""
+        """The graph to read a state by.
+
+        Raises GraphNotRegisteredError, GraphError for a definition that cannot be read,
+        DatabaseUnavailable.
+        """
         if self.registry.must_ask_about(state):
             return await self.patiently(lambda: self.registry.graph_of(state))
         self._refuse_if_closed()

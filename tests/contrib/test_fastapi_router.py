@@ -3,6 +3,7 @@
 import asyncio
 from datetime import date
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -387,3 +388,17 @@ def test_graphs_need_paths_of_their_own_and_options_that_mean_something() -> Non
     for options in ({"hidden": ["nothing"]}, {"read_only": "name"}, {"max_wait": -1}):
         with pytest.raises(InvalidOptionError):
             execution_router([other], **options)
+
+
+async def test_the_name_of_a_node_may_be_any_text(dsn: str) -> None:
+    names = ["a/b", "two\nlines", "ends\n", "50% & more?", "ünïcode", "#", "../up"]
+    graph = Graph("Odd", "v1", list(map(input_node, names)))
+    app = FastAPI(lifespan=journey_lifespan(dsn, graphs=[graph]))
+    app.include_router(execution_router([graph]))
+    async with served(app) as address, httpx.AsyncClient(base_url=address) as client:
+        path = f"/odd/{await started(client, '/odd', **dict.fromkeys(names, 1))}"
+        for name in names:
+            answer = await client.get(f"{path}/values/" + quote(name, safe=""))
+            assert (answer.status_code, answer.json().get("value")) == (200, 1), name
+        answer = await client.get(f"{path}/values/" + quote("no\nsuch"))
+        assert (answer.status_code, answer.json()["error"]) == (404, "UnknownNodeError")

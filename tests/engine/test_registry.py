@@ -9,7 +9,7 @@ import pytest
 from journey_async import Graph, Journey
 from journey_async.core import description
 from journey_async.core.description import described_graph
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, GraphError
 from tests.engine.test_roll_out import NEW, NEWER, NEWEST, OLD
 from tests.support.eventually import eventually
 
@@ -58,6 +58,21 @@ async def test_a_definition_is_made_a_graph_if_somebody_needs_it(
         for _ in range(2):
             assert await journey.get_value(execution.id, "z") == 1
     assert described == ["orders"]
+
+
+async def test_a_former_definition_that_cannot_be_read_is_replaced_like_others(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn, graphs=[OLD]) as journey:
+        execution = await journey.start_execution(OLD, {"x": 1})
+    await connection.execute(
+        """UPDATE journey.graphs SET definition = definition || '{"colour": "red"}'"""
+    )
+    async with Journey(dsn, run_computations=False) as journey:
+        with pytest.raises(GraphError, match="colour"):
+            await journey.set_value(execution.id, "x", 2)
+    async with Journey(dsn, graphs=[NEW]) as journey:
+        assert await journey.get_value(execution.id, "z", wait_any=True) == 1
 
 
 async def test_a_registration_whose_caller_was_cancelled_is_completed(

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Resp
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from journey_async.client.execution import Execution, stored_value
 from journey_async.client.journey import Journey
@@ -39,6 +40,12 @@ class Times:
     max_wait: float
     max_stream: float | None
     keep_alive: float
+
+
+class NodeName(PathConvertor):
+    """The rest of a path: any text, of several lines, too."""
+
+    regex = "(?s:.*)"
 
 
 class Executions:
@@ -145,13 +152,14 @@ class Executions:
             return self._execution(await journey.unset_value(execution, *node))
 
     def _add_value(self, router: APIRouter) -> None:
+        register_url_convertor("node_name", NodeName())
         longest = self._times.max_wait
         no_value: Documented = {
             204: {"description": "The time ran out before there was such a value"}
         }
 
         @router.get(
-            "/{execution_id}/values/{node:path}",
+            "/{execution_id}/values/{node:node_name}",
             response_model=Value,
             responses=problems(404, 409, 422) | no_value,
         )
