@@ -13,10 +13,7 @@ from journey_async.core.pieces import each
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import log
-from journey_async.errors import (
-    GraphConflictError,
-    GraphNotRegisteredError,
-)
+from journey_async.errors import GraphConflictError, GraphNotRegisteredError
 from journey_async.store.breath import in_turn
 from journey_async.store.connecting import Connection
 from journey_async.store.store import Store

@@ -25,7 +25,7 @@ from journey_async import Graph, Journey, compute, cron, input_node, tick_once
 from tests.chaos.server import chaos_server
 
 Figures: TypeAlias = dict[str, float]
-NEVER = cron("0 0 1 1 *")  # well, on New Year's Day
+NEW_YEAR = cron("0 0 1 1 *")  # lies ahead for as long as this runs
 
 
 def main() -> None:
@@ -127,7 +127,7 @@ async def _watched(dsn: str) -> Figures:
 
 
 async def _ticks(dsn: str, number: int) -> Figures:
-    ticks = [tick_once(f"t{n}", ["x"], NEVER) for n in range(number)]
+    ticks = [tick_once(f"t{n}", ["x"], NEW_YEAR) for n in range(number)]
     graph = Graph(f"ticks {number}", "v1", [input_node("x"), input_node("y"), *ticks])
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
