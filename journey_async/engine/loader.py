@@ -16,6 +16,7 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Answer, Decision, Request
 from journey_async.engine.runner import Runner
+from journey_async.errors import GraphError
 from journey_async.store.store import Store
 
 
@@ -86,17 +87,21 @@ class Loader:
         else:
             self._cache.put(state)
             if execution_id in self._uncertain or self._runner.misses(state):
-                graph = await self._registry.graph_of(state)
-                self._runner.adopt(state, graph)
-                self._see(state, graph, first)
+                await self._see(state, first)
         self._uncertain.pop(execution_id, None)  # not before all of that has happened
         return state
 
-    def _see(self, state: State, graph: Graph, first: Request) -> None:
-        """Tell of what a write whose answer was lost has done.
+    async def _see(self, state: State, first: Request) -> None:
+        """Run what was begun for this worker, and tell of what a lost write has done.
 
-        If the execution is at the version that it was to have, its callers get their answers.
+        If the execution is at the version that it was to have, its callers get their answers. By a
+        definition that cannot be read nothing can be told: what is asked of it will be refused.
         """
+        try:
+            graph = await self._registry.graph_of(state)
+        except GraphError:
+            return
+        self._runner.adopt(state, graph)
         decision = self._uncertain.get(state.execution_id)
         if decision is not None and decision.change.state.version == state.version:
             decision.give_answers()

@@ -128,6 +128,14 @@ async def test_a_definition_that_cannot_be_read_harms_no_other_execution(  # B18
         for one in kept:
             if isinstance(one, BaseException):
                 raise one
+        # nor is the rest of a batch refused, if it may have been written without an answer
+        one = await journey.unarchive(executions[0].id)
+        setting = asyncio.create_task(journey.set_value(one, "x", 1))
+        await asyncio.sleep(0)  # it waits for the next batch
+        journey._engine.committer.take_in([unreadable.id])
+        await setting
+        with pytest.raises(GraphError):
+            await journey.archive(unreadable.id)
 
 
 async def test_work_begun_by_a_lost_answer_harms_nobody_once_the_graph_has_changed(  # B17, B18
