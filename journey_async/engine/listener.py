@@ -5,6 +5,7 @@ Where the connection leads through a transaction pooler nothing can be heard; th
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -16,9 +17,10 @@ from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect, ServerTime
 from journey_async.store.listening import NotificationConnection
 
-PROBE_INTERVAL = 30.0  # seconds between proofs that the connection still hears
+PROBE_INTERVAL = 10.0  # seconds between proofs that the connection still leads somewhere
 PROBE_PATIENCE = 5.0  # seconds that a probe may take to come back
-CHECKED_EVERY = 2  # probes
+HEARD_EVERY = 3  # probes: that it hears, too, is proved by what every other process is woken for
+CHECKED_EVERY = 6  # probes
 MAX_PAUSE = 0.5  # seconds between attempts to connect
 PROBE = "probe"
 
@@ -150,8 +152,7 @@ class Listener:
         """Return when the connection has ended, or has gone deaf without saying so."""
         connection = self._connection
         assert connection is not None
-        probes = 0
-        while True:
+        for probe in itertools.count(1):
             try:
                 async with asyncio.timeout(PROBE_INTERVAL):
                     await self._lost.wait()
@@ -160,12 +161,14 @@ class Listener:
                 pass
             try:
                 async with asyncio.timeout(PROBE_PATIENCE):
-                    await self.hear_all()
+                    if probe % HEARD_EVERY == 0:
+                        await self.hear_all()
+                    else:
+                        self._time_is(await connection.read_time())
             except Exception:  # whatever it is: nothing says that it hears
                 connection.close()
                 return
-            probes += 1
-            if probes % CHECKED_EVERY == 0:
+            if probe % CHECKED_EVERY == 0:
                 try:
                     await self._check()
                 except DatabaseUnavailable:

@@ -1,10 +1,8 @@
-"""Shows that this worker lives, and finds those that do not.
+"""Shows that this worker lives, and looks for those that do not (see `deaths`).
 
-A worker is taken for dead as soon as the session lock that it held is free: the server frees it
-when the process dies. A machine that vanishes frees nothing; then its lease runs out. All of this
-happens in a thread with an event loop and a connection of its own, so that a function that blocks
-the application's event loop does not make the process look dead; a watchdog in the same thread
-says which function that is.
+This happens in a thread with an event loop and a connection of its own, so that a function that
+blocks the application's event loop does not make the process look dead; a watchdog in the same
+thread says which function that is.
 """
 
 import asyncio
@@ -20,6 +18,7 @@ from typing import Any
 from ulid import ULID
 
 from journey_async.engine.clock import Clock, take_over, was_wrong_at
+from journey_async.engine.deaths import Deaths
 from journey_async.engine.logs import log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.watchdog import Watchdog
@@ -29,7 +28,6 @@ from journey_async.store.workers import OtherWorker, WorkerConnection
 
 RENEWED_AFTER = 0.4  # of a lease
 LOOK_INTERVAL = 0.5  # seconds between looks at the others, while there are any
-WATCHED = 20  # others whose locks a worker tries
 SETTLE_TIME = 5.0  # seconds after a reconnection in which others may not be back themselves
 RECONNECT_PAUSE = 0.2
 DEFECT_PAUSE = 1.0  # seconds after something that nobody expected
@@ -81,8 +79,8 @@ class Liveness:
         self._peers = peers
         self._known_peers: list[str] = []
         self._watchdog = watchdog
-        self._suspects: set[str] = set()
-        self._reports: dict[str, asyncio.Future[None]] = {}
+        self._deaths = Deaths(worker=worker, clock=clock, lease=self._lease, release=self._report)
+        self._reports: set[asyncio.Future[None]] = set()  # that are under way
         self._stirred = asyncio.Event()
         self._stopped = threading.Event()
         self._home: asyncio.AbstractEventLoop | None = None
@@ -187,7 +185,7 @@ class Liveness:
                 await asyncio.sleep(pause)
         finally:
             watching.cancel()
-            for report in self._reports.values():
+            for report in list(self._reports):
                 report.cancel()
             await self._leave(connection)
 
@@ -238,13 +236,13 @@ class Liveness:
                 renew_at = now + self._renewal
             else:
                 found = await connection.others(self._worker)
-                if found is None or self._expired(found):  # by this clock: is it right?
+                if found is None or self._deaths.expired(found):  # by this clock: is it right?
                     renew_at = now
                     continue
                 others = found
             if others:
                 all_are_back = now - reconnected_at > SETTLE_TIME
-                await self._look_at(connection, others, all_are_back)
+                await self._deaths.look_at(connection, others, all_are_back)
             self._tell_peers(others)
             pause = self._look_interval if others else max(renew_at - self._loop.time(), 0)
             with suppress(TimeoutError):
@@ -265,71 +263,20 @@ class Liveness:
                 continue
             return found.others
 
-    def _expired(self, others: list[OtherWorker]) -> set[str]:
-        """Those whose lease has run out, and who are not dead yet.
-
-        If this clock was wrong, so may have been those by which the others renewed theirs: by the
-        time that a lease takes they have done so anew.
-        """
-        if time.monotonic() - was_wrong_at(self._clock) < self._lease.total_seconds():
-            return set()
-        now = self._clock.now()
-        return {o.id for o in others if o.lease_until < now and o.id not in self._reports}
-
     async def _begin_anew(self, connection: WorkerConnection) -> None:
         """Others have taken this worker for dead, and its work: be another one."""
         log.warning("worker %s was taken for dead; going on as a new one", self._worker)
         worker = new_worker_id()
         await self._register_on(connection, worker)
-        self._worker = worker
+        self._worker = self._deaths.worker = worker
         self._at_home(self._replaced, worker)
 
-    async def _look_at(
-        self, connection: WorkerConnection, others: list[OtherWorker], all_are_back: bool
-    ) -> None:
-        """Report those whose lease has run out, or whose lock was free twice in a row.
-
-        Nobody could renew a lease or hold a lock while the server was away: that says nothing
-        until all who live had the time to come back.
-        """
-        for worker, report in list(self._reports.items()):
-            if report.done():
-                del self._reports[worker]
-                if not report.cancelled() and report.exception() is None:
-                    await connection.forget(worker)
-        if not all_are_back:
-            self._suspects = set()
-            return
-        others = [other for other in others if other.id not in self._reports]
-        expired = self._expired(others)
-        keys = {
-            other.lock_key: other.id
-            for other in self._watched(others)
-            if other.locked and other.id not in expired
-        }
-        free = await connection.free_locks(list(keys)) if keys else set()
-        unlocked = {keys[key] for key in free}
-        dead = expired | (unlocked & self._suspects)
-        self._suspects = unlocked - dead
-        if dead:
-            log.warning("workers have died: %s", ", ".join(sorted(dead)))
-            report = self._report(sorted(dead))
-            self._reports.update(dict.fromkeys(dead, report))
-
     def _tell_peers(self, others: list[OtherWorker]) -> None:
-        gone = self._suspects.union(self._reports)
+        gone = self._deaths.gone
         peers = sorted(other.id for other in others if other.is_peer and other.id not in gone)
         if peers != self._known_peers:
             self._known_peers = peers
             self._at_home(self._peers, peers)
-
-    def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
-        """Those that come next in a ring of all, lest everybody look at everybody.
-
-        When many die at once, the last one alive finds so many of them with every second look.
-        """
-        ring = sorted(others, key=lambda other: (other.id < self._worker, other.id))
-        return ring[:WATCHED]
 
     def _report(self, dead: list[str]) -> "asyncio.Future[None]":
         """Let the application's loop release their work.
@@ -340,12 +287,14 @@ class Liveness:
         assert self._home is not None
         work: Coroutine[Any, Any, None] = _awaited(self._died(dead))
         report = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._home))
+        self._reports.add(report)
         report.add_done_callback(self._reported)
         return report
 
     def _reported(self, report: "asyncio.Future[None]") -> None:
+        self._reports.discard(report)
         if report.cancelled() or (error := report.exception()) is None:
-            self._stirred.set()  # they can be forgotten
+            self._stirred.set()  # what comes next with them can be seen to
         else:  # with the next look, after a pause
             log.warning("the work of dead workers could not be released yet: %s", error)
 

@@ -70,11 +70,19 @@ class NotificationConnection:
 
         Gives the database's time.
         """
-        text = "SELECT pg_notify($1, $2), clock_timestamp() AS now"
+        return await self._ask(
+            "SELECT pg_notify($1, $2), clock_timestamp() AS now", channel, payload
+        )
+
+    async def read_time(self) -> ServerTime:
+        """Ask for the database's time, which wakes nobody."""
+        return await self._ask("SELECT clock_timestamp() AS now")
+
+    async def _ask(self, text: str, *arguments: str) -> ServerTime:
         async with self._turn:
             with translated():
                 asked_at = time.monotonic()
-                [row] = await self._connection.fetch(text, channel, payload)
+                [row] = await self._connection.fetch(text, *arguments)
                 return ServerTime(row["now"], asked_at, time.monotonic())
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from journey_async import Graph, Journey, compute, input_node
 from journey_async.core.values import ComputationKey
-from journey_async.engine import committer, liveness, runner, safety_check
+from journey_async.engine import committer, deaths, liveness, runner, safety_check
 from journey_async.engine.clock import take_over
 from journey_async.engine.points import Point
 from journey_async.errors import DatabaseUnavailable, JourneyError
@@ -27,12 +27,16 @@ SHIFT = "UPDATE journey.workers SET lease_until = lease_until + $1 * interval '1
 RUN_OUT = """
     UPDATE journey.workers SET lease_until = now() - interval '1 second' WHERE id = 'WORKERDEAD'
 """
-TAKE_OVER = """
+RUNS_FOR = """
     WITH written AS (
         UPDATE journey.executions SET version = version + 1 WHERE id = $1 RETURNING id
     )
-    UPDATE journey.computations SET worker = 'WORKERDEAD', token = 1
+    UPDATE journey.computations SET worker = $2, token = 1
     WHERE execution_id IN (SELECT id FROM written)
+"""
+LIVES = """
+    INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
+    VALUES ('WORKERLIVES', 8, false, 'h', 1, now(), now() + interval '1000 seconds')
 """
 CUT = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -41,6 +45,11 @@ CUT = """
 
 
 LOCK = "SELECT FROM journey.executions WHERE id = $1 FOR UPDATE"
+
+
+@pytest.fixture(autouse=True)
+def forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deaths, "REMEMBERED", 0.0)
 
 
 async def hangs(x: int) -> None:
@@ -56,7 +65,7 @@ async def begun(dsn: str, connection: Any, graph: Graph) -> Any:
     journey = Journey(dsn, graphs=[graph], grace_period=0)
     async with journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        await connection.execute(TAKE_OVER, execution.id)
+        await connection.execute(RUNS_FOR, execution.id, "WORKERDEAD")
         return execution
 
 
@@ -71,6 +80,42 @@ async def test_a_free_lock_or_an_old_lease_means_dead(
         [computation] = await journey.computations(execution.id)
         assert (computation.deaths, computation.attempt) == (1, 1)
         await eventually(lambda: workers_are(connection, 1))
+
+
+async def test_what_one_that_is_dead_still_began_is_released_before_it_is_forgotten(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write of its own may have been under way."""
+    graph = graph_of(hangs)
+    early, late = [await begun(dsn, connection, graph) for _ in range(2)]
+    await connection.execute(LIVES)
+    await connection.execute(RUNS_FOR, late.id, "WORKERLIVES")
+    monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
+    await connection.execute(DEAD, True, 1000)
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        assert await journey.get_value(early.id, "y", wait_any=True) == 1
+        await connection.execute(RUNS_FOR, late.id, "WORKERDEAD")
+        monkeypatch.setattr(deaths, "REMEMBERED", 0.0)
+        assert await journey.get_value(late.id, "y", wait_any=True) == 1
+        await eventually(lambda: workers_are(connection, 2))
+        assert journey._engine.safety_check.left_behind == 0
+
+
+async def test_who_was_taken_for_dead_and_shows_that_it_lives_is_not_forgotten(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution = await begun(dsn, connection, graph_of(hangs))
+    monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
+    await connection.execute(DEAD, True, 1000)
+    async with TestJourney(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+        assert await journey.get_value(execution.id, "y", wait_any=True) == 1
+        await connection.execute("SELECT pg_advisory_lock(77)")
+        await connection.execute("UPDATE journey.workers SET lock_key = 77 WHERE id = 'WORKERDEAD'")
+        monkeypatch.setattr(deaths, "REMEMBERED", 0.0)
+        reached = journey._points.reached
+        later = reached[Point.HEARTBEAT] + 5
+        await eventually(lambda: reached[Point.HEARTBEAT] > later)
+        assert await workers_are(connection, 2)
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["an end", "a release"])
@@ -172,7 +217,7 @@ async def test_many_that_have_died_at_once_are_all_found(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though each looks at a few: those before it in the ring, and those behind."""
-    monkeypatch.setattr(liveness, "WATCHED", 3)
+    monkeypatch.setattr(deaths, "WATCHED", 3)
     await connection.execute(MANY_DEAD, 5)
     async with TestJourney(dsn):
         await eventually(lambda: workers_are(connection, 1))
@@ -227,7 +272,7 @@ async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
         looked = asyncio.Event()
         looks = 0
-        original = journey._engine._liveness._look_at
+        original = journey._engine._liveness._deaths.look_at
 
         async def counted(*args: Any, **kwargs: Any) -> None:
             nonlocal looks
@@ -237,7 +282,7 @@ async def test_a_worker_with_a_lease_and_no_lock_is_left_in_peace(
                 journey_loop.call_soon_threadsafe(looked.set)
 
         journey_loop = asyncio.get_running_loop()
-        journey._engine._liveness._look_at = counted  # type: ignore[method-assign]
+        journey._engine._liveness._deaths.look_at = counted  # type: ignore[method-assign]
         await looked.wait()
         assert await workers_are(connection, 2)
         assert await journey.get_value(execution.id, "y", default="still computing") != 1
@@ -252,14 +297,14 @@ async def test_nobody_is_taken_for_dead_whose_lease_ran_out_while_the_server_was
     await connection.execute(DEAD, False, 1000)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
         looks = 0
-        original = journey._engine._liveness._look_at
+        original = journey._engine._liveness._deaths.look_at
 
         async def counted(*args: Any, **kwargs: Any) -> None:
             nonlocal looks
             await original(*args, **kwargs)
             looks += 1
 
-        journey._engine._liveness._look_at = counted  # type: ignore[method-assign]
+        journey._engine._liveness._deaths.look_at = counted  # type: ignore[method-assign]
         async with connection.transaction():
             await connection.execute("LOCK TABLE journey.workers")  # nobody looks before it is cut
             await connection.execute(CUT)
@@ -333,7 +378,7 @@ async def test_one_safety_check_finds_all_that_was_left_behind(
             await journey.start_execution(g, {"x": 1}) for g in [unknown] * 3 + [graph] * 7
         ]
         for execution in executions:
-            await connection.execute(TAKE_OVER, execution.id)
+            await connection.execute(RUNS_FOR, execution.id, "WORKERDEAD")
     await connection.execute("DELETE FROM journey.graphs WHERE name = 'unknown'")
     monkeypatch.setattr(safety_check, "BATCH", 2)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
@@ -350,7 +395,7 @@ async def test_what_is_left_behind_does_not_wait_for_rows_that_somebody_holds(
     async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
         executions = [await journey.start_execution(graph, {"x": n}) for n in range(7)]
         for execution in executions:
-            await connection.execute(TAKE_OVER, execution.id)
+            await connection.execute(RUNS_FOR, execution.id, "WORKERDEAD")
     *held, free = executions  # the one that is overdue for the shortest time
     async with connection.transaction():
         for execution in held:

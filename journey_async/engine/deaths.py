@@ -1,0 +1,138 @@
+"""Finds which of the other workers are dead, has their work released, and forgets them.
+
+A worker is taken for dead as soon as the session lock that it held is free: the server frees it
+when the process dies. A machine that vanishes frees nothing; then its lease runs out. Its work is
+released at once, but it is forgotten only a while later, when what it may have begun meanwhile has
+been released as well: a write that was under way may arrive late, and a worker that lives, behind
+a connection of which only the server has seen the end, needs some time to find out. If it shows by
+then that it lives, it carries on as the one that it was.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from journey_async.engine.clock import Clock, was_wrong_at
+from journey_async.engine.logs import log
+from journey_async.store.workers import ANSWER_LIMIT, OtherWorker, WorkerConnection
+
+WATCHED = 20  # others whose locks a worker tries
+REMEMBERED = ANSWER_LIMIT + 1.0  # seconds: by then who lives has given its connection up
+
+
+class _Death:
+    """One that is taken for dead: what it showed last, and the release of its work."""
+
+    def __init__(self, worker: OtherWorker, release: "asyncio.Future[None]") -> None:
+        self.life_sign = _life_sign(worker)
+        self.release = release
+        self.released_at: float | None = None  # by the event loop's clock
+        self.is_last_release = False
+
+    def succeeded(self) -> bool:
+        return not self.release.cancelled() and self.release.exception() is None
+
+
+class Deaths:
+    """What one worker knows of the deaths of the others.
+
+    `release` begins to release the work of those whose ids it is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        clock: Clock,
+        lease: timedelta,
+        release: Callable[[list[str]], "asyncio.Future[None]"],
+    ) -> None:
+        self.worker = worker
+        self._clock = clock
+        self._lease = lease
+        self._release = release
+        self._suspects: set[str] = set()
+        self._deaths: dict[str, _Death] = {}
+
+    @property
+    def gone(self) -> set[str]:
+        """Those that are dead, or may be."""
+        return self._suspects.union(self._deaths)
+
+    def expired(self, others: list[OtherWorker]) -> set[str]:
+        """Those whose lease has run out, and who are not dead yet.
+
+        If this clock was wrong, so may have been those by which the others renewed theirs: by the
+        time that a lease takes they have done so anew.
+        """
+        if time.monotonic() - was_wrong_at(self._clock) < self._lease.total_seconds():
+            return set()
+        now = self._clock.now()
+        return {o.id for o in others if o.lease_until < now and o.id not in self._deaths}
+
+    async def look_at(
+        self, connection: WorkerConnection, others: list[OtherWorker], all_are_back: bool
+    ) -> None:
+        """Report those whose lease has run out, or whose lock was free twice in a row.
+
+        Nobody could renew a lease or hold a lock while the server was away: that says nothing
+        until all who live had the time to come back.
+        """
+        if not all_are_back:
+            self._suspects = set()
+            return
+        await self._see_to_the_dead(connection, {other.id: other for other in others})
+        others = [other for other in others if other.id not in self._deaths]
+        expired = self.expired(others)
+        keys = {
+            other.lock_key: other.id
+            for other in self._watched(others)
+            if other.locked and other.id not in expired
+        }
+        free = await connection.free_locks(list(keys)) if keys else set()
+        unlocked = {keys[key] for key in free}
+        dead = expired | (unlocked & self._suspects)
+        self._suspects = unlocked - dead
+        if dead:
+            log.warning("workers have died: %s", ", ".join(sorted(dead)))
+            release = self._release(sorted(dead))
+            self._deaths.update((o.id, _Death(o, release)) for o in others if o.id in dead)
+
+    async def _see_to_the_dead(
+        self, connection: WorkerConnection, others: dict[str, OtherWorker]
+    ) -> None:
+        """Release their work once more before they are forgotten; or see that they live."""
+        now = asyncio.get_running_loop().time()
+        again: list[str] = []
+        for worker, death in list(self._deaths.items()):
+            if not death.release.done():
+                continue
+            other = others.get(worker)
+            if other is None or _life_sign(other) != death.life_sign or not death.succeeded():
+                del self._deaths[worker]  # forgotten by others, or alive, or to be judged anew
+            elif death.is_last_release:
+                await connection.forget(worker)
+                del self._deaths[worker]
+            elif death.released_at is None:
+                death.released_at = now
+            elif now - death.released_at >= REMEMBERED:
+                again.append(worker)
+        if again:
+            release = self._release(again)
+            for worker in again:
+                self._deaths[worker].release = release
+                self._deaths[worker].is_last_release = True
+
+    def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
+        """Those that come next in a ring of all, lest everybody look at everybody.
+
+        When many die at once, the last one alive finds so many of them with every second look.
+        """
+        ring = sorted(others, key=lambda other: (other.id < self.worker, other.id))
+        return ring[:WATCHED]
+
+
+def _life_sign(worker: OtherWorker) -> tuple[int, datetime]:
+    """What is another one with each connection, and with each renewal."""
+    return worker.lock_key, worker.lease_until
