@@ -1,6 +1,5 @@
 """Calls `on_save` after the commit: at most once an outcome, and whatever it raises is logged."""
 
-import asyncio
 import inspect
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ class Callbacks:
     """Fires the callbacks of nodes and graphs, the node's first."""
 
     def __init__(self) -> None:
-        self._tasks = Tasks("on_save")
+        self.tasks = Tasks("on_save")
 
     def fire(self, change: Change, graph: Graph) -> None:
         """Call back about the outcomes of a change that was committed."""
@@ -31,21 +30,13 @@ class Callbacks:
             if functions:
                 execution_id = change.state.execution_id
                 called = _call(functions, execution_id, node, outcome, graph.types.get(node, ANY))
-                self._tasks.spawn(called, f"for {node}")
-
-    def kill(self) -> None:
-        """Stop dead."""
-        self._tasks.kill()
-
-    def under_way(self) -> list["asyncio.Task[None]"]:
-        """What runs."""
-        return self._tasks.all
+                self.tasks.spawn(called, f"for {node}")
 
     async def finish(self, grace: float) -> None:
         """Wait for callbacks that run, then cancel them; one may wait for this very end."""
-        if not await self._tasks.finished(grace):
-            self._tasks.kill()
-            if not await self._tasks.finished(LAST_GRACE):
+        if not await self.tasks.finished(grace):
+            self.tasks.kill()
+            if not await self.tasks.finished(LAST_GRACE):
                 log.error("callbacks that ignore their cancellation were left behind")
 
 

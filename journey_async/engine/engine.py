@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from journey_async.core.change import Change
@@ -163,6 +164,12 @@ class Engine:
             points=points,
         )
         self._tasks = Tasks("engine")
+        self._background = (  # tasks of parts that have no other life
+            self._refresher.tasks,
+            self._releaser.tasks,
+            self.evolver.tasks,
+            self._tasks,
+        )
         self._complaints = Complaints()
         self._stack = AsyncExitStack()
         self._closed_because: str | None = None
@@ -183,8 +190,8 @@ class Engine:
             stack.push_async_callback(self._reader.stop)
             stack.push_async_callback(self._tasks.cancel)
             stack.push_async_callback(self._finish_callbacks)  # of what is written last
-            stack.push_async_callback(self._releaser.stop)
-            stack.push_async_callback(self._refresher.stop)
+            stack.push_async_callback(self._releaser.tasks.cancel)
+            stack.push_async_callback(self._refresher.tasks.cancel)
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
             stack.push_async_callback(self._take_leave)
@@ -204,7 +211,7 @@ class Engine:
                 self._releaser.start()
                 stack.push_async_callback(self.scheduler.stop)
                 stack.push_async_callback(self.safety_check.stop)
-                stack.push_async_callback(self.evolver.stop)
+                stack.push_async_callback(self.evolver.tasks.cancel)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -245,11 +252,8 @@ class Engine:
         self.runner.kill()
         self.committer.kill(why)
         self._reader.kill(why)
-        self._callbacks.kill()
-        self._refresher.kill()
-        self._releaser.kill()
-        self.evolver.kill()
-        self._tasks.kill()
+        for tasks in (self._callbacks.tasks, *self._background):
+            tasks.kill()
         self.waiters.close(why)
 
     async def _left(self) -> None:
@@ -262,10 +266,8 @@ class Engine:
         await self.committer.stop()
         await self._reader.stop()
         await self._callbacks.finish(0)
-        await self._refresher.stop()
-        await self._releaser.stop()
-        await self.evolver.stop()
-        await self._tasks.cancel()
+        for tasks in self._background:
+            await tasks.cancel()
 
     @property
     def is_listening(self) -> bool | None:
@@ -296,15 +298,8 @@ class Engine:
                 await asyncio.wait(tasks)
 
     def _under_way(self, besides: Collection[str]) -> list["asyncio.Task[None]"]:
-        return [
-            *self.runner.under_way(besides),
-            *self._reader.under_way(),
-            *self._callbacks.under_way(),
-            *self._refresher.under_way(),
-            *self._releaser.under_way(),
-            *self.evolver.under_way(),
-            *self._tasks.all,
-        ]
+        owners = (self._reader.tasks, self._callbacks.tasks, *self._background)
+        return [*self.runner.under_way(besides), *chain.from_iterable(o.all for o in owners)]
 
     async def _finish_work(self) -> None:
         await self.runner.finish(self.settings.grace_period)

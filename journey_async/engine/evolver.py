@@ -24,25 +24,13 @@ class Evolver:
         self._again = False
         self._evolving: asyncio.Task[None] | None = None
         self._slow: set[str] = set()  # whose turn comes when somebody lets go of them
-        self._tasks = Tasks("evolver")
-
-    async def stop(self) -> None:
-        """Let none evolve any more."""
-        await self._tasks.cancel()
-
-    def kill(self) -> None:
-        """Stop dead."""
-        self._tasks.kill()
-
-    def under_way(self) -> list["asyncio.Task[None]"]:
-        """What lets executions evolve."""
-        return self._tasks.all
+        self.tasks = Tasks("evolver")
 
     def evolve_soon(self) -> None:
         """Have them evolve; if that is under way, it looks once more before it ends."""
         self._again = True
         if self._evolving is None or self._evolving.done():
-            self._evolving = self._tasks.start(self._evolve(), "lets executions evolve")
+            self._evolving = self.tasks.start(self._evolve(), "lets executions evolve")
 
     async def check(self) -> None:
         """Have them evolve, and wait for it, but not for long: many of them go on by themselves."""
@@ -61,7 +49,7 @@ class Evolver:
 
     async def _wake_all(self, executions: list[str]) -> bool:
         """Wake them, by which they evolve; whether any of them did, or goes on by itself."""
-        waking = {i: self._tasks.start(self._wake(i), f"lets {i} evolve") for i in executions}
+        waking = {i: self.tasks.start(self._wake(i), f"lets {i} evolve") for i in executions}
         done, slow = await asyncio.wait(waking.values(), timeout=SLOW)
         for execution_id, task in waking.items():
             if task in slow:

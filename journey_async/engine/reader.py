@@ -29,7 +29,7 @@ class Reader:
         self._registry = registry
         self._asked: dict[str, list[Answer]] = {}  # by execution
         self._reading: asyncio.Task[None] | None = None
-        self._tasks = Tasks("reader")
+        self.tasks = Tasks("reader")
         self._closed_because: str | None = None
 
     async def current(self, execution_id: str) -> State | None:
@@ -42,7 +42,7 @@ class Reader:
         answer: Answer = asyncio.get_running_loop().create_future()
         self._asked.setdefault(execution_id, []).append(answer)
         if self._reading is None or self._reading.done():
-            self._reading = self._tasks.start(self._read(), "reads")
+            self._reading = self.tasks.start(self._read(), "reads")
         try:
             state = await answer
         except asyncio.CancelledError:
@@ -55,16 +55,12 @@ class Reader:
     async def stop(self) -> None:
         """Give up what is being read."""
         self._end("Journey was closed before it could read this")
-        await self._tasks.cancel()
+        await self.tasks.cancel()
 
     def kill(self, why: str) -> None:
         """Stop dead."""
         self._end(why)
-        self._tasks.kill()
-
-    def under_way(self) -> list["asyncio.Task[None]"]:
-        """What reads."""
-        return self._tasks.all
+        self.tasks.kill()
 
     def _forget(self, execution_id: str, answer: Answer) -> None:
         """Nobody waits for this answer any more."""

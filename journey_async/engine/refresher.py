@@ -48,19 +48,7 @@ class Refresher:
         self._look = look
         self._take_in = take_in
         self._refreshing: set[str] = set()
-        self._tasks = Tasks("refresher")
-
-    async def stop(self) -> None:
-        """Show nothing more."""
-        await self._tasks.cancel()
-
-    def kill(self) -> None:
-        """Stop dead."""
-        self._tasks.kill()
-
-    def under_way(self) -> list["asyncio.Task[None]"]:
-        """What reads, in order to show it."""
-        return self._tasks.all
+        self.tasks = Tasks("refresher")
 
     def of_interest(self) -> set[str]:
         """The executions that somebody here waits for, or computes for."""
@@ -118,7 +106,7 @@ class Refresher:
     def _refresh(self, execution_id: str) -> None:
         if self._is_of_interest(execution_id) and execution_id not in self._refreshing:
             self._refreshing.add(execution_id)
-            self._tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
+            self.tasks.spawn(self._show_current(execution_id), f"reads {execution_id}")
 
     def _is_of_interest(self, execution_id: str) -> bool:
         return execution_id in self._waiters.executions or self._runner.is_busy_with(execution_id)

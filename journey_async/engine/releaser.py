@@ -30,29 +30,17 @@ class Releaser:
         self._submit = submit
         self._points = points
         self._started = asyncio.Event()
-        self._tasks = Tasks("releaser")
+        self.tasks = Tasks("releaser")
 
     def start(self) -> None:
         """Take up what others leave behind, from now on."""
         self._started.set()
 
-    async def stop(self) -> None:
-        """Release nothing more."""
-        await self._tasks.cancel()
-
-    def kill(self) -> None:
-        """Stop dead."""
-        self._tasks.kill()
-
-    def under_way(self) -> list["asyncio.Task[None]"]:
-        """What gives back the work of this process's former workers."""
-        return self._tasks.all
-
     def replaced(self, worker: str) -> None:
         """Others took this process for dead: what they have not taken yet is anybody's."""
         former = self._runner.worker
         self._runner.become(worker)
-        self._tasks.spawn(self._give_back(former), f"gives back the work of {former}")
+        self.tasks.spawn(self._give_back(former), f"gives back the work of {former}")
 
     async def died(self, workers: list[str]) -> None:
         """Others have died: what they were running is available again, once this has started.

@@ -31,5 +31,5 @@ class Saves:
 
     async def of(self, journey: Journey, execution_id: str) -> list[dict[str, Any]]:
         """What an execution's callbacks were told, once those under way have ended."""
-        await journey._engine._callbacks._tasks.finished(PATIENCE)
+        await journey._engine._callbacks.tasks.finished(PATIENCE)
         return [event for owner, event in self.events if owner == execution_id]

@@ -212,7 +212,7 @@ async def test_what_is_written_while_it_closes_is_called_back_about(
             return await apply(*args, **kwargs)
 
         async def finished(grace: float) -> None:
-            if engine._callbacks.under_way():
+            if engine._callbacks.tasks.all:
                 released.set()  # while it closes, this is waited for
             await finish(grace)
             closing.set()

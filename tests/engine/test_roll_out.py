@@ -101,7 +101,7 @@ async def test_a_safety_check_does_not_wait_for_very_many_to_evolve(
         idle = [await old.start_execution(OLD) for _ in range(5)]
     async with Journey(dsn, graphs=[NEW], run_computations=False) as new:
         await new._engine.evolver.check()
-        assert new._engine.evolver.under_way()
+        assert new._engine.evolver.tasks.all
         for execution in idle:
             await taken_on(NEW, new, execution)
 
