@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from typing_extensions import TypeIs
 
 from journey_async.client.execution import Execution
-from journey_async.core.graph import Graph
+from journey_async.core.graph import Graph, GraphKey
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import storable
 from journey_async.core.reference import NodeName, NodeRef, type_of
@@ -93,7 +93,7 @@ def checked_graphs(graphs: object) -> tuple[Graph, ...]:
     if not isinstance(graphs, Iterable) or isinstance(graphs, Graph):
         raise InvalidOptionError(f"graphs must be a list of graphs, not {shown(graphs)}")
     checked = tuple(checked_graph(graph) for graph in graphs)
-    hashes: dict[tuple[str, str], str] = {}
+    hashes: dict[GraphKey, str] = {}
     for graph in checked:
         if hashes.setdefault((graph.name, graph.version), graph.hash) != graph.hash:
             raise InvalidOptionError(

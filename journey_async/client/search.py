@@ -174,9 +174,10 @@ async def _refuse_unknown_nodes(
     if not asked or (registered is not None and asked.keys() <= registered.by_name.keys()):
         return
     # An execution may still be on an older definition.
-    rows = await engine.patiently(lambda: engine.store.graphs(name, version))
+    key = (name, version)
+    found = await engine.patiently(lambda: engine.store.graphs({key: ()}))
     known = dict.fromkeys(registered.by_name) if registered is not None else {}
-    for definition in (Description(text) for _, text, _ in rows if text is not None):
+    for definition in (Description(text) for _, text, _ in found[key] if text is not None):
         known |= dict.fromkeys(definition.kinds())
     for node, purpose in asked.items():
         if known and node not in known:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from pydantic import Field, field_validator, model_validator
 
@@ -46,6 +46,7 @@ from journey_async.errors import (
 )
 
 T = TypeVar("T")
+GraphKey: TypeAlias = tuple[str, str]  # name and version
 
 MAX_NODES = 20_000  # a graph is settled as a whole, and its definition is one row
 

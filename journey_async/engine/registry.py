@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from journey_async.core.description import Description
-from journey_async.core.graph import Graph
+from journey_async.core.graph import Graph, GraphKey
 from journey_async.core.pieces import each
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
@@ -18,7 +18,6 @@ from journey_async.store.breath import in_turn
 from journey_async.store.connecting import Connection
 from journey_async.store.store import Store
 
-Name = tuple[str, str]  # name and version
 NO_CODE = ""  # in place of a hash: the code is not here
 MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
 
@@ -45,16 +44,16 @@ class Marks:
     """The beginnings of hashes by which notifications name definitions, put down graph by graph."""
 
     def __init__(self) -> None:
-        self._of: dict[Name, set[str]] = {}
+        self._of: dict[GraphKey, set[str]] = {}
         self._graphs: Counter[str] = Counter()  # that have a mark: the same nodes, the same hash
 
     def __contains__(self, hash_start: str) -> bool:
         return self._graphs[hash_start] > 0
 
-    def put(self, name: Name, hashes: Iterable[str]) -> None:
+    def put(self, key: GraphKey, hashes: Iterable[str]) -> None:
         """These are the definitions of the graph."""
-        former, marks = self._of.get(name, set()), {h[:MARK] for h in hashes}
-        self._of[name] = marks
+        former, marks = self._of.get(key, set()), {h[:MARK] for h in hashes}
+        self._of[key] = marks
         self._graphs.update(marks - former)
         self._graphs.subtract(former - marks)
 
@@ -72,14 +71,14 @@ class Registry:
         self._store = store
         self._clock = clock
         self._worker = worker
-        self._registered: dict[Name, Graph] = {}
-        self._newer: dict[Name, set[str]] = {}  # than the registered ones
+        self._registered: dict[GraphKey, Graph] = {}
+        self._newer: dict[GraphKey, set[str]] = {}  # than the registered ones
         self._marks = Marks()  # of the registered ones
         self._older_marks = Marks()  # of what is known of their older definitions
-        self._code: dict[Name, str] = {}  # hashes, of what is about to be registered, too
-        self._stored: dict[Name, Definitions] = {}  # as last looked up
-        self._registering: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._fetching: defaultdict[Name, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._code: dict[GraphKey, str] = {}  # hashes, of what is about to be registered, too
+        self._stored: dict[GraphKey, Definitions] = {}  # as last looked up
+        self._registering: defaultdict[GraphKey, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._fetching: defaultdict[GraphKey, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asked = 0  # questions to the database so far
 
     def has(self, graph: Graph) -> bool:
@@ -111,16 +110,16 @@ class Registry:
         Of one name and version one after the other, so that the last one here is the last one in
         the database. Raises GraphConflictError if live executions cannot take the definition on.
         """
-        name = (graph.name, graph.version)
-        async with self._registering[name]:
+        key = (graph.name, graph.version)
+        async with self._registering[key]:
             if self.has(graph):
                 return
-            await self._fetch_definitions(name, own=graph)
+            await self._fetch_definitions([key], own=graph)
             await self._refuse_conflicts(graph)
             with self._claimed(graph):
                 await self._put_down(graph)
-                self._registered[name] = graph
-                self._note_order(name)
+                self._registered[key] = graph
+                self._note_order(key)
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.
@@ -131,24 +130,25 @@ class Registry:
         """
         if not self.must_ask_about(state):
             return
-        name = (state.graph_name, state.graph_version)
-        if name in self._registered or connection is not None:
-            await self._fetch_definitions(name, connection)
+        key = (state.graph_name, state.graph_version)
+        if key in self._registered or connection is not None:
+            await self._fetch_definitions([key], connection)
             return
-        async with self._fetching[name]:  # whoever else lacks the definition need not ask
+        async with self._fetching[key]:  # whoever else lacks the definition need not ask
             if self.must_ask_about(state):
-                await self._fetch_definitions(name)
+                await self._fetch_definitions([key])
 
     async def learn_all(self, states: Iterable[State]) -> None:
-        """`learn` for many states, with one question for each graph; raises DatabaseUnavailable."""
+        """`learn` for many states, with one question; raises DatabaseUnavailable."""
         unsure = [state for state in states if self.must_ask_about(state)]
-        for name in {(state.graph_name, state.graph_version) for state in unsure}:
-            await self._fetch_definitions(name)
+        if unsure:
+            keys = {(state.graph_name, state.graph_version) for state in unsure}
+            await self._fetch_definitions(keys)
 
     def must_ask_about(self, state: State) -> bool:
         """Whether `learn` has to ask about the state."""
-        name = (state.graph_name, state.graph_version)
-        registered, stored = self._registered.get(name), self._stored.get(name)
+        key = (state.graph_name, state.graph_version)
+        registered, stored = self._registered.get(key), self._stored.get(key)
         if registered is not None:
             return registered.hash != state.graph_hash
         return stored is None or state.graph_hash not in stored.described
@@ -156,22 +156,24 @@ class Registry:
     async def fetch_again(self) -> None:
         """Learn in which order the definitions are now of the graphs whose code is here.
 
-        Raises DatabaseUnavailable.
+        What the database has lost of that code is put down again. Raises DatabaseUnavailable.
         """
-        for graph in list(self._registered.values()):
-            await self._restore(graph)
+        await self._fetch_definitions(list(self._registered))
+        for key, graph in list(self._registered.items()):
+            if graph.hash not in self._stored[key].numbers:
+                await self._put_down_again(graph)
 
     def knows(self, state: State) -> bool:
         """Whether `resolve` can answer for the state."""
-        name = (state.graph_name, state.graph_version)
-        stored = self._stored.get(name, Definitions({}, {}))
-        return name in self._registered or state.graph_hash in stored.described
+        key = (state.graph_name, state.graph_version)
+        stored = self._stored.get(key, Definitions({}, {}))
+        return key in self._registered or state.graph_hash in stored.described
 
     def has_newest_code(self, state: State) -> bool:
         """Whether the code of the state's graph is here, and as far as is known none is newer."""
-        name = (state.graph_name, state.graph_version)
-        registered = self._registered.get(name)
-        return registered is not None and not self._newer[name]
+        key = (state.graph_name, state.graph_version)
+        registered = self._registered.get(key)
+        return registered is not None and not self._newer[key]
 
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it.
@@ -179,16 +181,16 @@ class Registry:
         Raises GraphNotRegisteredError if neither its code nor its description is here, GraphError
         if that cannot be read.
         """
-        name = (state.graph_name, state.graph_version)
-        registered = self._registered.get(name)
+        key = (state.graph_name, state.graph_version)
+        registered = self._registered.get(key)
         if registered is not None and registered.hash == state.graph_hash:
             return registered, False
-        stored = self._stored.get(name, Definitions({}, {}))
+        stored = self._stored.get(key, Definitions({}, {}))
         if registered is not None and state.graph_hash not in stored.newer_than(registered):
             return registered, True
         described = stored.described.get(state.graph_hash)
         if described is None:
-            raise GraphNotRegisteredError(*name)
+            raise GraphNotRegisteredError(*key)
         return described.graph, False
 
     async def graph_of(self, state: State) -> Graph:
@@ -197,50 +199,46 @@ class Registry:
         return self.resolve(state)[0]
 
     async def graphs_of(self, states: Sequence[State]) -> list[Graph]:
-        """The graphs to read states by, found out with one question for each graph."""
+        """The graphs to read states by, found out with one question."""
         await self.learn_all(states)
         return [self.resolve(state)[0] for state in states]
 
-    def newer_definitions(self) -> Mapping[Name, Collection[str]]:
+    def newer_definitions(self) -> Mapping[GraphKey, Collection[str]]:
         """For each graph whose code is here, the definitions that were registered later."""
         return self._newer
 
     async def restore(self) -> None:
-        """Put down again what the database has lost of the code that is here.
-
-        Code that is not the newest is reinstated, if no worker is left that has newer code.
+        """`fetch_again`; then code that is not the newest is reinstated, if no worker is left that
+        has newer code.
         """
-        for name, graph in list(self._registered.items()):
-            await self._restore(graph)
-            if self._newer[name] and await self._reinstate(graph):
-                await self._fetch_definitions(name)
+        await self.fetch_again()
+        for key, graph in list(self._registered.items()):
+            if self._newer[key] and await self._reinstate(graph):
+                await self._fetch_definitions([key])
 
     async def outdated(self, limit: int, without: Collection[str] = ()) -> list[str]:
         """Live executions, but for some, that have yet to evolve to the code that is here."""
         found: list[str] = []
-        for name, graph in list(self._registered.items()):
-            older = self._stored[name].older_than(graph)
+        for key, graph in list(self._registered.items()):
+            older = self._stored[key].older_than(graph)
             if older and len(found) < limit:
-                found += await self._store.outdated(*name, older, limit - len(found), without)
+                found += await self._store.outdated(*key, older, limit - len(found), without)
         return found
 
     async def _put_down(self, graph: Graph) -> None:
         definition = graph.model_dump_json()
-        name = (graph.name, graph.version)
+        key = (graph.name, graph.version)
         await self._store.register_graph(
-            *name, graph.hash, definition, now=self._clock.now(), worker=self._worker()
+            *key, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
-        await self._fetch_definitions(name, own=graph)
+        await self._fetch_definitions([key], own=graph)
 
-    async def _restore(self, graph: Graph) -> None:
-        """Look the graph up; put it down once more if the database has lost it.
-
-        Not if live executions cannot take it on.
-        """
-        name = (graph.name, graph.version)
-        async with self._registering[name]:
-            await self._fetch_definitions(name)
-            if graph.hash in self._stored[name].numbers or not self.has(graph):
+    async def _put_down_again(self, graph: Graph) -> None:
+        """Put down what the database has lost, unless live executions cannot take it on."""
+        key = (graph.name, graph.version)
+        async with self._registering[key]:
+            await self._fetch_definitions([key])
+            if graph.hash in self._stored[key].numbers or not self.has(graph):
                 return
             with suppress(GraphConflictError):
                 await self._refuse_conflicts(graph)
@@ -275,60 +273,75 @@ class Registry:
         statement may have taken effect all the same; the next renewal of the lease sees that the
         row of this worker says something else, and corrects it.
         """
-        name = (graph.name, graph.version)
-        self._code[name] = graph.hash
+        key = (graph.name, graph.version)
+        self._code[key] = graph.hash
         try:
             yield
         except BaseException:
-            former = self._registered.get(name)
-            self._code[name] = former.hash if former else NO_CODE
+            former = self._registered.get(key)
+            self._code[key] = former.hash if former else NO_CODE
             raise
 
     async def _fetch_definitions(
-        self, name: Name, connection: Connection | None = None, *, own: Graph | None = None
+        self,
+        keys: Collection[GraphKey],
+        connection: Connection | None = None,
+        *,
+        own: Graph | None = None,
     ) -> None:
-        """Learn the definitions of a graph and their order.
+        """Learn the definitions of graphs and their order, with one question.
 
-        The description is left out of the one whose code is here, or about to be: nobody needs it
-        as long as that code is the last registered here.
+        The description is left out of the one whose code is here, or (`own`) about to be: nobody
+        needs it as long as that code is the last registered here.
         """
+        if not keys:
+            return
         self._asked += 1
         asked = self._asked
-        own = own or self._registered.get(name)
-        known = self._stored.get(name)
-        have = [*known.described] if known else []
-        rows = await self._store.graphs(*name, [*have, own.hash] if own else have, connection)
-        known = self._stored.get(name)
+        have = {key: self._have(key, own) for key in keys}
+        for key, definitions in (await self._store.graphs(have, connection)).items():
+            self._note_definitions(key, definitions, asked)
+
+    def _have(self, key: GraphKey, own: Graph | None) -> list[str]:
+        """The definitions of which no description is needed."""
+        own, known = own or self._registered.get(key), self._stored.get(key)
+        described = known.described if known else ()
+        return [*described, own.hash] if own else [*described]
+
+    def _note_definitions(
+        self, key: GraphKey, definitions: Sequence[tuple[str, str | None, int]], asked: int
+    ) -> None:
+        known = self._stored.get(key)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        described = {h: Description(text) for h, text, _ in rows if text is not None}
-        numbers = {h: number for h, _, number in rows}
+        described = {h: Description(text) for h, text, _ in definitions if text is not None}
+        numbers = {h: number for h, _, number in definitions}
         if known is not None:
             described |= known.described
-        self._stored[name] = Definitions(numbers, described, asked)
+        self._stored[key] = Definitions(numbers, described, asked)
         if known is None or known.numbers != numbers:
-            self._note_order(name)
+            self._note_order(key)
 
-    def _note_order(self, name: Name) -> None:
+    def _note_order(self, key: GraphKey) -> None:
         """Note what is older and what is newer than the code that is here, if any is."""
-        graph, stored = self._registered.get(name), self._stored[name]
+        graph, stored = self._registered.get(key), self._stored[key]
         if graph is not None:
-            self._newer[name] = stored.newer_than(graph)
-            self._marks.put(name, [graph.hash])
-            self._older_marks.put(name, stored.older_than(graph))
+            self._newer[key] = stored.newer_than(graph)
+            self._marks.put(key, [graph.hash])
+            self._older_marks.put(key, stored.older_than(graph))
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
-        name = (graph.name, graph.version)
-        described = self._stored[name].described
+        key = (graph.name, graph.version)
+        described = self._stored[key].described
         read = await in_turn(each(Description.kinds, described.values()))
         known = dict(zip(described, read, strict=True))
-        if (former := self._registered.get(name)) is not None:
+        if (former := self._registered.get(key)) is not None:
             known[former.hash] = {node.name: node.kind for node in former.nodes}
         changed = {h: kinds for h in known if (kinds := _changed_kinds(known[h], graph))}
         if not changed:
             return
-        live = await self._store.count_live(*name, list(changed))
+        live = await self._store.count_live(*key, list(changed))
         if live:
             node, was = next(iter(next(iter(changed.values())).items()))
             raise GraphConflictError(

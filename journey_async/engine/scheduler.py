@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from journey_async.core.commands import Wake
+from journey_async.core.graph import GraphKey
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about, log
 from journey_async.engine.peers import Peers
 from journey_async.engine.points import Point, Points
-from journey_async.engine.registry import Name, Registry
+from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Overtaken, Submit
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
@@ -220,7 +221,7 @@ class Scheduler:
         return then
 
     async def _look(
-        self, graphs: Mapping[Name, Collection[str]], number: int
+        self, graphs: Mapping[GraphKey, Collection[str]], number: int
     ) -> tuple[list[str], datetime | None]:
         """The first of those that are due, at most so many; and the time that comes next."""
         entries = await self._store.attention(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from journey_async.core.change import Change
+from journey_async.core.graph import GraphKey
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationKey
 from journey_async.store.breath import in_turn
@@ -115,7 +116,7 @@ class Store:
 
     async def attention(
         self,
-        graphs: Mapping[tuple[str, str], Collection[str]],
+        graphs: Mapping[GraphKey, Collection[str]],
         *,
         without: Sequence[str],
         limit: int,
@@ -176,18 +177,19 @@ class Store:
         return bool(await self._fetch("reinstate_graph", name, version, graph_hash, now, channel))
 
     async def graphs(
-        self,
-        name: str,
-        version: str,
-        known: Collection[str] = (),
-        connection: Connection | None = None,
-    ) -> list[tuple[str, str | None, int]]:
-        """Hash, definition (JSON text) and number of each definition, newest first.
+        self, known: Mapping[GraphKey, Collection[str]], connection: Connection | None = None
+    ) -> dict[GraphKey, list[tuple[str, str | None, int]]]:
+        """Hash, definition (JSON text) and number of each definition of these graphs, newest first.
 
         The definitions that are `known` (hashes) are not told again: None.
         """
-        rows = await self._fetch("find_graphs", name, version, list(known), connection=connection)
-        return [(row["hash"], row["definition"], row["registration"]) for row in rows]
+        names, versions = [name for name, _ in known], [version for _, version in known]
+        have = [",".join(hashes) for hashes in known.values()]
+        found: dict[GraphKey, list[tuple[str, str | None, int]]] = {key: [] for key in known}
+        for row in await self._fetch("find_graphs", names, versions, have, connection=connection):
+            definition = (row["hash"], row["definition"], row["registration"])
+            found[row["name"], row["version"]].append(definition)
+        return found
 
     async def newest_graphs(self) -> list[str]:
         """The newest definition (JSON text) of each name and version, the latest first."""

@@ -99,6 +99,17 @@ async def test_definitions_are_asked_for_once_for_many_executions(
 
 
 @pytest.mark.direct("counts statements, and a pooler has its own")
+async def test_what_is_looked_at_now_and_then_are_all_graphs_at_once(
+    dsn: str, statements: Statements
+) -> None:
+    graphs = [Graph(f"g{n}", "v1", [input_node("x")]) for n in range(7)]
+    async with Journey(dsn, graphs=graphs, run_computations=False) as journey:
+        await statements.reset()
+        await journey._engine.registry.restore()
+        assert (await statements.counts())["find_graphs"] == 1
+
+
+@pytest.mark.direct("counts statements, and a pooler has its own")
 async def test_a_definition_that_nobody_here_knows_is_asked_for_once(
     dsn: str, statements: Statements
 ) -> None:
@@ -123,7 +134,12 @@ async def test_a_definition_is_sent_to_a_process_once(
             async def noted(*args: Any) -> Any:
                 answer = await ask(*args)
                 asked.append(args[0])
-                sent.extend(graph_hash for graph_hash, text, _ in answer if text is not None)
+                sent.extend(
+                    graph_hash
+                    for definitions in answer.values()
+                    for graph_hash, text, _ in definitions
+                    if text is not None
+                )
                 return answer
 
             monkeypatch.setattr(newer._engine.store, "graphs", noted)

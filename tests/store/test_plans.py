@@ -29,6 +29,7 @@ BLOCKS = 150
 STATEMENTS: dict[str, tuple[Any, ...]] = {
     "attention": (["growth"], ["v1"], ["one,two"], ["E1"], 100),
     "computations": (IDS[0], None),
+    "find_graphs": (["growth"], ["v1"], ["one,two"]),
     "find_singleton": ("growth",),
     "load_executions": (IDS,),
     "lock_execution": (IDS[0],),
@@ -92,7 +93,7 @@ async def test_a_database_that_was_empty_a_moment_ago_is_not_read_from_end_to_en
 async def test_what_is_asked_often_is_planned_once(connection: Any) -> None:
     """To plan anew, on what the arguments are, would take longer than the answer."""
     asked: dict[str, tuple[Any, ...]] = {
-        **{name: STATEMENTS[name] for name in ("attention", "lock_execution")},
+        **{name: STATEMENTS[name] for name in ("attention", "find_graphs", "lock_execution")},
         **dict.fromkeys(("load_executions", "read_versions"), (IDS[:1],)),
         "apply_changes": (*at_once(write_arguments(changes()[:1])), "changed", "due", "me"),
     }
