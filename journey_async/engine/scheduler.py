@@ -215,7 +215,7 @@ class Scheduler:
         self._sees_part = is_backlog and not mine
         self._leave(fresh)
         if mine:
-            await self._wake_all(mine[:at_once])
+            await self._wake_while_room(mine[:at_once])
             self._starved = self._runner.free <= 0
             return self._clock.now()
         return then
@@ -251,14 +251,32 @@ class Scheduler:
         fresh = {i for i, since in left.items() if now - since < MOMENT}
         return own or [i for i in due if i not in fresh], fresh
 
-    async def _wake_all(self, due: list[str]) -> None:
-        """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""
+    async def _wake_while_room(self, due: list[str]) -> None:
+        """Wake as many at once as there are places: to wake others as well would be in vain.
+
+        But for those that are held up: not each of them is to keep the next ones waiting.
+        """
+        while due and (room := self._runner.free):
+            held_up = await self._wake_all(due[:room])
+            due = due[room:]
+            if held_up:
+                await self._wake_all(due)
+                return
+
+    async def _wake_all(self, due: list[str]) -> bool:
+        """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting.
+
+        Whether there was any such.
+        """
         waking = {i: self._tasks.start(self._wake(i), f"wakes {i}") for i in due}
-        await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
+        if not waking:
+            return False
+        _, slow = await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
         for execution_id, task in waking.items():
-            if not task.done():
+            if task in slow:
                 self._slow.add(execution_id)
                 task.add_done_callback(lambda _, i=execution_id: self._was_slow(i))  # type: ignore[misc]
+        return bool(slow)
 
     async def _wake(self, execution_id: str) -> bool:
         """Wake one execution; whether it may still be due.

@@ -9,8 +9,12 @@ import pytest
 from journey_async import Graph, Journey, Retry, compute, input_node
 from journey_async.core.values import ComputationState
 from journey_async.engine import scheduler
+from journey_async.engine.points import Point
+from journey_async.testing.journey import TestJourney
 from tests.support.effort import effort
 from tests.support.eventually import eventually
+
+HOLD = "SELECT FROM journey.executions WHERE id = $1 FOR UPDATE"
 
 
 class Gauge:
@@ -155,6 +159,33 @@ async def test_what_was_left_behind_is_taken_up_at_the_start(dsn: str) -> None:
         async with Journey(dsn, graphs=[graph], max_concurrency=4) as worker:
             assert await results(worker, executions) == list(range(30))
         assert gauge.most <= 4
+
+
+async def test_no_more_are_woken_than_there_are_places(dsn: str) -> None:
+    gauge = Gauge()
+    graph = graph_of(gauge)
+    async with Journey(dsn, graphs=[graph], run_computations=False) as client:
+        executions = await start(client, graph, 20)
+        async with TestJourney(dsn, graphs=[graph], max_concurrency=2) as worker:
+            await eventually(lambda: gauge.running == 2 and worker._engine.scheduler.is_at_rest)
+            assert worker._points.reached[Point.BEFORE_WAKE] == 2
+            gauge.release.set()
+            assert await results(client, executions) == list(range(20))
+
+
+async def test_rows_that_others_hold_do_not_hold_up_each_other_where_there_is_one_place(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "UNMOVED_PAUSE", 3.0)
+    graph = graph_of(lambda x: x)
+    async with Journey(dsn, graphs=[graph], run_computations=False) as client:
+        *held, free = [await client.start_execution(graph, {"x": n}) for n in range(10)]
+        async with connection.transaction():
+            for execution in held:
+                await connection.execute(HOLD, execution.id)
+            async with Journey(dsn, graphs=[graph], max_concurrency=1):
+                limit = 6 * scheduler.UNMOVED_PAUSE  # one after the other they would take nine
+                assert await client.get_value(free, "y", wait_any=True, timeout=limit) == 9
 
 
 async def test_a_graph_that_is_registered_later_is_taken_up_then(dsn: str) -> None:
