@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Done, Execution, Graph, Journey, compute, input_node, loop, tick_once
-from journey_async.engine import evolver, safety_check
+from journey_async.engine import deaths, evolver, safety_check
 from journey_async.errors import GraphConflictError
 from journey_async.store.sql import in_schema, statement
 from tests.support.eventually import eventually
@@ -142,8 +142,10 @@ async def test_new_code_goes_on_when_old_code_that_came_last_has_ended(dsn: str)
 
 @pytest.mark.usefixtures("impatient")
 async def test_new_code_goes_on_when_old_code_that_came_last_was_killed(
-    dsn: str, tmp_path: Path
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deaths, "REMEMBERED", 0.0)
+
     def here(x: int) -> str:
         return "from here"
 
