@@ -11,27 +11,31 @@ then that it lives, it carries on as the one that it was.
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from journey_async.engine.clock import Clock, was_wrong_at
 from journey_async.engine.logs import log
-from journey_async.store.workers import ANSWER_LIMIT, OtherWorker, WorkerConnection
+from journey_async.store.workers import LifeSign, OtherWorker, WorkerConnection
 
 WATCHED = 20  # others whose locks a worker tries
-REMEMBERED = ANSWER_LIMIT + 1.0  # seconds: by then who lives has given its connection up
+# Looks at the others: 15 seconds, for which a statement may wait, and in which who lives has looked
+# at its connection, given it up and made another one.
+REMEMBERED = 30
 
 
 class _Death:
     """One that is taken for dead: what it showed last, and the release of its work."""
 
-    def __init__(self, worker: OtherWorker, release: "asyncio.Future[None]") -> None:
-        self.life_sign = _life_sign(worker)
+    def __init__(
+        self, life_sign: LifeSign, release: "asyncio.Future[None]", *, is_last: bool
+    ) -> None:
+        self.life_sign = life_sign
         self.release = release
         self.released_at: float | None = None  # by the event loop's clock
-        self.is_last_release = False
+        self.is_last_release = is_last
 
-    def succeeded(self) -> bool:
-        return not self.release.cancelled() and self.release.exception() is None
+    def failed(self) -> bool:
+        return self.release.cancelled() or self.release.exception() is not None
 
 
 class Deaths:
@@ -46,19 +50,21 @@ class Deaths:
         worker: str,
         clock: Clock,
         lease: timedelta,
+        look_interval: float,
         release: Callable[[list[str]], "asyncio.Future[None]"],
     ) -> None:
         self.worker = worker
         self._clock = clock
         self._lease = lease
+        self._look_interval = look_interval
         self._release = release
-        self._suspects: set[str] = set()
+        self._suspects: dict[str, float] = {}  # whose lock is free, since when
         self._deaths: dict[str, _Death] = {}
 
     @property
     def gone(self) -> set[str]:
         """Those that are dead, or may be."""
-        return self._suspects.union(self._deaths)
+        return {*self._suspects, *self._deaths}
 
     def expired(self, others: list[OtherWorker]) -> set[str]:
         """Those whose lease has run out, and who are not dead yet.
@@ -74,13 +80,14 @@ class Deaths:
     async def look_at(
         self, connection: WorkerConnection, others: list[OtherWorker], all_are_back: bool
     ) -> None:
-        """Report those whose lease has run out, or whose lock was free twice in a row.
+        """Find those whose lease has run out, or whose lock was free twice in a row; see to those
+        that were found before.
 
         Nobody could renew a lease or hold a lock while the server was away: that says nothing
         until all who live had the time to come back.
         """
         if not all_are_back:
-            self._suspects = set()
+            self._suspects = {}
             return
         await self._see_to_the_dead(connection, {other.id: other for other in others})
         others = [other for other in others if other.id not in self._deaths]
@@ -91,13 +98,30 @@ class Deaths:
             if other.locked and other.id not in expired
         }
         free = await connection.free_locks(list(keys)) if keys else set()
-        unlocked = {keys[key] for key in free}
-        dead = expired | (unlocked & self._suspects)
-        self._suspects = unlocked - dead
+        dead = expired | self._still_free({keys[key] for key in free})
         if dead:
             log.warning("workers have died: %s", ", ".join(sorted(dead)))
             release = self._release(sorted(dead))
-            self._deaths.update((o.id, _Death(o, release)) for o in others if o.id in dead)
+            for other in others:
+                if other.id in dead:
+                    is_last = self._is_long_gone(other)
+                    self._deaths[other.id] = _Death(other.life_sign, release, is_last=is_last)
+
+    def _still_free(self, unlocked: set[str]) -> set[str]:
+        """Those whose lock was free when it was last tried, too, and not just a moment ago."""
+        now = asyncio.get_running_loop().time()
+        since = {worker: self._suspects.get(worker, now) for worker in unlocked}
+        dead = {w for w, first in since.items() if now - first >= self._look_interval / 2}
+        self._suspects = {w: first for w, first in since.items() if w not in dead}
+        return dead
+
+    def _is_long_gone(self, worker: OtherWorker) -> bool:
+        """Whether all that it may have begun lies behind; so it is where a process starts anew."""
+        return worker.lease_until < self._clock.now() - timedelta(seconds=self._remembered())
+
+    def _remembered(self) -> float:
+        """Seconds between the release of a worker's work and its being forgotten."""
+        return REMEMBERED * self._look_interval
 
     async def _see_to_the_dead(
         self, connection: WorkerConnection, others: dict[str, OtherWorker]
@@ -106,23 +130,24 @@ class Deaths:
         now = asyncio.get_running_loop().time()
         again: list[str] = []
         for worker, death in list(self._deaths.items()):
-            if not death.release.done():
-                continue
             other = others.get(worker)
-            if other is None or _life_sign(other) != death.life_sign or not death.succeeded():
-                del self._deaths[worker]  # forgotten by others, or alive, or to be judged anew
+            if other is None or other.life_sign != death.life_sign:
+                del self._deaths[worker]  # forgotten by others, or alive
+            elif not death.release.done():
+                continue
+            elif death.failed():
+                del self._deaths[worker]  # to be judged anew
             elif death.is_last_release:
-                await connection.forget(worker)
+                await connection.forget(worker, death.life_sign)
                 del self._deaths[worker]
             elif death.released_at is None:
                 death.released_at = now
-            elif now - death.released_at >= REMEMBERED:
+            elif now - death.released_at >= self._remembered():
                 again.append(worker)
         if again:
             release = self._release(again)
             for worker in again:
-                self._deaths[worker].release = release
-                self._deaths[worker].is_last_release = True
+                self._deaths[worker] = _Death(self._deaths[worker].life_sign, release, is_last=True)
 
     def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
         """Those that come next in a ring of all, lest everybody look at everybody.
@@ -131,8 +156,3 @@ class Deaths:
         """
         ring = sorted(others, key=lambda other: (other.id < self.worker, other.id))
         return ring[:WATCHED]
-
-
-def _life_sign(worker: OtherWorker) -> tuple[int, datetime]:
-    """What is another one with each connection, and with each renewal."""
-    return worker.lock_key, worker.lease_until

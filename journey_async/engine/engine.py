@@ -144,6 +144,7 @@ class Engine:
             graphs=self.registry.own_code,
             died=self._releaser.died,
             replaced=self._releaser.replaced,
+            returned=self._refresher.look_at_running,
             peers=self.scheduler.peers.become,
             watchdog=Watchdog(self.runner.attempts),
             points=points,

@@ -42,10 +42,11 @@ def new_worker_id() -> str:
 class Liveness:
     """The life sign of one worker.
 
-    `died` gets the ids of others that are dead, `replaced` the new id of this one if it was taken
-    for dead, `peers` the ids of those that live and have the same code, whenever they change. These
-    are called on the event loop that started it; `graphs`, which gives what code this worker has,
-    in the thread.
+    `died` gets the ids of others that are dead, `replaced` the new id of this one if it was
+    forgotten, `peers` the ids of those that live and have the same code, whenever they change;
+    `returned` is called after a gap, in which others may have taken this one for dead. All of these
+    on the event loop that started it; `graphs`, which gives what code this worker has, in the
+    thread.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Liveness:
         graphs: Callable[[], str],
         died: Callable[[list[str]], Awaitable[None]],
         replaced: Callable[[str], None],
+        returned: Callable[[], None],
         peers: Callable[[list[str]], None],
         watchdog: Watchdog,
         points: Points,
@@ -76,10 +78,17 @@ class Liveness:
         self._graphs = graphs
         self._died = died
         self._replaced = replaced
+        self._returned = returned
         self._peers = peers
         self._known_peers: list[str] = []
         self._watchdog = watchdog
-        self._deaths = Deaths(worker=worker, clock=clock, lease=self._lease, release=self._report)
+        self._deaths = Deaths(
+            worker=worker,
+            clock=clock,
+            lease=self._lease,
+            look_interval=look_interval,
+            release=self._report,
+        )
         self._reports: set[asyncio.Future[None]] = set()  # that are under way
         self._stirred = asyncio.Event()
         self._stopped = threading.Event()
@@ -233,6 +242,8 @@ class Liveness:
             now = self._loop.time()
             if now >= renew_at:
                 others = await self._renew(connection)
+                if renew_at == 0.0 and reconnected_at > float("-inf"):
+                    self._at_home(self._returned)
                 renew_at = now + self._renewal
             else:
                 found = await connection.others(self._worker)
@@ -264,7 +275,7 @@ class Liveness:
             return found.others
 
     async def _begin_anew(self, connection: WorkerConnection) -> None:
-        """Others have taken this worker for dead, and its work: be another one."""
+        """Others have taken this worker for dead, and forgotten it: be another one."""
         log.warning("worker %s was taken for dead; going on as a new one", self._worker)
         worker = new_worker_id()
         await self._register_on(connection, worker)

@@ -16,7 +16,7 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Answer, Decision, Request
 from journey_async.engine.runner import Runner
-from journey_async.errors import GraphError
+from journey_async.errors import GraphError, GraphNotRegisteredError
 from journey_async.store.store import Store
 
 
@@ -95,11 +95,12 @@ class Loader:
         """Run what was begun for this worker, and tell of what a lost write has done.
 
         If the execution is at the version that it was to have, its callers get their answers. By a
-        definition that cannot be read nothing can be told: what is asked of it will be refused.
+        definition that is lost or cannot be read nothing can be told: what is asked of it will be
+        refused.
         """
         try:
             graph = await self._registry.graph_of(state)
-        except GraphError:
+        except (GraphError, GraphNotRegisteredError):
             return
         self._runner.adopt(state, graph)
         decision = self._uncertain.get(state.execution_id)

@@ -60,6 +60,11 @@ class Refresher:
             self._cache.drop(execution_id, older_than=version)
             self._refresh(execution_id)
 
+    def look_at_running(self) -> None:
+        """Others may have given up what runs here, and nothing was heard of it."""
+        for execution_id in self._runner.executions:
+            self._refresh(execution_id)
+
     async def reconnected(self) -> None:
         """Notifications may have been missed: look at everything that is of interest here.
 

@@ -57,6 +57,7 @@ class Scheduler:
         self._left_again: set[str] = set()  # are being woken, and were announced once more
         self._due_again: dict[str, int] = {}  # are being woken; the version a look found due
         self._sees_part = False  # the last look was full, and all that it found is left to others
+        self._need_no_place = False  # some of those that are being woken
         self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
         self._looks_again: asyncio.Task[None] | None = None
         self._tasks = Tasks("scheduler")
@@ -254,29 +255,25 @@ class Scheduler:
     async def _wake_while_room(self, due: list[str]) -> None:
         """Wake as many at once as there are places: to wake others as well would be in vain.
 
-        But for those that are held up: not each of them is to keep the next ones waiting.
+        But when it turns out that some need no place, the rest at once.
         """
         while due and (room := self._runner.free):
-            held_up = await self._wake_all(due[:room])
+            self._need_no_place = False
+            await self._wake_all(due[:room])
             due = due[room:]
-            if held_up:
-                await self._wake_all(due)
-                return
+            if self._need_no_place:
+                return await self._wake_all(due)
 
-    async def _wake_all(self, due: list[str]) -> bool:
-        """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting.
-
-        Whether there was any such.
-        """
+    async def _wake_all(self, due: list[str]) -> None:
+        """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""
+        if not due:
+            return
         waking = {i: self._tasks.start(self._wake(i), f"wakes {i}") for i in due}
-        if not waking:
-            return False
-        _, slow = await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
+        await asyncio.wait(waking.values(), timeout=UNMOVED_PAUSE)
         for execution_id, task in waking.items():
-            if task in slow:
+            if not task.done():
                 self._slow.add(execution_id)
                 task.add_done_callback(lambda _, i=execution_id: self._was_slow(i))  # type: ignore[misc]
-        return bool(slow)
 
     async def _wake(self, execution_id: str) -> bool:
         """Wake one execution; whether it may still be due.
@@ -292,6 +289,8 @@ class Scheduler:
         try:
             yields = execution_id not in self._overtaken
             answer = await self._submit(execution_id, Wake(), yields=yields)
+            if answer.change.written and not answer.change.begun:
+                self._need_no_place = True
             if answer.state.version < self._due_again.get(execution_id, 0):
                 return True
             wake_at = answer.state.wake_at

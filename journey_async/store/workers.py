@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -19,6 +19,10 @@ _LOCK = "SELECT pg_try_advisory_lock($1)"
 _FREE = "SELECT key FROM unnest($1::bigint[]) AS k (key) WHERE pg_try_advisory_xact_lock(key)"
 
 
+# A lock's key, and the end of a lease: another one with each connection, and with each renewal.
+LifeSign: TypeAlias = tuple[int, datetime]
+
+
 class OtherWorker:
     """Another worker's row."""
 
@@ -31,10 +35,15 @@ class OtherWorker:
         self.lease_until: datetime = row["lease_until"]
         self.is_peer = bool(row["is_peer"])  # it has the very code of this one
 
+    @property
+    def life_sign(self) -> LifeSign:
+        """What it showed last."""
+        return self.lock_key, self.lease_until
+
 
 class Renewal(NamedTuple):
-    """What renewing a lease tells: the database's time, whether others have not declared the worker
-    dead, and who they are.
+    """What renewing a lease tells: the database's time, whether the worker has not been forgotten,
+    and who they are.
     """
 
     now: datetime
@@ -111,7 +120,7 @@ class WorkerConnection:
         return Renewal(own["now"], own["id"] is not None, others)
 
     async def others(self, worker: str) -> list[OtherWorker] | None:
-        """The other workers; None if they have declared this one dead."""
+        """The other workers; None if they have forgotten this one."""
         found = await self._fetch("all_workers", worker)
         others = [OtherWorker(row) for row in found if row["id"] != worker]
         return others if len(others) < len(found) else None
@@ -120,9 +129,10 @@ class WorkerConnection:
         """Those of the locks that nobody holds."""
         return {row["key"] for row in await self._ask(_FREE, keys)}
 
-    async def forget(self, worker: str) -> None:
-        """Remove a worker's row."""
-        await self._fetch("forget_worker", worker)
+    async def forget(self, worker: str, life_sign: LifeSign | None = None) -> None:
+        """Remove a worker's row; not if it has shown another life sign than this since."""
+        lock_key, lease_until = life_sign or (None, None)
+        await self._fetch("forget_worker", worker, lock_key, lease_until)
 
     async def close(self) -> None:
         """End the session, and with it the lock."""

@@ -1,7 +1,7 @@
 -- A worker says that it is alive, and sees the others. $1 id, $2 the new end of its lease, $3
 -- whether it holds its lock, $4 the graphs whose code it has; more may have been registered since they
 -- were put down; $5 the key of its lock, another one for each connection. The row with the
--- database's clock is its own, and empty but for that if others have declared it dead.
+-- database's clock is its own, and empty but for that if others have forgotten it.
 WITH renewed AS (
     UPDATE :"schema".workers
     SET lease_until = $2, locked = $3, lock_key = $5,

@@ -2,18 +2,21 @@
 
 import asyncio
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, Retry, compute, input_node
+from journey_async import Graph, Journey, Retry, compute, input_node, tick_once
 from journey_async.core.values import ComputationState
 from journey_async.engine import scheduler
 from journey_async.engine.points import Point
+from journey_async.testing.clock import LeapingClock
 from journey_async.testing.journey import TestJourney
 from tests.support.effort import effort
 from tests.support.eventually import eventually
 
+HOUR = timedelta(hours=1)
 HOLD = "SELECT FROM journey.executions WHERE id = $1 FOR UPDATE"
 
 
@@ -171,6 +174,20 @@ async def test_no_more_are_woken_than_there_are_places(dsn: str) -> None:
             assert worker._points.reached[Point.BEFORE_WAKE] == 2
             gauge.release.set()
             assert await results(client, executions) == list(range(20))
+
+
+async def test_what_is_due_and_needs_no_place_is_woken_together(dsn: str) -> None:
+    clock = LeapingClock(datetime(2026, 1, 1, tzinfo=UTC))
+    ticks = Graph("ticks", "v1", [input_node("x"), tick_once("t", ["x"], lambda: HOUR)])
+    async with TestJourney(dsn, graphs=[ticks], max_concurrency=1, clock=clock) as journey:
+        executions = await start(journey, ticks, 40)
+        gone_by = journey._points.reached
+        await asyncio.gather(*(journey.get_value(e, "t", wait_any=True) for e in executions))
+        await journey._engine.rest()
+        before = gone_by[Point.BEFORE_COMMIT]
+        clock.leap(HOUR.total_seconds())
+        await journey._engine.rest()
+        assert 0 < gone_by[Point.BEFORE_COMMIT] - before < 20
 
 
 async def test_rows_that_others_hold_do_not_hold_up_each_other_where_there_is_one_place(

@@ -48,6 +48,34 @@ async def test_one_that_has_gone_deaf_is_replaced_by_one(
     assert opened == 2
 
 
+@pytest.mark.hears("has its listening connection lead nowhere")
+async def test_one_that_leads_nowhere_is_replaced_as_well(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That shows without a notification, by which all others are woken: of two probes one is."""
+    read_time, hear_all = NotificationConnection.read_time, Listener.hear_all
+    probes: list[str] = []
+
+    async def fails_at_first(self: NotificationConnection) -> Any:
+        probes.append("asks")
+        if len(probes) == 1:
+            raise TimeoutError
+        return await read_time(self)
+
+    async def counted(self: Listener) -> None:
+        probes.append("notifies")
+        await hear_all(self)
+
+    monkeypatch.setattr(listener, "PROBE_INTERVAL", 0.05)
+    monkeypatch.setattr(NotificationConnection, "read_time", fails_at_first)
+    monkeypatch.setattr(Listener, "hear_all", counted)
+    async with Journey(dsn) as journey:
+        former = journey._engine._listener._connection
+        await eventually(lambda: len(probes) >= 5)
+        assert journey._engine._listener._connection is not former
+    assert probes[:5] == ["asks", "asks", "notifies", "asks", "notifies"]
+
+
 @pytest.mark.hears("is told the time by the connection that listens")
 async def test_who_computes_nothing_goes_by_the_databases_time_as_well(
     dsn: str, monkeypatch: pytest.MonkeyPatch

@@ -42,6 +42,10 @@ CUT = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'journey_async'
 """
+CUT_LIFE_SIGN = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+    WHERE locktype = 'advisory' AND d.datname = current_database()
+"""
 
 
 LOCK = "SELECT FROM journey.executions WHERE id = $1 FOR UPDATE"
@@ -60,12 +64,12 @@ def graph_of(f: Any, name: str = "g") -> Graph:
     return Graph(name, "v1", [input_node("x"), compute("y", ["x"], f)])
 
 
-async def begun(dsn: str, connection: Any, graph: Graph) -> Any:
-    """An execution whose computation runs in a worker that is there no longer."""
+async def begun(dsn: str, connection: Any, graph: Graph, worker: str = "WORKERDEAD") -> Any:
+    """An execution whose computation runs in another worker, which need not be there."""
     journey = Journey(dsn, graphs=[graph], grace_period=0)
     async with journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        await connection.execute(RUNS_FOR, execution.id, "WORKERDEAD")
+        await connection.execute(RUNS_FOR, execution.id, worker)
         return execution
 
 
@@ -86,10 +90,12 @@ async def test_what_one_that_is_dead_still_began_is_released_before_it_is_forgot
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write of its own may have been under way."""
-    graph = graph_of(hangs)
-    early, late = [await begun(dsn, connection, graph) for _ in range(2)]
-    await connection.execute(LIVES)
-    await connection.execute(RUNS_FOR, late.id, "WORKERLIVES")
+    async with Journey(dsn):
+        await connection.execute(LIVES)
+    early, late = [
+        await begun(dsn, connection, graph_of(hangs), worker="WORKERLIVES") for _ in range(2)
+    ]
+    await connection.execute(RUNS_FOR, early.id, "WORKERDEAD")
     monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
     await connection.execute(DEAD, True, 1000)
     async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
@@ -116,6 +122,40 @@ async def test_who_was_taken_for_dead_and_shows_that_it_lives_is_not_forgotten(
         later = reached[Point.HEARTBEAT] + 5
         await eventually(lambda: reached[Point.HEARTBEAT] > later)
         assert await workers_are(connection, 2)
+
+
+async def test_one_that_was_dead_long_before_is_forgotten_at_once(
+    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For no process may live long enough to remember it."""
+    monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
+    async with Journey(dsn):
+        await connection.execute(DEAD, True, -24 * 3600)
+        await eventually(lambda: workers_are(connection, 1))
+
+
+@pytest.mark.hears("cuts the connection of the lease, which a pooler hides")
+async def test_who_comes_back_stops_what_others_have_taken_meanwhile(
+    dsn: str, connection: Any
+) -> None:
+    """Though nothing was heard of it."""
+    began, stopped = asyncio.Event(), asyncio.Event()
+
+    async def hangs(x: int) -> None:
+        began.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            stopped.set()
+
+    async with Journey(dsn, graphs=[graph_of(hangs)], grace_period=0) as journey:
+        execution = await journey.start_execution(graph_of(hangs), {"x": 1})
+        await began.wait()
+        await connection.execute(LIVES)
+        await connection.execute(RUNS_FOR, execution.id, "WORKERLIVES")
+        await connection.execute(CUT_LIFE_SIGN)
+        async with asyncio.timeout(20):
+            await stopped.wait()
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["an end", "a release"])
