@@ -229,8 +229,9 @@ class Liveness:
                     await connection.forget(self._worker)
         except (DatabaseUnavailable, TimeoutError):
             pass  # the others will find out
-        if connection is not None:
-            await connection.close()
+        finally:  # also if this is cancelled again: the lock must go
+            if connection is not None:
+                await connection.close()
 
     async def _watch(self, connection: WorkerConnection, reconnected_at: float) -> None:
         """Renew the lease, and look at the others: often, while there are any."""

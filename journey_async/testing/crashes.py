@@ -108,8 +108,8 @@ class WatchedPoints(Points):
             return
         for crash in self._crashes:
             if crash.comes(point, nodes):
-                self._is_dead = True
                 self._die(crash)
+                self._is_dead = True  # not before: who sees that must not take leave
                 raise asyncio.CancelledError
         if point is Point.AFTER_RELEASE:
             self.released.set()
