@@ -42,6 +42,16 @@ CUT = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'journey_async'
 """
+HELD = """
+    SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
+    WHERE locktype = 'advisory' AND d.datname = current_database()
+"""
+WAITING = """
+    SELECT EXISTS (
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%DELETE%'
+    )
+"""
 CUT_LIFE_SIGN = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS d ON d.oid = database
     WHERE locktype = 'advisory' AND d.datname = current_database()
@@ -244,6 +254,26 @@ async def test_the_row_of_a_worker_that_is_killed_stays_though_it_was_closing(
         life_sign.kill()
         await life_sign.stop()
         assert await workers_are(connection, 1)
+
+
+@pytest.mark.hears("holds a lock, as nobody can behind a pooler")
+async def test_the_lock_of_a_worker_that_is_killed_while_it_takes_leave_goes(
+    dsn: str, connection: Any
+) -> None:
+    async with Journey(dsn) as journey:
+        life_sign = journey._engine._liveness
+        assert await connection.fetchval(HELD) == 1
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE journey.workers")
+            leaving = asyncio.create_task(life_sign.stop())
+            await eventually(lambda: connection.fetchval(WAITING))
+            life_sign.kill()
+            await leaving
+        await eventually(lambda: nobody_holds_a_lock(connection))
+
+
+async def nobody_holds_a_lock(connection: Any) -> bool:
+    return bool(await connection.fetchval(HELD) == 0)
 
 
 MANY_DEAD = """
