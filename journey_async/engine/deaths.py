@@ -51,12 +51,14 @@ class Deaths:
         clock: Clock,
         lease: timedelta,
         look_interval: float,
+        remembers: bool,
         release: Callable[[list[str]], "asyncio.Future[None]"],
     ) -> None:
         self.worker = worker
         self._clock = clock
         self._lease = lease
         self._look_interval = look_interval
+        self._remembers = remembers
         self._release = release
         self._suspects: dict[str, float] = {}  # whose lock is free, since when
         self._deaths: dict[str, _Death] = {}
@@ -121,7 +123,7 @@ class Deaths:
 
     def _remembered(self) -> float:
         """Seconds between the release of a worker's work and its being forgotten."""
-        return REMEMBERED * self._look_interval
+        return REMEMBERED * self._look_interval if self._remembers else 0.0
 
     async def _see_to_the_dead(
         self, connection: WorkerConnection, others: dict[str, OtherWorker]

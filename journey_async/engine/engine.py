@@ -62,6 +62,7 @@ class Settings:
     grace_period: float
     patience: float
     look_interval: float = LOOK_INTERVAL
+    remembers_the_dead: bool = True
 
 
 class Engine:
@@ -140,6 +141,7 @@ class Engine:
             clock=clock,
             lease=settings.lease,
             look_interval=settings.look_interval,
+            remembers_the_dead=settings.remembers_the_dead,
             worker=worker,
             graphs=self.registry.own_code,
             died=self._releaser.died,

@@ -57,6 +57,7 @@ class Liveness:
         clock: Clock,
         lease: float,
         look_interval: float,
+        remembers_the_dead: bool,
         worker: str,
         graphs: Callable[[], str],
         died: Callable[[list[str]], Awaitable[None]],
@@ -87,6 +88,7 @@ class Liveness:
             clock=clock,
             lease=self._lease,
             look_interval=look_interval,
+            remembers=remembers_the_dead,
             release=self._report,
         )
         self._reports: set[asyncio.Future[None]] = set()  # that are under way

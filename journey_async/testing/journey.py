@@ -40,7 +40,11 @@ class TestJourney(Journey):
         settings = defaults | settings
         super().__init__(dsn, **settings)
         self._given = (dsn, settings)
-        self._settings = replace(self._settings, look_interval=LOOK_INTERVAL)
+        self._settings = replace(
+            self._settings,
+            look_interval=LOOK_INTERVAL,
+            remembers_the_dead=False,  # their next one is to find the work of nobody else
+        )
         self._test_clock = clock if isinstance(clock, TestClock) else None
         self._points: WatchedPoints = WatchedPoints(self._die, self._look)
         self._code = {(graph.name, graph.version): graph for graph in self._graphs}

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,7 +124,9 @@ async def test_who_was_taken_for_dead_and_shows_that_it_lives_is_not_forgotten(
     execution = await begun(dsn, connection, graph_of(hangs))
     monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
     await connection.execute(DEAD, True, 1000)
-    async with TestJourney(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+    journey = TestJourney(dsn, graphs=[graph_of(lambda x: x)])
+    journey._settings = replace(journey._settings, remembers_the_dead=True)
+    async with journey:
         assert await journey.get_value(execution.id, "y", wait_any=True) == 1
         await connection.execute("SELECT pg_advisory_lock(77)")
         await connection.execute("UPDATE journey.workers SET lock_key = 77 WHERE id = 'WORKERDEAD'")
