@@ -66,8 +66,8 @@ class UnknownUpstreamError(GraphError):
 
     def __init__(self, node: str, missing: Sequence[str], known: Sequence[str]) -> None:
         super().__init__(
-            f"node {node!r} is gated by {_listed(missing)}, which the graph does not have; "
-            f"its nodes are {_listed(known)}"
+            f"node {node!r} is gated by {listed(missing)}, which the graph does not have; "
+            f"its nodes are {listed(known)}"
         )
         self.node = node
         self.missing = tuple(missing)
@@ -180,7 +180,7 @@ class UnknownNodeError(JourneyError, LookupError):
 
     def __init__(self, node: str, graph_name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"graph {graph_name!r} has no node {node!r}; its nodes are {_listed(known)}"
+            f"graph {graph_name!r} has no node {node!r}; its nodes are {listed(known)}"
         )
         self.node = node
         self.graph_name = graph_name
@@ -193,7 +193,7 @@ class NotAnInputError(JourneyError):
     def __init__(self, node: str, graph_name: str, inputs: Sequence[str]) -> None:
         super().__init__(
             f"node {node!r} of graph {graph_name!r} is not an input and cannot be set or unset; "
-            f"its inputs are {_listed(inputs)}"
+            f"its inputs are {listed(inputs)}"
         )
         self.node = node
         self.graph_name = graph_name
@@ -302,7 +302,8 @@ class EmbeddedPostgresError(JourneyError):
     """The private PostgreSQL of `embedded:` could not be found, created or started."""
 
 
-def _listed(names: Sequence[str], most: int = 20) -> str:
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names as an error shows them: all of a few, the first of many."""
     shown = ", ".join(repr(name) for name in names[:most])
     more = len(names) - most
     return f"{shown} and {more} more" if more > 0 else shown or "none"

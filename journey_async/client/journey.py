@@ -27,9 +27,10 @@ from journey_async.core.graph import Graph
 from journey_async.core.reference import NodeName, NodeRef
 from journey_async.core.values import Computation, NodeKind
 from journey_async.engine.clock import Clock, SystemClock
-from journey_async.engine.engine import Engine, Settings
+from journey_async.engine.engine import Engine
 from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.points import Points
+from journey_async.engine.settings import Settings
 from journey_async.errors import (
     ComputationNotFound,
     ExecutionNotFound,

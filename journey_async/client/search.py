@@ -7,7 +7,7 @@ from journey_async.client.options import flag, is_whole, shown, storable_text
 from journey_async.core.conditions import Condition, as_condition, leaves
 from journey_async.core.description import Description
 from journey_async.engine.engine import Engine
-from journey_async.errors import InvalidOptionError
+from journey_async.errors import InvalidOptionError, listed
 from journey_async.store.filters import (
     WITH_OPERAND,
     WITHOUT_OPERAND,
@@ -183,5 +183,5 @@ async def _refuse_unknown_nodes(
         if known and node not in known:
             raise InvalidOptionError(
                 f"graph {name!r} version {version!r} has no node {node!r:.80} to {purpose} by; "
-                f"its nodes are {', '.join(map(repr, list(known)[:20]))}"
+                f"its nodes are {listed(list(known))}"
             )

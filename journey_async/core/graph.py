@@ -43,6 +43,7 @@ from journey_async.errors import (
     NotAnInputError,
     UnknownNodeError,
     UnknownUpstreamError,
+    listed,
 )
 
 T = TypeVar("T")
@@ -326,11 +327,14 @@ class Graph(Model):
                 continue
             for target in node.mutates:
                 if target == node.name:
-                    raise MutationTargetError(node.name, target, "a node cannot mutate itself")
-                if target not in self.by_name:
-                    raise MutationTargetError(node.name, target, "the graph has no such node")
-                if target in SYSTEM_NAMES:
-                    raise MutationTargetError(node.name, target, "system nodes are read-only")
+                    why = "a node cannot mutate itself; compute gives a node its own value"
+                elif target not in self.by_name:
+                    why = f"the graph has no such node; its nodes are {listed(list(self.by_name))}"
+                elif target in SYSTEM_NAMES:
+                    why = "system nodes are read-only; name other nodes of the graph"
+                else:
+                    continue
+                raise MutationTargetError(node.name, target, why)
 
     def _refuse_cycles(self) -> None:
         cycle = cycle_in(list(self.by_name), self.upstream)

@@ -121,7 +121,7 @@ class MutateNode(Step):
         for target, times in Counter(targets).items():
             if times > 1:
                 name = info.data.get("name", "")
-                raise MutationTargetError(name, target, "it is listed more than once")
+                raise MutationTargetError(name, target, "it is listed more than once; name it once")
         return targets
 
     @property

@@ -5,7 +5,6 @@ import random
 import threading
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from journey_async.engine.evolver import Evolver
 from journey_async.engine.instrumentation import Instrumentation
 from journey_async.engine.instruments import Instruments
 from journey_async.engine.listener import Listener
-from journey_async.engine.liveness import LOOK_INTERVAL, Liveness, new_worker_id
+from journey_async.engine.liveness import Liveness, new_worker_id
 from journey_async.engine.logs import Complaints
 from journey_async.engine.points import Point, Points
 from journey_async.engine.poller import Poller
@@ -36,6 +35,7 @@ from journey_async.engine.requests import Answer
 from journey_async.engine.runner import Runner
 from journey_async.engine.safety_check import SafetyCheck
 from journey_async.engine.scheduler import Scheduler
+from journey_async.engine.settings import Settings
 from journey_async.engine.tasks import Tasks
 from journey_async.engine.waiters import Waiters
 from journey_async.engine.watchdog import Watchdog
@@ -47,22 +47,6 @@ from journey_async.store.store import Store
 T = TypeVar("T")
 
 READ_PAUSE = 0.2  # seconds between attempts to read for a caller
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How an engine works; times in seconds."""
-
-    schema: str
-    run_computations: bool
-    max_concurrency: int
-    cache_size: int
-    max_value_bytes: int
-    lease: float
-    grace_period: float
-    patience: float
-    look_interval: float = LOOK_INTERVAL
-    remembers_the_dead: bool = True
 
 
 class Engine:
@@ -84,7 +68,6 @@ class Engine:
         self.clock = clock
         self.settings = settings
         worker = new_worker_id()
-        channels = Channels.of(settings.schema)
         self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
@@ -127,45 +110,8 @@ class Engine:
         )
         self.evolver = Evolver(self.registry, self.committer.submit)
         self.safety_check = SafetyCheck(store, clock, done=self.scheduler.expect)
-        poller = Poller(
-            store=store,
-            of_interest=self._refresher.of_interest,
-            changed=self._refresher.changed,
-            look=self.scheduler.expect,
-            check=self._refresher.check_waits,
-            time_is=partial(take_over, clock),
-        )
-        self._liveness = Liveness(
-            connect=connect,
-            schema=settings.schema,
-            clock=clock,
-            lease=settings.lease,
-            look_interval=settings.look_interval,
-            remembers_the_dead=settings.remembers_the_dead,
-            worker=worker,
-            graphs=self.registry.own_code,
-            died=self._releaser.died,
-            replaced=self._releaser.replaced,
-            returned=self._refresher.look_at_running,
-            peers=self.scheduler.peers.become,
-            watchdog=Watchdog(self.runner.attempts),
-            points=points,
-        )
-        self._listener = Listener(
-            connect=connect,
-            channels=channels,
-            sender=worker,
-            changed=self._changed,
-            written_here=self.committer.check_own_writes,
-            unblocked=self.scheduler.unblocked,
-            due=self.scheduler.expect,
-            joined=self._liveness.heartbeat_now,
-            reconnected=self._refresher.reconnected,
-            check=self._refresher.check_waits,
-            polls=poller.run,
-            time_is=partial(take_over, clock),
-            points=points,
-        )
+        self._liveness = self._new_liveness(connect, worker)
+        self._listener = self._new_listener(connect, worker)
         self._tasks = Tasks("engine")
         self._background = (  # tasks of parts that have no other life
             self._refresher.tasks,
@@ -179,6 +125,49 @@ class Engine:
         self._is_closing = False
         self.home = asyncio.get_running_loop()
         self._home_thread = threading.get_ident()
+
+    def _new_liveness(self, connect: Connect, worker: str) -> Liveness:
+        return Liveness(
+            connect=connect,
+            schema=self.settings.schema,
+            clock=self.clock,
+            lease=self.settings.lease,
+            look_interval=self.settings.look_interval,
+            remembers_the_dead=self.settings.remembers_the_dead,
+            worker=worker,
+            graphs=self.registry.own_code,
+            died=self._releaser.died,
+            replaced=self._releaser.replaced,
+            returned=self._refresher.look_at_running,
+            peers=self.scheduler.peers.become,
+            watchdog=Watchdog(self.runner.attempts),
+            points=self._points,
+        )
+
+    def _new_listener(self, connect: Connect, worker: str) -> Listener:
+        poller = Poller(
+            store=self.store,
+            of_interest=self._refresher.of_interest,
+            changed=self._refresher.changed,
+            look=self.scheduler.expect,
+            check=self._refresher.check_waits,
+            time_is=partial(take_over, self.clock),
+        )
+        return Listener(
+            connect=connect,
+            channels=Channels.of(self.settings.schema),
+            sender=worker,
+            changed=self._changed,
+            written_here=self.committer.check_own_writes,
+            unblocked=self.scheduler.unblocked,
+            due=self.scheduler.expect,
+            joined=self._liveness.heartbeat_now,
+            reconnected=self._refresher.reconnected,
+            check=self._refresher.check_waits,
+            polls=poller.run,
+            time_is=partial(take_over, self.clock),
+            points=self._points,
+        )
 
     # --- life ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from journey_async.store.connecting import Connect, keep_alive, read_clock
 from journey_async.store.faults import translated
 from journey_async.store.sql import in_schema, statement
 
-ANSWER_LIMIT = 5.0  # seconds until the connection is given up; well within a lease
+LIFE_SIGN_LIMIT = 5.0  # seconds for an answer to a sign of life; well within a lease
 
 _LOCK = "SELECT pg_try_advisory_lock($1)"
 _FREE = "SELECT key FROM unnest($1::bigint[]) AS k (key) WHERE pg_try_advisory_xact_lock(key)"
@@ -82,7 +82,7 @@ class WorkerConnection:
         try:
             connection.add_termination_listener(lambda _connection: lost())
             with translated():
-                async with asyncio.timeout(ANSWER_LIMIT):
+                async with asyncio.timeout(LIFE_SIGN_LIMIT):
                     server = await read_clock(connection)
                     if not server.behind_pooler:  # else others would be left with the lock
                         await keep_alive(connection)
@@ -143,4 +143,4 @@ class WorkerConnection:
 
     async def _ask(self, text: str, *arguments: Any) -> list[Any]:
         with translated():
-            return await self._connection.fetch(text, *arguments, timeout=ANSWER_LIMIT)
+            return await self._connection.fetch(text, *arguments, timeout=LIFE_SIGN_LIMIT)

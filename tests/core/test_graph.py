@@ -192,7 +192,7 @@ def test_a_circle_is_shown() -> None:
     "targets, reason",
     [
         ("m", "itself"),
-        ("nope", "no such node"),
+        ("nope", "no such node; its nodes are .*'x', 'go', 'm'"),
         ("execution_id", "read-only"),
         ("last_updated_at", "read-only"),
         (["x", "nope"], "no such node"),

@@ -14,7 +14,8 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.engine.clock import Timer
-from journey_async.engine.engine import Engine, Settings
+from journey_async.engine.engine import Engine
+from journey_async.engine.settings import Settings
 from journey_async.store.channels import Channels
 from journey_async.store.lending import Lending
 from journey_async.store.sql import as_script
