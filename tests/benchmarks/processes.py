@@ -6,8 +6,9 @@
 one; *one asks*: one process starts and sets, and 1, 2 and 4 others compute. Executions a second in
 all, and how many functions were called for each execution (two are asked for). *Backlog*: as many
 executions wait when 1 or 4 processes come, with so many places each; a function takes 20 ms, and
-another one follows. *One busy execution*: 8 processes write to one execution as fast as they can,
-beside 8 that lock a plain row, add one and commit. The server is a throw-away one with fsync on.
+another one follows. *Few places*: 400 that wait for a function that does nothing, and one process.
+*One busy execution*: 8 processes write to one execution as fast as they can, beside 8 that lock a
+plain row, add one and commit. The server is a throw-away one with fsync on.
 """
 
 import argparse
@@ -30,6 +31,8 @@ AT_ONCE = 50  # executions under way, over all processes
 WRITERS = 8
 SECONDS = 5.0  # of writing to one execution
 BACKLOGS = ((1, 100), (4, 25), (1, 20), (4, 5))  # workers, and places of each
+FEW = (1, 2, 20)  # places
+OF_FEW = 400  # executions
 BUSY = Graph("busy", "v1", [input_node(f"x{number}") for number in range(WRITERS)])
 LOCKED = "SELECT n FROM plain WHERE id = 1 FOR UPDATE"
 ADDED = "UPDATE plain SET n = n + 1 WHERE id = 1"
@@ -60,11 +63,16 @@ async def _short(x: int) -> int:
     return x
 
 
+async def _same(x: int) -> int:
+    return x
+
+
 BACKLOG = Graph(
     "backlog",
     "v1",
     [input_node("x"), compute("y", ["x"], _short), compute("z", ["y"], lambda y: y)],
 )
+QUICK = Graph("quick", "v1", [input_node("x"), compute("z", ["x"], _same)])
 
 # --- what a process does, once it is told to go ------------------------------------------------
 
@@ -104,7 +112,7 @@ async def worker(dsn: str, _executions: int, _at_once: int) -> Any:
 async def taker(dsn: str, places: int, _at_once: int) -> Any:
     """Comes to a backlog, and computes until it is told to stop."""
     await _go()
-    async with Journey(dsn, graphs=[BACKLOG], max_concurrency=places):
+    async with Journey(dsn, graphs=[BACKLOG, QUICK], max_concurrency=places):
         await asyncio.to_thread(sys.stdin.readline)
 
 
@@ -219,18 +227,18 @@ async def throughput(dsn: str, askers: int, workers: int, executions: int) -> tu
     return share * askers / seconds, sum(calls) / (share * askers)
 
 
-async def backlog(dsn: str, workers: int, places: int, executions: int) -> float:
+async def backlog(dsn: str, graph: Graph, workers: int, places: int, executions: int) -> float:
     """Executions a second of those that wait, from when the workers come."""
     taking = await _started([("taker", places, 0)] * workers, dsn)
-    async with Journey(dsn, graphs=[BACKLOG], run_computations=False) as journey:
-        starts = (journey.start_execution(BACKLOG, {"x": n}) for n in range(executions))
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        starts = (journey.start_execution(graph, {"x": n}) for n in range(executions))
         waiting = await asyncio.gather(*starts)
         began = time.monotonic()
         for process in taking:
             process.tell()
         to_do = ~provided("z")
-        while await journey.count_executions(graph_name=BACKLOG.name, where=to_do):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)  # to wait for each would load the server
+        while await journey.count_executions(graph_name=graph.name, where=to_do):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # to wait for each would load the server
         seconds = time.monotonic() - began
         for process in taking:
             process.tell()
@@ -252,7 +260,7 @@ async def _prepare(dsn: str) -> None:
     await connection.execute("CREATE TABLE plain (id int PRIMARY KEY, n int)")
     await connection.execute("INSERT INTO plain VALUES (1, 0)")
     await connection.close()
-    async with Journey(dsn, graphs=[BUSY, BACKLOG, Counted().graph]) as journey:
+    async with Journey(dsn, graphs=[BUSY, BACKLOG, QUICK, Counted().graph]) as journey:
         await journey.start_execution(BUSY)
 
 
@@ -266,7 +274,10 @@ async def _measured(dsn: str, executions: int) -> dict[str, float]:
         found[f"{name}: calls an execution"] = calls
     for workers, places in random.sample(BACKLOGS, len(BACKLOGS)):
         name = f"backlog, {workers} with {places} places each: executions/s"
-        found[name] = await backlog(dsn, workers, places, executions)
+        found[name] = await backlog(dsn, BACKLOG, workers, places, executions)
+    for places in random.sample(FEW, len(FEW)):
+        name = f"few places, {places}: ms an execution"
+        found[name] = 1e3 / await backlog(dsn, QUICK, 1, places, OF_FEW)
     for name, role in random.sample((("journey_async", "writer"), ("plain row", "locker")), 2):
         found[f"8 write to one execution, {name}: writes/s"] = await contention(dsn, role)
     return found
