@@ -172,10 +172,13 @@ class Journey(Getting):
         """Stop taking work, let functions end within the grace period, release the rest.
 
         A cancelled caller does not stop it half-way; who calls while it closes waits for the same.
-        Calls that are under way then, such as waits, raise DatabaseUnavailable.
+        Calls that are under way then, such as waits, raise DatabaseUnavailable. To a function of
+        a node and to `on_save` this returns at once: closing waits for them.
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
+        if self._opened is not None and self._opened.waits_for(asyncio.current_task()):
+            return
         await _completed(self._closing)
 
     async def _close(self) -> None:

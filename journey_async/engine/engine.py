@@ -228,6 +228,10 @@ class Engine:
         else:
             self.home.call_soon_threadsafe(self._kill, why)
 
+    def waits_for(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether `stop` waits for this task: it calls a function of a node, or `on_save`."""
+        return self.runner.runs(task) or task in self._callbacks.tasks
+
     def look_at_others(self) -> None:
         """Have this worker's next heartbeat now."""
         self._liveness.heartbeat_now()

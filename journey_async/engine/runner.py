@@ -260,6 +260,10 @@ class Runner:
         """Return when nothing is left of what was killed but threads."""
         await self._tasks.cancel()
 
+    def runs(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether this is the task in which the function of an attempt is called."""
+        return task in self._tasks
+
     def under_way(self, besides: Collection[str]) -> list["asyncio.Task[None]"]:
         """What runs or is recorded, but for what was given up, and functions of `besides`."""
         waived = {a.task for a in self._attempts.values() if a.given_up or a.step.name in besides}

@@ -41,6 +41,10 @@ class Tasks:
         if (error := task.result()) is not None:
             raise error
 
+    def __contains__(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether it is one of them, and has not ended."""
+        return task in self._tasks
+
     @property
     def all(self) -> list[asyncio.Task[Any]]:
         """The tasks that have not ended."""

@@ -16,7 +16,6 @@ from journey_async import (
     compute,
     input_node,
 )
-from journey_async.engine import callbacks
 from tests.support.eventually import eventually
 
 
@@ -176,18 +175,38 @@ async def test_closing_cancels_a_callback_that_takes_too_long(dsn: str) -> None:
 
 
 async def test_a_callback_that_closes_its_journey_does_not_wait_for_itself(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
+    dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(callbacks, "LAST_GRACE", 0.1)
-    journeys: list[Journey] = []
+    closed = asyncio.Event()
 
     async def close(execution_id: str, node: str, result: Saved) -> None:
-        await journeys[0].close()
+        await journey.close()
+        closed.set()
 
     graph = Graph("g", "v1", [input_node("x", on_save=close)])
-    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
-        journeys.append(journey)
+    async with Journey(dsn, graphs=[graph]) as journey:
         await journey.start_execution(graph, {"x": 1})
+        async with asyncio.timeout(5):  # of the 10 that a callback has to end
+            await closed.wait()
+    assert not caplog.records
+
+
+async def test_nor_does_a_function_of_a_node(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    closed = asyncio.Event()
+
+    async def close(x: int) -> int:
+        await journey.close()
+        closed.set()
+        return x + 1
+
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], close)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        async with asyncio.timeout(5):
+            await closed.wait()
+    assert not caplog.records
+    async with Journey(dsn, graphs=[graph]) as journey:
+        assert await journey.get_value(execution, "y") == 2
 
 
 async def test_what_is_written_while_it_closes_is_called_back_about(
