@@ -218,7 +218,8 @@ ALTER TABLE :"schema".tallies REPLICA IDENTITY FULL;
 
 -- The processes that take work. A worker holds the session lock `lock_key` while it lives, unless
 -- it is behind a pooler (`locked` is false); `lease_until` is when it is given up without a sign.
--- `graphs` is the code that it has: name -> version -> hash of the definition.
+-- `graphs` is the code that it has: name -> version -> hash of the definition. `host`, `pid` and
+-- `started_at` are for people to read.
 CREATE TABLE :"schema".workers (
     id          text COLLATE "C" PRIMARY KEY,
     lock_key    bigint           NOT NULL,

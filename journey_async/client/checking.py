@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from journey_async.client import options
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, state_of
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.engine import Engine
@@ -35,9 +35,8 @@ async def checked(
     that is newer than what is known here. Raises what `check` raises, ExecutionNotFound,
     GraphNotRegisteredError, DatabaseUnavailable.
     """
-    if isinstance(execution, Execution):
-        known: State | None = execution._state
-    else:
+    known = state_of(execution)
+    if known is None:
         known = engine.cache.get(options.execution_id(execution))
     if known is not None and not as_of_now:
         graph = await engine.graph_of(known)

@@ -119,6 +119,11 @@ def stored_value(execution: Execution, node: str, value: Any) -> JSON:
     return execution._graph.types.get(node, ANY).dump(value)
 
 
+def state_of(execution: Execution | str) -> State | None:
+    """The state that a snapshot shows; None for an id."""
+    return execution._state if isinstance(execution, Execution) else None
+
+
 def snapshot(state: State, graph: Graph) -> Execution:
     """The public view of a state."""
     return Execution(

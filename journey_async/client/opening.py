@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from journey_async.engine.clock import Clock, take_over
+from journey_async.engine.committer import FLIGHTS
 from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels
@@ -17,7 +18,6 @@ from journey_async.store.migrations import ensure_current, migrate
 from journey_async.store.store import Store
 
 EMBEDDED = "embedded:"
-KEPT = 2  # connections at hand: one for each batch that is at the database at once
 CLOSING = 5.0  # seconds for connections to close politely
 VARIABLE = "JOURNEY_DATABASE_URL"
 
@@ -69,7 +69,7 @@ async def open_store(
     assert dsn is not None
     pool = await connecting.open_pool(dsn, size=pool_size, behind_pooler=server.behind_pooler)
     stack.push_async_callback(_close, pool)
-    lending = Lending(pool, keep=min(KEPT, pool_size - 1))
+    lending = Lending(pool, keep=min(FLIGHTS, pool_size - 1))
     stack.push_async_callback(lending.close)
     return Opened(Store(lending, schema, Channels.of(schema)), connect)
 

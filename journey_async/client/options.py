@@ -95,7 +95,7 @@ def checked_graphs(graphs: object) -> tuple[Graph, ...]:
     checked = tuple(checked_graph(graph) for graph in graphs)
     hashes: dict[GraphKey, str] = {}
     for graph in checked:
-        if hashes.setdefault((graph.name, graph.version), graph.hash) != graph.hash:
+        if hashes.setdefault(graph.key, graph.hash) != graph.hash:
             raise InvalidOptionError(
                 f"graphs has two definitions of {graph.name!r} version {graph.version!r}; give one "
                 f"of them another name or version"

@@ -177,7 +177,7 @@ async def _refuse_unknown_nodes(
     key = (name, version)
     found = await engine.patiently(lambda: engine.store.graphs({key: ()}))
     known = dict.fromkeys(registered.by_name) if registered is not None else {}
-    for definition in (Description(text) for _, text, _ in found[key] if text is not None):
+    for definition in (Description(d.text) for d in found[key] if d.text is not None):
         known |= dict.fromkeys(definition.kinds())
     for node, purpose in asked.items():
         if known and node not in known:

@@ -7,7 +7,7 @@ from typing import Any
 
 from journey_async.client import options
 from journey_async.client.checking import checked
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, state_of
 from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, own_copy
@@ -99,7 +99,7 @@ async def _checked_call(
     waits: bool,
 ) -> "tuple[ValueCheck, State | None]":
     """The call as a ValueCheck; and the execution as of now, if that had to be read."""
-    snapshot = execution._state if isinstance(execution, Execution) else None
+    snapshot = state_of(execution)
     named = await checked(
         engine,
         execution,

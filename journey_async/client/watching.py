@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from journey_async.client import options
-from journey_async.client.execution import Execution
+from journey_async.client.execution import Execution, state_of
 from journey_async.core import jsonvalue
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import MutateNode, own_copy
@@ -116,7 +116,7 @@ def _beginning(
     """The state from which on there is news (None: unknown), and its revision."""
     if since_revision is not None:  # one that the database has lost tells nothing
         return None, since_revision if since_revision <= current.revision else 0
-    known = execution._state if isinstance(execution, Execution) else current
+    known = state_of(execution) or current
     return known, known.revision
 
 

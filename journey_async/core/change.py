@@ -23,7 +23,11 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class SaveFailed:
-    """An outcome: why the node has no new value, and will not have one without a new input."""
+    """An outcome: why the node has no new value, and will not have one without a new input.
+
+    `kind` is "error" for what its function raised, "timeout" for attempts that were abandoned, by
+    the deadline or an operator, and "max_iterations" for a loop that did not end.
+    """
 
     reason: str
     kind: Literal["error", "timeout", "max_iterations"]

@@ -55,8 +55,14 @@ MAX_NODES = 20_000  # a graph is settled as a whole, and its definition is one r
 class Graph(Model):
     """A blueprint of executions: inputs, and nodes that compute themselves.
 
-    `nodes` begins with the system nodes `execution_id` and `last_updated_at`. A graph is complete
-    and right once it is built; what is not raises a GraphError that names the node.
+    `nodes` begins with the system nodes `execution_id` and `last_updated_at`. A `singleton` has at
+    most one live execution. Ids of executions begin with `execution_id_prefix`, in capitals.
+    `on_save(execution_id, node, result)` is called after each commit with an outcome of a node,
+    Saved or SaveFailed. `keep_latest_computations` is how many successful computations of a node
+    are kept besides its first ones, where the node says nothing else (None: all).
+
+    A graph is complete and right once it is built; what is not raises a GraphError that names the
+    node.
     """
 
     name: str = Field(min_length=1, max_length=MAX_NAME, strict=True)
@@ -123,6 +129,11 @@ class Graph(Model):
         return self
 
     # --- what is derived, once -----------------------------------------------------------------
+
+    @cached_property
+    def key(self) -> GraphKey:
+        """Name and version: what may have several definitions, told apart by their hash."""
+        return self.name, self.version
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:

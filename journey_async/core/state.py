@@ -5,7 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from journey_async.core.graph import Graph
+from journey_async.core.graph import Graph, GraphKey
 from journey_async.core.nodes import EXECUTION_ID, SYSTEM_NAMES, Node
 from journey_async.core.values import (
     AVAILABLE,
@@ -50,6 +50,11 @@ class State(NamedTuple):
     newest: Mapping[str, Computation] = MappingProxyType({})
     queued: frozenset[str] = frozenset()
     computing: frozenset[str] = frozenset()
+
+    @property
+    def graph_key(self) -> GraphKey:
+        """The name and version of its graph."""
+        return self.graph_name, self.graph_version
 
     def value_of(self, node: Node) -> NodeValue:
         """What a node of the graph holds, system nodes included."""

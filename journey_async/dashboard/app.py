@@ -117,7 +117,7 @@ class Pages:
         """One graph: its diagram, and how far its executions get."""
         name = request.query_params.get("name", "")
         version = request.query_params.get("version", "")
-        known = {(graph.name, graph.version): graph for graph in await self._journey.graphs()}
+        known = {graph.key: graph for graph in await self._journey.graphs()}
         graph = known.get((name, version))
         if graph is None:
             raise HTTPException(404, f"There is no graph {name!r} version {version!r}.")

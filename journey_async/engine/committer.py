@@ -150,7 +150,7 @@ class Committer:
         `initial` is the state of an execution that is to be created. For `patience` seconds
         (None: for ever) it waits for a database that cannot be reached. `trace_context` leads to
         the call that wants it. Raises what the core refuses with, ExecutionNotFound,
-        InvalidValueError, DatabaseUnavailable; if it `yields`, Overtaken.
+        InvalidValueError, SingletonGraphError, DatabaseUnavailable; if it `yields`, Overtaken.
         """
         if self._closed_because is not None:
             raise DatabaseUnavailable(self._closed_because)

@@ -232,7 +232,7 @@ class Engine:
         """Whether `stop` waits for this task: it calls a function of a node, or `on_save`."""
         return self.runner.runs(task) or task in self._callbacks.tasks
 
-    def look_at_others(self) -> None:
+    def heartbeat_now(self) -> None:
         """Have this worker's next heartbeat now."""
         self._liveness.heartbeat_now()
 

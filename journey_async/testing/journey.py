@@ -47,7 +47,7 @@ class TestJourney(Journey):
         )
         self._test_clock = clock if isinstance(clock, TestClock) else None
         self._points: WatchedPoints = WatchedPoints(self._die, self._look)
-        self._code = {(graph.name, graph.version): graph for graph in self._graphs}
+        self._code = {graph.key: graph for graph in self._graphs}
         self._died: str | None = None
         self._death = asyncio.Event()
         self._successor: asyncio.Future[None] | None = None
@@ -131,7 +131,7 @@ class TestJourney(Journey):
 
     def _look(self) -> None:
         assert self._opened is not None
-        self._opened.look_at_others()
+        self._opened.heartbeat_now()
 
     # --- being followed by another ------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class TestJourney(Journey):
     async def register(self, *graphs: Graph) -> None:
         """As of Journey."""
         await super().register(*graphs)
-        self._code.update({(graph.name, graph.version): graph for graph in graphs})
+        self._code.update({graph.key: graph for graph in graphs})
 
     async def start_execution(self, graph: Graph, values: Inputs | None = None) -> Execution:
         """As of Journey."""

@@ -1,5 +1,6 @@
 -- Makes a definition known; if a worker has its code, also the newest of its name and version, unless
--- it is. A process that computes nothing only adds what nobody knew.
+-- it is. A process that computes nothing changes no order: it adds what nobody knew, and renews text
+-- and date of what is known.
 -- $1 name, $2 version, $3 hash, $4 definition, $5 now; $6: the worker, null for such a process;
 -- $7: the channel on which others hear of another order, and of nothing else.
 WITH known_of_worker AS (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from journey_async import Execution, Graph, Journey, compute, input_node
+from journey_async.client.execution import state_of
 from journey_async.errors import NotAnInputError, UnknownNodeError
 from tests.support.eventually import eventually
 
@@ -31,7 +32,9 @@ class Stale(NamedTuple):
         """As if nobody had told."""
         cache = self.web._engine.cache
         cache.drop(self.seen.id)
-        cache.put(self.seen._state)
+        state = state_of(self.seen)
+        assert state is not None
+        cache.put(state)
         return self.seen.id
 
     def by_snapshot(self) -> Execution:

@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.worker import calls, graph_of, worker
 
 NEWEST = "SELECT hash FROM journey.graphs ORDER BY registration DESC, hash DESC LIMIT 1"
-NUMBERS = "SELECT hash, registration FROM journey.graphs ORDER BY hash"
+REGISTRATIONS = "SELECT hash, registration FROM journey.graphs ORDER BY hash"
 HOLD_THE_FIRST = """
     SELECT id FROM journey.executions
     ORDER BY graph_name, graph_version, graph_hash LIMIT 1 FOR NO KEY UPDATE
@@ -193,21 +193,21 @@ async def test_what_is_left_of_a_roll_out_that_was_given_up_is_old_code(
 async def test_while_both_live_nothing_changes(dsn: str, connection: Any) -> None:
     async with Journey(dsn, graphs=[NEW]) as new, Journey(dsn, graphs=[OLD]) as old:
         execution = await old.start_execution(OLD, {"x": 1})
-        numbers = await connection.fetch(NUMBERS)
+        registrations = await connection.fetch(REGISTRATIONS)
         await check(new, old)
         await old.get_value(execution, "y", settled=True)
         await check(old, new)
-        assert await connection.fetch(NUMBERS) == numbers
+        assert await connection.fetch(REGISTRATIONS) == registrations
         assert await on(new, execution) == OLD.hash
 
 
 async def test_one_of_several_with_the_newest_code_is_enough(dsn: str, connection: Any) -> None:
     async with Journey(dsn, graphs=[OLD]) as old, Journey(dsn, graphs=[NEW]):
-        numbers = await connection.fetch(NUMBERS)
+        registrations = await connection.fetch(REGISTRATIONS)
         async with Journey(dsn, graphs=[NEW]):
             pass
         await check(old)
-        assert await connection.fetch(NUMBERS) == numbers
+        assert await connection.fetch(REGISTRATIONS) == registrations
         assert await connection.fetchval(NEWEST) == NEW.hash
 
 
@@ -235,12 +235,12 @@ async def test_a_heartbeat_from_before_a_registration_takes_no_code_away(
     dsn: str, connection: Any
 ) -> None:
     async with Journey(dsn, graphs=[NEW]) as new, Journey(dsn, graphs=[OLD]) as old:
-        numbers = await connection.fetch(NUMBERS)
+        registrations = await connection.fetch(REGISTRATIONS)
         lease_until = datetime.now(UTC) + timedelta(seconds=60)
         heartbeat = in_schema(statement("renew_lease"), "journey")
         await connection.fetch(heartbeat, old._engine.runner.worker, lease_until, False, "{}", 0)
         await check(new, old)
-        assert await connection.fetch(NUMBERS) == numbers
+        assert await connection.fetch(REGISTRATIONS) == registrations
 
 
 async def test_who_registers_at_the_same_moment_agrees_on_an_order(
@@ -348,7 +348,7 @@ async def test_new_code_that_was_taken_for_dead_comes_back(dsn: str, connection:
         former = engine.runner.worker
         await connection.execute(TAKEN_FOR_DEAD, former)
         await check(old)
-        engine.look_at_others()
+        engine.heartbeat_now()
         await eventually(lambda: engine.runner.worker != former)
         await check(new, old, new)
         assert await newest(connection) == NEW.hash
