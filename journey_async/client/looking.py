@@ -187,7 +187,7 @@ class Looking:
         graph_version: str | None = None,
         where: Condition | None = None,
         filter_by: Sequence[tuple[Any, ...]] = (),
-        order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
+        order_by: Sequence[NodeName | tuple[NodeName, str]] = ("updated_at",),
         limit: int = 100,
         offset: int = 0,
         include_archived: bool = False,

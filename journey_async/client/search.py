@@ -6,6 +6,7 @@ from journey_async.client.execution import Execution, snapshot
 from journey_async.client.options import flag, is_whole, shown, storable_text
 from journey_async.core.conditions import Condition, as_condition, leaves
 from journey_async.core.description import Description
+from journey_async.core.reference import NodeName, NodeRef
 from journey_async.engine.engine import Engine
 from journey_async.errors import InvalidOptionError, listed
 from journey_async.store.filters import (
@@ -35,7 +36,7 @@ async def list_executions(
     graph_version: str | None = None,
     where: Condition | None = None,
     filter_by: Sequence[tuple[object, ...]] = (),
-    order_by: Sequence[str | tuple[str, str]] = ("updated_at",),
+    order_by: Sequence[NodeName | tuple[NodeName, str]] = ("updated_at",),
     limit: int = 100,
     offset: int = 0,
     include_archived: bool = False,
@@ -116,8 +117,8 @@ def _filter(item: object) -> Filter:
         raise InvalidOptionError(
             f"filter_by holds (node, operator) and (node, operator, operand), not {shown(item)}"
         )
-    node, operator, *operand = item
-    checked_name(node)
+    named, operator, *operand = item
+    node = checked_name(named)
     if not isinstance(operator, str) or operator not in WITH_OPERAND | WITHOUT_OPERAND:
         known = ", ".join(sorted(WITH_OPERAND | WITHOUT_OPERAND))
         raise InvalidOptionError(
@@ -142,9 +143,9 @@ def _order_item(item: object) -> Order:
             raise InvalidOptionError(
                 f'a direction belongs to a name: order_by=[("name", "{item}")]'
             )
-        case str():
+        case str() | NodeRef():
             return Order(checked_name(item))
-        case (str(name), "asc" | "desc" as direction):
+        case (str() | NodeRef() as name, "asc" | "desc" as direction):
             return Order(checked_name(name), DIRECTIONS[direction])
     raise InvalidOptionError(
         f'order_by holds names, and tuples of a name and "asc" or "desc", not {shown(item)}'

@@ -261,17 +261,17 @@ def is_false(node: NodeName) -> IsFalse:
     return IsFalse(node=_node_name(node))
 
 
-def all_of(*conditions: str | Condition) -> AllOf:
+def all_of(*conditions: NodeName | Condition) -> AllOf:
     """Holds while all of the conditions hold; a name means `provided(name)`."""
     return AllOf.model_construct(conditions=_flattened(AllOf, conditions))
 
 
-def any_of(*conditions: str | Condition) -> AnyOf:
+def any_of(*conditions: NodeName | Condition) -> AnyOf:
     """Holds while at least one of the conditions holds; a name means `provided(name)`."""
     return AnyOf.model_construct(conditions=_flattened(AnyOf, conditions))
 
 
-def not_(condition: str | Condition) -> Not:
+def not_(condition: NodeName | Condition) -> Not:
     """Holds while the condition does not."""
     return Not(condition=as_condition(condition))
 
@@ -279,7 +279,7 @@ def not_(condition: str | Condition) -> Not:
 def as_condition(item: object) -> "AnyCondition":
     """The condition itself, or `provided` of a name."""
     match item:
-        case str():
+        case str() | NodeRef():
             return provided(item)
         case Provided() | IsTrue() | IsFalse() | Compare() | In() | Contains() | Predicate():
             return item

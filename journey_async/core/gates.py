@@ -15,18 +15,18 @@ from journey_async.core.conditions import (
     as_condition,
 )
 from journey_async.core.functions import Function
+from journey_async.core.reference import NodeName, NodeRef, name_of
 from journey_async.core.values import NodeValue
 from journey_async.errors import ConditionError
 
 MAX_NESTING = 64  # levels of a condition; pydantic serialises little more than twice as many
 
-GatedBy: TypeAlias = str | Condition | Sequence[str | Condition]
+GatedBy: TypeAlias = NodeName | Condition | Sequence[NodeName | Condition]
 
 
 def unblocked_when(
     gated_by: GatedBy,
     predicate: Callable[[NodeValue], object] | None = None,
-    *,
     label: str | None = None,
 ) -> Condition:
     """A gate that reads aloud.
@@ -37,11 +37,12 @@ def unblocked_when(
     """
     if predicate is None:
         return gate(gated_by)
-    if not isinstance(gated_by, str):
+    if not isinstance(gated_by, str | NodeRef):
         raise ConditionError(f"a predicate is about one node, named by a text, not {gated_by!r}")
+    node = name_of(gated_by)
     if not callable(predicate):
-        raise ConditionError(f"the predicate on {gated_by!r} must be a function: {predicate!r}")
-    return Predicate(node=gated_by, function=Function.of(predicate), label=label)
+        raise ConditionError(f"the predicate on {node!r} must be a function: {predicate!r}")
+    return Predicate(node=node, function=Function.of(predicate), label=label)
 
 
 def gate(gated_by: GatedBy) -> AnyCondition:
@@ -53,7 +54,7 @@ def gate(gated_by: GatedBy) -> AnyCondition:
 
 
 def _gate(gated_by: GatedBy) -> AnyCondition:
-    if isinstance(gated_by, str | Condition | ValueOf):
+    if isinstance(gated_by, str | NodeRef | Condition | ValueOf):
         return as_condition(gated_by)
     if isinstance(gated_by, Sequence):
         conditions = tuple(as_condition(item) for item in gated_by)

@@ -35,6 +35,7 @@ from journey_async.core import jsonvalue
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import storable
 from journey_async.core.nodes import EXECUTION_ID, LAST_UPDATED_AT
+from journey_async.core.reference import NodeRef, name_of
 from journey_async.core.values import TICKS
 from journey_async.errors import InvalidOptionError, InvalidValueError
 
@@ -130,12 +131,13 @@ _TICKS = ", ".join(f"'{kind}'" for kind in sorted(TICKS))
 
 def checked_name(node: object) -> str:
     """The name of a node, if it can be one; raises InvalidOptionError."""
-    if not isinstance(node, str):
+    if not isinstance(node, str | NodeRef):
         raise InvalidOptionError(f"a node is named by a text, not by a {type(node).__name__}")
+    name = name_of(node)
     try:
-        return storable(node)
+        return storable(name)
     except ValueError as error:
-        raise InvalidOptionError(f"the name of a node {error}: {node!r:.80}") from None
+        raise InvalidOptionError(f"the name of a node {error}: {name!r:.80}") from None
 
 
 def _count(bound: Parameters) -> None:

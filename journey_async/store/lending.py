@@ -62,7 +62,7 @@ class Lending:
 
     @property
     def generation(self) -> int:
-        """Grows when all connections are distrusted; those of an earlier generation are not kept."""
+        """Grows when all connections are distrusted; those of an earlier one are not kept."""
         return self._generation
 
     async def take(self) -> PoolConnection:

@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from journey_async import Graph, Journey, NodeRef, StoredTypeError, compute, input_node, value
+from journey_async import (
+    Graph,
+    Journey,
+    NodeRef,
+    NodeValue,
+    StoredTypeError,
+    all_of,
+    any_of,
+    compute,
+    input_node,
+    not_,
+    unblocked_when,
+    value,
+)
 from journey_async.errors import (
     InvalidNodeError,
     InvalidOptionError,
@@ -26,6 +39,10 @@ def described(name: str) -> dict[str, Any]:
 
 def length(name: str) -> int:
     return len(name)
+
+
+def is_long(name: NodeValue) -> bool:
+    return name.is_set and len(name.value) > 3
 
 
 graph = Graph(
@@ -145,6 +162,19 @@ async def test_what_is_set_is_of_the_type(dsn: str) -> None:
         assert not execution.values["anything"].is_set
 
 
+def test_a_gate_takes_a_reference_for_a_name() -> None:
+    name = graph.node("name", str)
+    pairs: list[tuple[Any, Any]] = [
+        (name, "name"),
+        ([name, "born"], ["name", "born"]),
+        (any_of(name, "born"), any_of("name", "born")),
+        (unblocked_when(name, is_long, "long"), unblocked_when("name", is_long, "long")),
+    ]
+    for by_reference, by_name in pairs:
+        gates = [compute("step", gate, length).gated_by for gate in (by_reference, by_name)]
+        assert gates[0] == gates[1]
+
+
 async def test_every_verb_that_takes_a_name_takes_a_reference(dsn: str) -> None:
     name, size = graph.node("name", str), graph.node("length", int)
     async with Journey(dsn, graphs=[graph]) as journey:
@@ -162,7 +192,12 @@ async def test_every_verb_that_takes_a_name_takes_a_reference(dsn: str) -> None:
         assert len(await journey.computations(execution, size)) == 1
         assert (await journey.preview(execution, unset=[name])).unset == ("name",)
         assert (await journey.retry_computation(execution, size)).id == execution.id
-        found = await journey.list_executions(where=(value(size) > 2) & (value(name) == "Ada"))
-        assert [e.id for e in found] == [execution.id]
+        for found in (
+            await journey.list_executions(where=(value(size) > 2) & (value(name) == "Ada")),
+            await journey.list_executions(where=all_of(name, not_(graph.node("anything")))),
+            await journey.list_executions(filter_by=[(size, "gt", 2)], order_by=[name]),
+            await journey.list_executions(filter_by=[(name, "is_set")], order_by=[(size, "desc")]),
+        ):
+            assert [e.id for e in found] == [execution.id]
         with pytest.raises(InvalidOptionError, match="node 'name' is an input"):
             await journey.retry_computation(execution, name)

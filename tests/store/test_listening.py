@@ -36,8 +36,8 @@ async def test_a_connection_that_does_not_answer_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
     opens: Callable[[Connect], Awaitable[object]],
 ) -> None:
-    for module in (listening, workers):
-        monkeypatch.setattr(module, "ANSWER_LIMIT", 0.1)
+    monkeypatch.setattr(listening, "ANSWER_LIMIT", 0.1)
+    monkeypatch.setattr(workers, "LIFE_SIGN_LIMIT", 0.1)
     made: list[asyncpg.Connection] = []
 
     async def connect() -> asyncpg.Connection:
