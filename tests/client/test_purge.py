@@ -15,13 +15,13 @@ from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, Invalid
 from journey_async.testing import TestJourney, crash_at
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
+from tests.support.locks import waiting_for_locks
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ARCHIVED_BEFORE = """
     UPDATE journey.executions SET archived_at = archived_at - $2::interval WHERE id = $1
 """
 HOLD = "SELECT id FROM journey.executions WHERE id = $1 FOR NO KEY UPDATE"
-WAITED_FOR = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 DELETE = "DELETE FROM journey.executions WHERE id = $1"
 
 pytestmark = pytest.mark.direct("deletes executions, which the role of an application may not")
@@ -213,7 +213,7 @@ async def purged_before_its_turn(connection: Any, execution_id: str) -> AsyncIte
     async with connection.transaction():
         await connection.execute(HOLD, execution_id)
         yield
-        await eventually(lambda: connection.fetchval(WAITED_FOR))
+        await eventually(lambda: waiting_for_locks(connection))
         await connection.execute(DELETE, execution_id)
 
 

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -33,6 +32,7 @@ from journey_async.errors import (
     UnknownUpstreamError,
 )
 from tests.core.story import some_function as f
+from tests.support.effort import growth
 
 
 def g(*nodes: Node, **options: Any) -> Graph:
@@ -268,25 +268,33 @@ def test_a_definition_of_something_else_is_refused(broken: dict[str, Any]) -> No
 # --- size -------------------------------------------------------------------------------------
 
 
-def _within(seconds: float, build: Callable[[], Graph]) -> Graph:
-    start = time.process_time()
-    graph = build()
-    assert time.process_time() - start < seconds
-    return graph
+def _chain(length: int) -> list[Node]:
+    steps = (compute(f"n{n}", [f"n{n - 1}"], f) for n in range(1, length + 1))
+    return [input_node("n0"), *steps][::-1]
 
 
-def test_a_chain_of_ten_thousand() -> None:
-    nodes: list[Node] = [input_node("n0")]
-    nodes += [compute(f"n{n}", [f"n{n - 1}"], f) for n in range(1, 10_001)]
-    graph = _within(3, lambda: g(*reversed(nodes)))
-    assert len(graph.ancestors("n10000")) == 10_000
-
-
-def test_layers_of_two_five_thousand_deep() -> None:
+def _layers(depth: int) -> list[Node]:
     nodes: list[Node] = [input_node("a0"), input_node("b0")]
-    for n in range(1, 5_001):
+    for n in range(1, depth + 1):
         nodes += [compute(f"{side}{n}", [f"a{n - 1}", f"b{n - 1}"], f) for side in "ab"]
-    _within(3, lambda: g(*nodes))
+    return nodes
+
+
+@pytest.mark.parametrize("made", [_chain, _layers])
+def test_to_build_a_graph_grows_as_the_graph_does(made: Callable[[int], list[Node]]) -> None:
+    def build(size: int) -> Callable[[], object]:
+        nodes = made(size)
+        return lambda: g(*nodes)
+
+    assert growth(build) < 5
+
+
+def test_a_graph_may_be_ten_thousand_deep() -> None:
+    assert len(g(*_chain(10_000)).ancestors("n10000")) == 10_000
+
+
+def test_layers_of_two_may_be_five_thousand_deep() -> None:
+    assert len(g(*_layers(5_000)).ancestors("a5000")) == 10_000
 
 
 def test_a_circle_of_ten_thousand_is_found() -> None:

@@ -1,12 +1,10 @@
 """Other processes that use an embedded server, and how to look at what they leave behind."""
 
-import asyncio
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,8 +13,6 @@ import asyncpg
 import journey_async.embedded
 from journey_async.embedded.locks import FileLock
 from journey_async.embedded.server import Account
-
-LIMIT = 60.0  # seconds; far beyond what anything here takes
 
 PROGRAM = """
 import asyncio, signal, sys
@@ -34,17 +30,6 @@ async def main():
 exec(sys.argv[3])
 asyncio.run(main())
 """
-
-
-async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Return when the condition holds, which another process brings about in its own time."""
-    deadline = time.monotonic() + LIMIT
-    while True:
-        answer = condition()
-        if answer if isinstance(answer, bool) else await answer:
-            return
-        assert time.monotonic() < deadline, f"not within {LIMIT:g} seconds"
-        await asyncio.sleep(0.02)
 
 
 class Client:

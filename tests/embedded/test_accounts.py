@@ -18,11 +18,11 @@ from journey_async.embedded.server import Account, account_for
 from tests.embedded.clients import (
     client,
     copy_package,
-    eventually,
     is_stopped,
     query,
     server_pid,
 )
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

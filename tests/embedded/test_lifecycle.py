@@ -15,10 +15,8 @@ from journey_async.embedded import acquire, default_path
 from journey_async.embedded.lifecycle import attach
 from journey_async.errors import EmbeddedPostgresError
 from tests.embedded.clients import (
-    LIMIT,
     answers,
     client,
-    eventually,
     holders_of,
     is_alive,
     is_free,
@@ -27,6 +25,7 @@ from tests.embedded.clients import (
     query,
     server_pid,
 )
+from tests.support.eventually import LIMIT, eventually
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,8 @@ from journey_async import Journey
 from journey_async.engine.committer import FLIGHTS, MAX_BATCH
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
+from tests.support.locks import waiting_for_locks
 from tests.support.statements import Statements
-
-WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
 
 
 @pytest.mark.direct("counts connections and statements, and a pooler has its own")
@@ -34,12 +30,12 @@ async def test_they_wait_and_gather_and_the_server_gets_no_more_to_do(
             ]
 
             async def flights() -> bool:
-                return bool(await connection.fetchval(WAITING) == FLIGHTS)
+                return await waiting_for_locks(connection) == FLIGHTS
 
             await eventually(flights)
             await statements.reset()
             assert not any(write.done() for write in writes)
-            assert await connection.fetchval(WAITING) == FLIGHTS
+            assert await waiting_for_locks(connection) == FLIGHTS
         snapshots = await asyncio.gather(*writes)
         # what came while two batches stood at the server went together
         counts = await statements.counts()

@@ -12,6 +12,7 @@ import pytest
 from journey_async import Journey
 from journey_async.engine import safety_check, scheduler
 from journey_async.engine.clock import SystemClock, was_wrong_at
+from journey_async.engine.listener import Listener
 from journey_async.store import connecting, listening
 from journey_async.store.listening import NotificationConnection
 from journey_async.testing import TestClock, TestJourney
@@ -93,12 +94,17 @@ async def test_time_waits_for_who_was_cut_off(
 ) -> None:
     graph = basic_graph()
     settings: dict[str, Any] = {"graphs": [graph], "clock": (clock := TestClock())}
-    opens = NotificationConnection.open
-    may_open = asyncio.Event()
+    opens, hear_all = NotificationConnection.open, Listener.hear_all
+    opening, may_open, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def open_when_it_may(*args: Any) -> NotificationConnection | None:
+        opening.set()
         await may_open.wait()
         return await opens(*args)
+
+    async def asks(self: Listener) -> None:
+        asked.set()
+        await hear_all(self)
 
     async with (
         TestJourney(dsn, **settings),
@@ -109,9 +115,11 @@ async def test_time_waits_for_who_was_cut_off(
         monkeypatch.setattr(NotificationConnection, "open", open_when_it_may)
         assert await connection.fetch(CUT_OFF)
         await client.set_value(execution, "y", 1)
+        await opening.wait()
+        monkeypatch.setattr(Listener, "hear_all", asks)
         advancing = asyncio.create_task(clock.advance(hours=1))
-        ended, _ = await asyncio.wait([advancing], timeout=0.5)
-        assert not ended
+        await asked.wait()
+        assert not advancing.done()
         may_open.set()
         await advancing
         assert await client.get_value(execution, "sum") == 2

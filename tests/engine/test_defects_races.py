@@ -26,12 +26,9 @@ from journey_async.core.commands import Release
 from journey_async.core.values import ComputationState
 from journey_async.errors import ComputationNotFound
 from tests.support.eventually import eventually
+from tests.support.locks import waiting_for_locks
 
 AT_ONCE = Retry(max_attempts=3, initial_delay=0)
-WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
 
 
 def graph_of(f: Any, **step: Any) -> Graph:
@@ -100,7 +97,7 @@ async def test_the_database_refuses_a_second_computation_of_a_node(  # B2
 
 async def waiting_for(connection: Any, number: int) -> bool:
     """Whether that many wait for a lock."""
-    return bool(await connection.fetchval(WAITING) == number)
+    return await waiting_for_locks(connection) == number
 
 
 async def test_a_result_and_its_abandonment_at_once_have_one_winner(  # B3

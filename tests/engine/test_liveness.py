@@ -19,6 +19,7 @@ from journey_async.store.store import OverdueWork
 from journey_async.testing.journey import TestJourney
 from tests.support.clocks import is_right, shift, told
 from tests.support.eventually import eventually
+from tests.support.locks import waiting_for_locks
 
 DEAD = """
     INSERT INTO journey.workers (id, lock_key, locked, host, pid, started_at, lease_until)
@@ -46,12 +47,6 @@ CUT = """
 HELD = """
     SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
     WHERE locktype = 'advisory' AND d.datname = current_database()
-"""
-WAITING = """
-    SELECT EXISTS (
-        SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%DELETE%'
-    )
 """
 CUT_LIFE_SIGN = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS d ON d.oid = database
@@ -269,7 +264,7 @@ async def test_the_lock_of_a_worker_that_is_killed_while_it_takes_leave_goes(
         async with connection.transaction():
             await connection.execute("LOCK TABLE journey.workers")
             leaving = asyncio.create_task(life_sign.stop())
-            await eventually(lambda: connection.fetchval(WAITING))
+            await eventually(lambda: waiting_for_locks(connection, "%DELETE%"))
             life_sign.kill()
             await leaving
         await eventually(lambda: nobody_holds_a_lock(connection))
@@ -487,15 +482,18 @@ async def test_a_blocked_event_loop_is_no_sign_of_death(dsn: str, connection: An
         return x
 
     graph = graph_of(blocks)
-    async with Journey(dsn, graphs=[graph], lease=1.0) as journey:
-        before = await connection.fetchval("SELECT lease_until FROM journey.workers")
+    lease_until = "SELECT lease_until FROM journey.workers WHERE id = $1"
+    async with Journey(dsn, graphs=[graph], lease=1.0) as journey, Journey(dsn):  # who looks at it
+        worker = journey._engine.runner.worker
+        before = await connection.fetchval(lease_until, worker)
         execution = await journey.start_execution(graph, {"x": 1})
         await blocked.wait()
-        after = await connection.fetchval("SELECT lease_until FROM journey.workers")
+        after = await connection.fetchval(lease_until, worker)
         assert (after - before).total_seconds() > 0.5
         assert await journey.get_value(execution, "y", wait_any=True) == 1
         [computation] = await journey.computations(execution)
-        assert computation.deaths == 0
+        assert (computation.deaths, computation.worker) == (0, worker)
+        assert journey._engine.runner.worker == worker
 
 
 async def test_a_worker_taken_for_dead_goes_on_as_a_new_one(

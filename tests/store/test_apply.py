@@ -22,14 +22,11 @@ from journey_async.store.faults import DataRefused
 from journey_async.store.lending import Lending
 from journey_async.store.store import Store
 from tests.support.eventually import eventually
+from tests.support.locks import waiting_for_locks
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GRAPH = Graph("g", "v1", [input_node("x"), input_node("z"), compute("y", ["x"], lambda x: x)])
 CHANNELS = Channels.of("journey")
-WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE wait_event_type = 'Lock' AND datname = current_database()
-"""
 
 
 def decide(state: State, command: Any, *, capacity: int = 10) -> Change:
@@ -150,14 +147,10 @@ async def test_slots_are_taken_in_one_order_lest_two_batches_wait_for_each_other
     def start(number: int, slot: str) -> Change:
         return decide(new_state(f"EXEC{number}", GRAPH, NOW), Start({}))._replace(slot=slot)
 
-    async def one_waits() -> bool:
-        [row] = await store.fetch_text(WAITING)
-        return bool(row["count"] == 1)
-
     async with connection.transaction():
         assert await apply(store, start(1, "a"), connection=connection) == {"EXEC1"}
         waiting = asyncio.create_task(apply(store, start(2, "b"), start(3, "a")))
-        await eventually(one_waits)
+        await eventually(lambda: waiting_for_locks(connection))
         assert await apply(store, start(4, "b"), connection=connection) == {"EXEC4"}
     assert await waiting == set()
 
@@ -181,11 +174,10 @@ async def test_a_reader_sees_revision_and_values_of_the_same_moment(
 
 @pytest.mark.direct("keeps a session of its own")
 async def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(
-    store: Store, connection: Any, dsn: str
+    store: Store, connection: Any
 ) -> None:
     state = await started(store, x=1)
     change = decide(state, SetValues({"x": 2}))
-    watcher = await asyncpg.connect(dsn)
     transaction = connection.transaction()
     await transaction.start()
     await apply(store, change, connection=connection)
@@ -196,13 +188,9 @@ async def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(
 
     loading = asyncio.create_task(locked_load())
 
-    async def somebody_waits() -> bool:
-        return bool(await watcher.fetchval(WAITING))
-
-    await eventually(somebody_waits)
+    await eventually(lambda: waiting_for_locks(connection))
     await transaction.commit()
     assert await loading == change.state
-    await watcher.close()
 
 
 async def test_a_result_and_an_abandonment_take_their_locks_in_the_same_order(

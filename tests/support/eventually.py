@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-LIMIT = 30.0  # seconds; far beyond what anything here takes
+LIMIT = 60.0  # seconds; far beyond what anything here takes
 
 
 async def eventually(condition: Callable[[], object], *, limit: float = LIMIT) -> None:
