@@ -18,6 +18,7 @@ from rich.text import Text
 
 from journey_async.cli.application import load_application
 from journey_async.client.journey import Journey
+from journey_async.client.opening import VARIABLE
 from journey_async.errors import (
     ComputationNotFound,
     DatabaseUnavailable,
@@ -184,8 +185,8 @@ def _shared_options() -> list[click.Option]:
     return [
         shared(
             "--dsn",
-            envvar="JOURNEY_DATABASE_URL",
-            help="The database; by default that of JOURNEY_DATABASE_URL.",
+            envvar=VARIABLE,
+            help=f"The database; by default that of {VARIABLE}.",
         ),
         shared(
             "--listen-dsn",

@@ -40,12 +40,6 @@ def encode(value: JSON) -> str:
     return _encoder.encode(value)
 
 
-def decode(text: str) -> JSON:
-    """The value of a JSON text that came from the database."""
-    decoded: JSON = json.loads(text)
-    return decoded
-
-
 def copied(value: JSON) -> JSON:
     """A copy that its receiver may change; what cannot be changed is not copied."""
     if isinstance(value, dict):

@@ -43,8 +43,6 @@ from journey_async.core.pieces import PIECE, Pieces, at_once
 from journey_async.core.queueing import begin, next_of, reconsider
 from journey_async.core.state import State
 
-__all__ = ["Env", "settle", "settling"]
-
 
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
     """Everything that is to be written because of a command."""

@@ -43,7 +43,6 @@ from journey_async.errors import (
 from journey_async.store.breath import in_turn
 
 PAGE = 50  # executions on a page
-POSSIBLE_ID = re.compile("[A-Za-z0-9_-]{1,80}")  # any that execution_id_prefix allows
 STATIC = Path(__file__).parent / "static"
 
 
@@ -138,7 +137,7 @@ class Pages:
         asked = request.query_params
         where, graph = asked.get("where", "").strip(), asked.get("graph", "")
         page = int(asked["page"]) if re.fullmatch("[0-9]{1,9}", asked.get("page", "")) else 1
-        if POSSIBLE_ID.fullmatch(where) and await self._exists(where):
+        if await self._exists(where):
             return RedirectResponse(f"{self._root(request)}/executions/{where}", 303)
         found: list[Execution] = []
         problem = None

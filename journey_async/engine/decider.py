@@ -6,9 +6,10 @@ from datetime import datetime
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Command, Evolve
+from journey_async.core.draft import Env
 from journey_async.core.graph import Graph
 from journey_async.core.pieces import Pieces
-from journey_async.core.settle import Env, settling
+from journey_async.core.settle import settling
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
 from journey_async.engine.registry import Registry

@@ -254,7 +254,7 @@ class Engine:
 
     async def _left(self) -> None:
         """Return when nothing is left of what was killed but threads of users' functions."""
-        await self._liveness.ended()
+        await self._liveness.stop()
         await self._listener.stop()
         await self.scheduler.stop()
         await self.safety_check.stop()

@@ -145,11 +145,6 @@ class Liveness:
             with suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._stirred.set)
 
-    async def ended(self) -> None:
-        """Return when nothing is left of what was killed."""
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
-
     # --- in the thread ------------------------------------------------------------------------
 
     def _live(self, registered: "asyncio.Future[None]") -> None:

@@ -23,10 +23,11 @@ from journey_async.core.commands import (
     UnsetValues,
     Wake,
 )
+from journey_async.core.draft import Env
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import Node
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import settle
 from journey_async.core.state import NOT_SET_STATE, State, new_state, nodes_in, shown_state
 from journey_async.core.values import ACTIVE, Computation, ComputationState, NodeValue
 

@@ -12,9 +12,10 @@ import pytest
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, SetValues, Start, Succeed, Wake
+from journey_async.core.draft import Env
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import compute, input_node
-from journey_async.core.settle import Env, settle
+from journey_async.core.settle import settle
 from journey_async.core.state import State, new_state
 from journey_async.core.values import Computation, NodeKind, NodeValue
 from journey_async.store.channels import Channels

@@ -1,7 +1,5 @@
 """The command that looks whether everything is well."""
 
-import os
-
 from rich.text import Text
 
 from journey_async.cli.terminal import FAILED, UNAVAILABLE, Terminal, command
@@ -22,7 +20,7 @@ async def doctor(terminal: Terminal) -> int:
     listener, clock, bloat, stuck work. Exit code 1 if there is a problem, 5 if the database cannot
     be reached.
     """
-    dsn = terminal.dsn or os.environ.get(VARIABLE)
+    dsn = terminal.dsn
     if not dsn:
         raise InvalidOptionError(
             f"doctor wants the DSN of a database: pass --dsn, or set {VARIABLE}"

@@ -1,7 +1,5 @@
 """Commands about the schema: bringing it up to date, printing its SQL."""
 
-import os
-
 import click
 
 from journey_async.cli.terminal import Terminal, command
@@ -63,7 +61,7 @@ async def sql(terminal: Terminal, what: str, role: str) -> None:
 
 
 def _database(terminal: Terminal) -> str:
-    dsn = terminal.listen_dsn or terminal.dsn or os.environ.get(VARIABLE)
+    dsn = terminal.listen_dsn or terminal.dsn
     if not dsn or dsn.startswith(EMBEDDED):
         raise InvalidOptionError(
             f"migrate wants the DSN of a database: pass --dsn, or set {VARIABLE}; "
