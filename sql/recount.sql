@@ -1,6 +1,6 @@
 -- Counts anew what status() tells, after rows were changed or deleted by hand. Writers wait meanwhile.
 --
--- A step waits that an execution's definition has, unless it runs, or has run and was not cleared
+-- A step is not_set that an execution's definition has, unless it runs, or has run and was not cleared
 -- since; `core.state.shown_state` says the same of one step. A withdrawn computation (cancelled)
 -- never ran and is not counted; what ran before it may still be seen in its value.
 BEGIN;
@@ -36,7 +36,7 @@ run AS (
     GROUP BY k.execution_id
 ),
 counted AS (
-    SELECT e.id, coalesce(s.number, 0) - coalesce(r.number, 0) AS waiting
+    SELECT e.id, coalesce(s.number, 0) - coalesce(r.number, 0) AS not_set
     FROM :"schema".executions AS e
     LEFT JOIN (
         SELECT name, version, hash, count(*) AS number
@@ -46,26 +46,26 @@ counted AS (
     LEFT JOIN run AS r ON r.execution_id = e.id
 )
 UPDATE :"schema".executions AS e
-SET waiting = c.waiting, version = e.version + 1
+SET not_set = c.not_set, version = e.version + 1
 FROM counted AS c
-WHERE c.id = e.id AND c.waiting <> e.waiting;
+WHERE c.id = e.id AND c.not_set <> e.not_set;
 
 DELETE FROM :"schema".tallies;
 
 INSERT INTO :"schema".tallies (
-    graph_name, graph_version, active, archived, waiting, success, failed, computing,
-    abandoned, updated_at, created_at, worked_at
+    graph_name, graph_version, active, archived, not_set, success, failed, computing,
+    abandoned, execution_updated_at, computation_created_at, computation_updated_at
 )
 SELECT
     e.graph_name, e.graph_version,
     count(*) FILTER (WHERE e.archived_at IS NULL),
     count(e.archived_at),
-    sum(e.waiting),
+    sum(e.not_set),
     coalesce(sum(k.success), 0),
     coalesce(sum(k.failed), 0),
     coalesce(sum(k.computing), 0),
     coalesce(sum(k.abandoned), 0),
-    max(e.updated_at), max(k.created_at), max(k.worked_at)
+    max(e.updated_at), max(k.created_at), max(k.updated_at)
 FROM :"schema".executions AS e
 LEFT JOIN (
     SELECT
@@ -75,7 +75,7 @@ LEFT JOIN (
         count(*) FILTER (WHERE state = 'computing') AS computing,
         count(*) FILTER (WHERE state = 'abandoned') AS abandoned,
         max(created_at) AS created_at,
-        max(greatest(created_at, started_at, completed_at)) AS worked_at
+        max(greatest(created_at, started_at, completed_at)) AS updated_at
     FROM :"schema".computations
     GROUP BY execution_id
 ) AS k ON k.execution_id = e.id

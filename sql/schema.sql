@@ -48,7 +48,7 @@ CREATE TABLE :"schema".graphs (
 -- with its next safety check: they are some half a minute apart.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
--- `waiting` is how many steps are shown as not_set.
+-- `not_set` is how many steps are shown as that.
 CREATE TABLE :"schema".executions (
     id              text COLLATE "C" PRIMARY KEY,
     graph_name      text COLLATE "C" NOT NULL,
@@ -63,7 +63,7 @@ CREATE TABLE :"schema".executions (
     values_at       timestamptz      NOT NULL,
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
-    waiting         integer          NOT NULL DEFAULT 0,
+    not_set         integer          NOT NULL DEFAULT 0,
     CHECK (version > 0 AND inputs_revision >= 0 AND inputs_revision <= values_revision
            AND values_revision <= revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
@@ -144,10 +144,10 @@ CREATE TABLE :"schema".computations (
     number                 integer          NOT NULL,
     kind                   :"schema".node_kind NOT NULL,
     state                  :"schema".computation_state NOT NULL,
-    attempt                integer          NOT NULL,
-    iteration              integer,
     computed_with          jsonb            NOT NULL,
     created_at             timestamptz      NOT NULL,
+    attempt                integer          NOT NULL,
+    iteration              integer,
     due_at                 timestamptz,
     started_at             timestamptz,
     deadline               timestamptz,
@@ -196,22 +196,20 @@ CREATE TABLE :"schema".singletons (
 -- What status() tells, so that it need not be counted: a figure of a graph is the sum over its
 -- parts. Every change adds a part, which costs less than to change one and lets nobody wait; workers
 -- make one of many now and then. A part by itself means nothing, and may be negative.
--- `updated_at` is of executions, `created_at` and `worked_at` are of computations: when one was
--- created last, and when anything last happened to one. Who deletes executions by hand lets
--- sql/recount.sql run.
+-- The times are when that happened last. Who deletes executions by hand lets sql/recount.sql run.
 CREATE TABLE :"schema".tallies (
-    graph_name    text COLLATE "C" NOT NULL,
-    graph_version text COLLATE "C" NOT NULL,
-    active        bigint           NOT NULL,
-    archived      bigint           NOT NULL,
-    waiting       bigint           NOT NULL,
-    success       bigint           NOT NULL,
-    failed        bigint           NOT NULL,
-    computing     bigint           NOT NULL,
-    abandoned     bigint           NOT NULL,
-    updated_at    timestamptz,
-    created_at    timestamptz,
-    worked_at     timestamptz
+    graph_name             text COLLATE "C" NOT NULL,
+    graph_version          text COLLATE "C" NOT NULL,
+    active                 bigint           NOT NULL,
+    archived               bigint           NOT NULL,
+    not_set                bigint           NOT NULL,
+    success                bigint           NOT NULL,
+    failed                 bigint           NOT NULL,
+    computing              bigint           NOT NULL,
+    abandoned              bigint           NOT NULL,
+    execution_updated_at   timestamptz,
+    computation_created_at timestamptz,
+    computation_updated_at timestamptz
 );
 -- Its rows have no key: without this, nobody could delete any where they are replicated logically.
 ALTER TABLE :"schema".tallies REPLICA IDENTITY FULL;
@@ -239,7 +237,7 @@ CREATE TABLE :"schema".workers (
 -- `expected` is the version that a change was decided on, 0 for an execution to be created, `version`
 -- the one that it makes; `slot` the singleton graph of which it becomes the live execution;
 -- `announces`: others must hear of `wake_at`; `is_due`: it has come; `more_…`,
--- `computation_created_at` and `worked_at` are what it adds to the tallies.
+-- `computation_created_at` and `computation_updated_at` are what it adds to the tallies.
 CREATE TYPE :"schema".execution_change AS (
     id                     text COLLATE "C",
     expected               bigint,
@@ -255,19 +253,19 @@ CREATE TYPE :"schema".execution_change AS (
     values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,
-    waiting                integer,
+    not_set                integer,
     slot                   text COLLATE "C",
     announces              boolean,
     is_due                 boolean,
     more_active            integer,
     more_archived          integer,
-    more_waiting           integer,
+    more_not_set           integer,
     more_success           integer,
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
     computation_created_at double precision,
-    worked_at              double precision
+    computation_updated_at double precision
 );
 
 CREATE TYPE :"schema".value_change AS (

@@ -121,10 +121,10 @@ def _graph_status(row: Mapping[str, Any]) -> GraphStatus:
     )
     counts = {state: row.get(state, 0) for state in SIGNS}
     something = any(counts.values())
-    # What waits has waited since the execution was created.
-    waiting_since = row["last_created_at"] if row["has_steps"] else None
-    created = _latest(row["computation_created_at"], waiting_since)
-    updated = _latest(row["computation_updated_at"], waiting_since)
+    # What is not set has been so since the execution was created.
+    not_set_since = row["last_created_at"] if row["has_steps"] else None
+    created = _latest(row["computation_created_at"], not_set_since)
+    updated = _latest(row["computation_updated_at"], not_set_since)
     computations = ComputationCounts(
         by_state=counts if something else {},
         most_recently_created=_date(created) if something else None,

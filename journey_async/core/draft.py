@@ -13,7 +13,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LAST_UPDATED_AT, SYSTEM_NAMES, Node
 from journey_async.core.state import State, next_version, system_value
-from journey_async.core.tally import tally_of, waiting_steps
+from journey_async.core.tally import steps_not_set, tally_of
 from journey_async.core.values import (
     AVAILABLE,
     COMPUTING,
@@ -288,7 +288,7 @@ class Draft:
             values_at=self.values_at,
             values_revision=self.values_revision,
             inputs_revision=self.inputs_revision,
-            waiting=waiting_steps(self.graph, before, self, self.touched),
+            not_set=steps_not_set(self.graph, before, self, self.touched),
             values=self.values,
             newest=self.newest,
             queued=frozenset(self.queued),

@@ -28,8 +28,8 @@ class State(NamedTuple):
     `values` holds the nodes that were ever set. `newest` holds the newest computation of each node,
     which is the only one that can be available or computing; `queued` and `computing` name the
     nodes of which it is. `values_at` and `values_revision` are the newest change of any value (the
-    node `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `waiting` is
-    how many steps are shown as `not_set`.
+    node `last_updated_at`); `inputs_revision` is the newest set or unset by a caller. `not_set` is
+    how many steps are shown as that.
     """
 
     execution_id: str
@@ -45,7 +45,7 @@ class State(NamedTuple):
     wake_at: datetime | None = None
     values_revision: int = 0
     inputs_revision: int = 0
-    waiting: int = 0
+    not_set: int = 0
     values: Mapping[str, NodeValue] = MappingProxyType({})
     newest: Mapping[str, Computation] = MappingProxyType({})
     queued: frozenset[str] = frozenset()

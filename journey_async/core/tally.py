@@ -18,21 +18,21 @@ from journey_async.core.values import (
 
 
 class Tally(NamedTuple):
-    """How many more there are: executions, waiting steps (`not_set`), computations by state.
+    """How many more there are: executions, steps that are `not_set`, computations by state.
 
-    `created_at` and `worked_at` are when a computation was created last, and when anything last
+    `created_at` and `updated_at` are when a computation was created last, and when anything last
     happened to one.
     """
 
     active: int = 0
     archived: int = 0
-    waiting: int = 0
+    not_set: int = 0
     success: int = 0
     failed: int = 0
     computing: int = 0
     abandoned: int = 0
     created_at: datetime | None = None
-    worked_at: datetime | None = None
+    updated_at: datetime | None = None
 
     def plus(self, later: "Tally") -> "Tally":
         """Both together."""
@@ -41,13 +41,13 @@ class Tally(NamedTuple):
         return Tally(
             self.active + later.active,
             self.archived + later.archived,
-            self.waiting + later.waiting,
+            self.not_set + later.not_set,
             self.success + later.success,
             self.failed + later.failed,
             self.computing + later.computing,
             self.abandoned + later.abandoned,
             _later(self.created_at, later.created_at),
-            _later(self.worked_at, later.worked_at),
+            _later(self.updated_at, later.updated_at),
         )
 
 
@@ -55,21 +55,21 @@ NOTHING = Tally()
 _ZEROES = dict.fromkeys(ComputationState, 0)
 
 
-def waiting_steps(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
-    """How many steps of the state `after` wait, if only `touched` nodes differ from `before`."""
+def steps_not_set(graph: Graph, before: State, after: Contents, touched: Collection[str]) -> int:
+    """How many steps of the state `after` are that; only `touched` nodes differ from `before`."""
     steps = graph.steps
     if before.version == 0:
-        return len(steps) - sum(not _waits(after, name) for name in touched if name in steps)
+        return len(steps) - sum(not _is_not_set(after, name) for name in touched if name in steps)
     if before.graph_hash != after.graph_hash:
-        return sum(_waits(after, name) for name in steps)
-    waiting = before.waiting
+        return sum(_is_not_set(after, name) for name in steps)
+    not_set = before.not_set
     for name in touched:
         if name in steps:
-            waiting += _waits(after, name) - _waits(before, name)
-    return waiting
+            not_set += _is_not_set(after, name) - _is_not_set(before, name)
+    return not_set
 
 
-def _waits(state: Contents, step: str) -> bool:
+def _is_not_set(state: Contents, step: str) -> bool:
     return shown_state(state, step) == NOT_SET_STATE
 
 
@@ -81,24 +81,24 @@ def tally_of(
     was, is_now = before.archived_at is not None, after.archived_at is not None
     more = _ZEROES.copy()
     created_at: datetime | None = None
-    worked_at: datetime | None = None
+    updated_at: datetime | None = None
     for key, now in computations.items():
         more[now.state] += 1
         old = before.newest.get(key.node)
         if old is not None and old.number == key.number:
             more[old.state] -= 1
         created_at = _later(created_at, now.created_at)
-        worked_at = _later(worked_at, now.completed_at or now.started_at or now.created_at)
+        updated_at = _later(updated_at, now.completed_at or now.started_at or now.created_at)
     return Tally(
         active=(not is_now) - (existed and not was),
         archived=is_now - (existed and was),
-        waiting=after.waiting - (before.waiting if existed else 0),
+        not_set=after.not_set - (before.not_set if existed else 0),
         success=more[SUCCESS],
         failed=more[FAILED],
         computing=more[COMPUTING],
         abandoned=more[ABANDONED],
         created_at=created_at,
-        worked_at=worked_at,
+        updated_at=updated_at,
     )
 
 

@@ -18,6 +18,8 @@ Row = tuple[Any, ...]
 
 _KINDS = {kind.value: kind for kind in NodeKind}
 _STATES = {state.value: state for state in ComputationState}
+_KIND = Computation._fields.index("kind")
+_STATE = Computation._fields.index("state")
 _COMPUTED_WITH = Computation._fields.index("computed_with")
 _CARRIED = Computation._fields.index("carried")
 _TIMES = tuple(
@@ -85,7 +87,7 @@ def _state(row: asyncpg.Record) -> Pieces[State]:
         values_at=row["values_at"],
         values_revision=row["values_revision"],
         inputs_revision=row["inputs_revision"],
-        waiting=row["waiting"],
+        not_set=row["not_set"],
         values=values,
         newest=newest,
         queued=nodes_in(ComputationState.AVAILABLE, newest),
@@ -125,13 +127,13 @@ def _execution_row(change: Change) -> Row:
         _seconds(state.values_at),
         state.values_revision,
         state.inputs_revision,
-        state.waiting,
+        state.not_set,
         change.slot,
         change.announces,
         change.is_due,
         *change.tally[:-2],  # figures, then two times
         _seconds(change.tally.created_at),
-        _seconds(change.tally.worked_at),
+        _seconds(change.tally.updated_at),
     )
 
 
@@ -175,38 +177,14 @@ def _value(fields: Sequence[Any]) -> NodeValue:
     return NodeValue(node, _KINDS[kind], value, metadata, revision, _time(set_time))
 
 
-def _computation(execution_id: str, fields: Sequence[Any]) -> Computation:
-    return Computation(
-        execution_id=execution_id,
-        node=fields[0],
-        number=fields[1],
-        kind=_KINDS[fields[2]],
-        state=_STATES[fields[3]],
-        attempt=fields[4],
-        iteration=fields[5],
-        computed_with=fields[6],
-        created_at=_required_time(fields[7]),
-        due_at=_time(fields[8]),
-        started_at=_time(fields[9]),
-        deadline=_time(fields[10]),
-        completed_at=_time(fields[11]),
-        revision_at_start=fields[12],
-        revision_at_completion=fields[13],
-        worker=fields[14],
-        token=fields[15],
-        deaths=fields[16],
-        successes=fields[17],
-        permanent=fields[18],
-        error=fields[19],
-        carried=fields[20],
-        disposition=fields[21],
-        trace_context=fields[22],
-    )
+def _computation(execution_id: str, fields: list[Any]) -> Computation:
+    """What load_executions.sql gives: the fields in order, but for the execution's id."""
+    row = [execution_id, *fields]
+    for place in _TIMES:
+        row[place] = _time(row[place])
+    row[_KIND], row[_STATE] = _KINDS[row[_KIND]], _STATES[row[_STATE]]
+    return Computation(*row)
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else _required_time(text)
-
-
-def _required_time(text: str) -> datetime:
-    return datetime.fromisoformat(f"{text}Z")
+    return None if text is None else datetime.fromisoformat(f"{text}Z")

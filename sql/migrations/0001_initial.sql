@@ -29,7 +29,7 @@ CREATE TABLE :"schema".executions (
     values_at       timestamptz      NOT NULL,
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
-    waiting         integer          NOT NULL DEFAULT 0,
+    not_set         integer          NOT NULL DEFAULT 0,
     CHECK (version > 0 AND inputs_revision >= 0 AND inputs_revision <= values_revision
            AND values_revision <= revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
@@ -100,10 +100,10 @@ CREATE TABLE :"schema".computations (
     number                 integer          NOT NULL,
     kind                   :"schema".node_kind NOT NULL,
     state                  :"schema".computation_state NOT NULL,
-    attempt                integer          NOT NULL,
-    iteration              integer,
     computed_with          jsonb            NOT NULL,
     created_at             timestamptz      NOT NULL,
+    attempt                integer          NOT NULL,
+    iteration              integer,
     due_at                 timestamptz,
     started_at             timestamptz,
     deadline               timestamptz,
@@ -149,18 +149,18 @@ CREATE TABLE :"schema".singletons (
 );
 
 CREATE TABLE :"schema".tallies (
-    graph_name    text COLLATE "C" NOT NULL,
-    graph_version text COLLATE "C" NOT NULL,
-    active        bigint           NOT NULL,
-    archived      bigint           NOT NULL,
-    waiting       bigint           NOT NULL,
-    success       bigint           NOT NULL,
-    failed        bigint           NOT NULL,
-    computing     bigint           NOT NULL,
-    abandoned     bigint           NOT NULL,
-    updated_at    timestamptz,
-    created_at    timestamptz,
-    worked_at     timestamptz
+    graph_name             text COLLATE "C" NOT NULL,
+    graph_version          text COLLATE "C" NOT NULL,
+    active                 bigint           NOT NULL,
+    archived               bigint           NOT NULL,
+    not_set                bigint           NOT NULL,
+    success                bigint           NOT NULL,
+    failed                 bigint           NOT NULL,
+    computing              bigint           NOT NULL,
+    abandoned              bigint           NOT NULL,
+    execution_updated_at   timestamptz,
+    computation_created_at timestamptz,
+    computation_updated_at timestamptz
 );
 ALTER TABLE :"schema".tallies REPLICA IDENTITY FULL;
 
@@ -191,19 +191,19 @@ CREATE TYPE :"schema".execution_change AS (
     values_at              double precision,
     values_revision        bigint,
     inputs_revision        bigint,
-    waiting                integer,
+    not_set                integer,
     slot                   text COLLATE "C",
     announces              boolean,
     is_due                 boolean,
     more_active            integer,
     more_archived          integer,
-    more_waiting           integer,
+    more_not_set           integer,
     more_success           integer,
     more_failed            integer,
     more_computing         integer,
     more_abandoned         integer,
     computation_created_at double precision,
-    worked_at              double precision
+    computation_updated_at double precision
 );
 
 CREATE TYPE :"schema".value_change AS (

@@ -41,12 +41,12 @@ allowed AS (
 created AS (
     INSERT INTO :"schema".executions (
         id, graph_name, graph_version, graph_hash, version, revision, created_at, updated_at,
-        archived_at, wake_at, values_at, values_revision, inputs_revision, waiting
+        archived_at, wake_at, values_at, values_revision, inputs_revision, not_set
     )
     SELECT
         id, graph_name, graph_version, graph_hash, version, revision, to_timestamp(created_at),
         to_timestamp(updated_at), to_timestamp(archived_at), wake_at, to_timestamp(values_at),
-        values_revision, inputs_revision, waiting
+        values_revision, inputs_revision, not_set
     FROM allowed
     WHERE expected = 0
     ON CONFLICT (id) DO NOTHING
@@ -63,7 +63,7 @@ updated AS (
         values_at = to_timestamp(a.values_at),
         values_revision = a.values_revision,
         inputs_revision = a.inputs_revision,
-        waiting = a.waiting
+        not_set = a.not_set
     FROM allowed AS a
     WHERE e.id = a.id AND a.expected > 0
     RETURNING e.id
@@ -98,14 +98,14 @@ written_values AS (
 ),
 written_computations AS (
     INSERT INTO :"schema".computations AS k (
-        execution_id, node, number, kind, state, attempt, iteration, computed_with, created_at,
+        execution_id, node, number, kind, state, computed_with, created_at, attempt, iteration,
         due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
         worker, token, deaths, successes, permanent, error, carried, disposition,
         trace_context
     )
     SELECT
-        n.execution_id, n.node, n.number, n.kind, n.state, n.attempt, n.iteration,
-        n.computed_with::jsonb, to_timestamp(n.created_at), to_timestamp(n.due_at),
+        n.execution_id, n.node, n.number, n.kind, n.state, n.computed_with::jsonb,
+        to_timestamp(n.created_at), n.attempt, n.iteration, to_timestamp(n.due_at),
         to_timestamp(n.started_at), to_timestamp(n.deadline), to_timestamp(n.completed_at),
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
         n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context
@@ -114,9 +114,9 @@ written_computations AS (
     ON CONFLICT (execution_id, node, number) DO UPDATE
     SET kind = excluded.kind,
         state = excluded.state,
+        computed_with = excluded.computed_with,
         attempt = excluded.attempt,
         iteration = excluded.iteration,
-        computed_with = excluded.computed_with,
         due_at = excluded.due_at,
         started_at = excluded.started_at,
         deadline = excluded.deadline,
@@ -146,15 +146,15 @@ pruned AS (
 ),
 counted AS (
     INSERT INTO :"schema".tallies (
-        graph_name, graph_version, active, archived, waiting, success, failed, computing,
-        abandoned, updated_at, created_at, worked_at
+        graph_name, graph_version, active, archived, not_set, success, failed, computing,
+        abandoned, execution_updated_at, computation_created_at, computation_updated_at
     )
     SELECT
-        c.graph_name, c.graph_version, c.more_active, c.more_archived, c.more_waiting,
+        c.graph_name, c.graph_version, c.more_active, c.more_archived, c.more_not_set,
         c.more_success - (SELECT count(*) FROM pruned AS p WHERE p.execution_id = c.id),
         c.more_failed, c.more_computing, c.more_abandoned,
         to_timestamp(c.updated_at), to_timestamp(c.computation_created_at),
-        to_timestamp(c.worked_at)
+        to_timestamp(c.computation_updated_at)
     FROM change AS c
     WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 )

@@ -1,7 +1,7 @@
 -- All computations of an execution, oldest first. $1: its id; $2: a node, or null for all.
 SELECT
-    node, number, kind, state, attempt, iteration, computed_with::text AS computed_with,
-    created_at, due_at, started_at, deadline, completed_at, revision_at_start,
+    node, number, kind, state, computed_with::text AS computed_with, created_at, attempt,
+    iteration, due_at, started_at, deadline, completed_at, revision_at_start,
     revision_at_completion, worker, token, deaths, successes, permanent, error,
     carried::text AS carried, disposition, trace_context
 FROM :"schema".computations

@@ -18,13 +18,13 @@ WITH folded AS (
 ),
 written AS (
     INSERT INTO :"schema".tallies (
-        graph_name, graph_version, active, archived, waiting, success, failed, computing,
-        abandoned, updated_at, created_at, worked_at
+        graph_name, graph_version, active, archived, not_set, success, failed, computing,
+        abandoned, execution_updated_at, computation_created_at, computation_updated_at
     )
     SELECT
-        graph_name, graph_version, sum(active), sum(archived), sum(waiting), sum(success),
-        sum(failed), sum(computing), sum(abandoned), max(updated_at), max(created_at),
-        max(worked_at)
+        graph_name, graph_version, sum(active), sum(archived), sum(not_set), sum(success),
+        sum(failed), sum(computing), sum(abandoned), max(execution_updated_at),
+        max(computation_created_at), max(computation_updated_at)
     FROM folded
     GROUP BY graph_name, graph_version
 )

@@ -7,7 +7,7 @@
 SELECT
     e.id, e.graph_name, e.graph_version, e.graph_hash, e.version, e.revision,
     e.created_at, e.updated_at, e.archived_at, e.wake_at,
-    e.values_at, e.values_revision, e.inputs_revision, e.waiting,
+    e.values_at, e.values_revision, e.inputs_revision, e.not_set,
     (
         SELECT json_agg(json_build_array(
             v.node, v.kind, v.value, v.metadata, v.revision, v.set_time AT TIME ZONE 'UTC'
@@ -36,8 +36,8 @@ SELECT
             ) AS k
         )
         SELECT json_agg(json_build_array(
-            k.node, k.number, k.kind, k.state, k.attempt, k.iteration, k.computed_with,
-            k.created_at AT TIME ZONE 'UTC', k.due_at AT TIME ZONE 'UTC',
+            k.node, k.number, k.kind, k.state, k.computed_with,
+            k.created_at AT TIME ZONE 'UTC', k.attempt, k.iteration, k.due_at AT TIME ZONE 'UTC',
             k.started_at AT TIME ZONE 'UTC', k.deadline AT TIME ZONE 'UTC',
             k.completed_at AT TIME ZONE 'UTC', k.revision_at_start, k.revision_at_completion,
             k.worker, k.token, k.deaths, k.successes, k.permanent, k.error, k.carried,

@@ -13,10 +13,10 @@ WITH held AS (
     FOR UPDATE SKIP LOCKED
 ),
 gone AS (
-    SELECT e.id, e.graph_name, e.graph_version, e.waiting, k.*
+    SELECT e.id, e.graph_name, e.graph_version, e.not_set, k.*
     FROM held AS h
     CROSS JOIN LATERAL (
-        SELECT id, graph_name, graph_version, waiting
+        SELECT id, graph_name, graph_version, not_set
         FROM :"schema".executions
         WHERE id = h.id AND version = h.version
         LIMIT 1
@@ -33,11 +33,11 @@ gone AS (
 ),
 counted AS (
     INSERT INTO :"schema".tallies (
-        graph_name, graph_version, active, archived, waiting, success, failed, computing,
+        graph_name, graph_version, active, archived, not_set, success, failed, computing,
         abandoned
     )
     SELECT
-        graph_name, graph_version, 0, -count(*), -sum(waiting), -sum(success), -sum(failed),
+        graph_name, graph_version, 0, -count(*), -sum(not_set), -sum(success), -sum(failed),
         -sum(computing), -sum(abandoned)
     FROM gone
     GROUP BY graph_name, graph_version

@@ -4,7 +4,7 @@ SELECT
     t.graph_name, t.graph_version,
     t.active, t.archived,
     d.first_created_at, d.last_created_at,
-    t.updated_at AS last_updated_at,
+    t.execution_updated_at AS last_updated_at,
     EXISTS (
         SELECT
         FROM :"schema".graphs AS g
@@ -12,22 +12,21 @@ SELECT
         WHERE g.name = t.graph_name AND g.version = t.graph_version
           AND n.node ->> 'kind' <> 'input'
     ) AS has_steps,
-    t.waiting AS not_set, t.success, t.failed, t.computing, t.abandoned,
-    t.created_at AS computation_created_at,
-    t.worked_at AS computation_updated_at
+    t.not_set, t.success, t.failed, t.computing, t.abandoned,
+    t.computation_created_at, t.computation_updated_at
 FROM (
     SELECT
         graph_name, graph_version,
         sum(active)::bigint AS active,
         sum(archived)::bigint AS archived,
-        sum(waiting)::bigint AS waiting,
+        sum(not_set)::bigint AS not_set,
         sum(success)::bigint AS success,
         sum(failed)::bigint AS failed,
         sum(computing)::bigint AS computing,
         sum(abandoned)::bigint AS abandoned,
-        max(updated_at) AS updated_at,
-        max(created_at) AS created_at,
-        max(worked_at) AS worked_at
+        max(execution_updated_at) AS execution_updated_at,
+        max(computation_created_at) AS computation_created_at,
+        max(computation_updated_at) AS computation_updated_at
     FROM :"schema".tallies
     GROUP BY graph_name, graph_version
 ) AS t

@@ -256,7 +256,7 @@ def _check_waiting(graph: Graph, change: Change) -> None:
     after = change.state
     if change.written and after.graph_hash == graph.hash:
         shown = [shown_state(after, name) for name in graph.steps]
-        assert after.waiting == shown.count(NOT_SET_STATE)
+        assert after.not_set == shown.count(NOT_SET_STATE)
 
 
 def _check_alarm(graph: Graph, change: Change, now: datetime) -> None:

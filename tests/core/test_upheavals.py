@@ -132,7 +132,7 @@ class Upheaval:
         change = self.story.changes[-1]
         self.rows |= change.computations
         self.tally = self.tally.plus(change.tally)
-        assert self.counted() == self.tally._replace(created_at=None, worked_at=None)
+        assert self.counted() == self.tally._replace(created_at=None, updated_at=None)
         assert self.story.state.queued <= self.story.graph.steps.keys()
         if self.story.state.archived_at is None and not self.story.graph.is_opaque:
             for step in self.story.graph.steps.values():
@@ -145,7 +145,7 @@ class Upheaval:
         return Tally(
             active=not archived,
             archived=archived,
-            waiting=self.story.state.waiting,
+            not_set=self.story.state.not_set,
             success=states.count(ComputationState.SUCCESS),
             failed=states.count(ComputationState.FAILED),
             computing=states.count(ComputationState.COMPUTING),

@@ -164,8 +164,8 @@ async def test_the_parts_of_many_graphs_are_left_if_each_has_few(dsn: str, conne
     parts = "SELECT array_agg(ctid::text ORDER BY ctid) FROM journey.tallies"
     async with Journey(dsn, run_computations=False) as journey:
         await connection.execute(
-            "INSERT INTO journey.tallies (graph_name, graph_version, active, archived, waiting,"
-            " success, failed, computing, abandoned, updated_at)"
+            "INSERT INTO journey.tallies (graph_name, graph_version, active, archived, not_set,"
+            " success, failed, computing, abandoned, execution_updated_at)"
             " SELECT 'g' || n, 'v1', 1, 0, 0, 0, 0, 0, 0, now() FROM generate_series(1, $1) AS n",
             MANY_PARTS + 1,
         )

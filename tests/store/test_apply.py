@@ -74,11 +74,15 @@ async def test_what_is_written_is_what_is_loaded(store: Store) -> None:
     assert await load(store, state) == change.state
 
 
-async def test_a_computation_is_sent_as_the_fields_that_it_has(connection: Any) -> None:
-    """The row is the tuple itself, so both must have the same order."""
+@pytest.mark.parametrize("relation", ["computation_change", "computations"])
+async def test_a_computation_is_sent_and_kept_as_the_fields_that_it_has(
+    connection: Any, relation: str
+) -> None:
+    """The row that is sent is the tuple itself, so both must have the same order."""
     fields = await connection.fetch(
-        "SELECT attname FROM pg_attribute WHERE attrelid = 'journey.computation_change'::regclass "
-        "AND attnum > 0 ORDER BY attnum"
+        "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
+        "ORDER BY attnum",
+        f"journey.{relation}",
     )
     assert tuple(row["attname"] for row in fields) == Computation._fields
 

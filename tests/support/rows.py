@@ -171,7 +171,7 @@ _GRAPH = ("name", "version", "hash", "definition", "registration", "registered_a
 _EXECUTION = (
     *("id", "graph_name", "graph_version", "graph_hash", "version", "revision", "created_at"),
     *("updated_at", "archived_at", "wake_at", "values_at", "values_revision", "inputs_revision"),
-    "waiting",
+    "not_set",
 )
 _VALUE = ("execution_id", "node", "kind", "value", "metadata", "revision", "set_time")
 _COMPUTATION = Computation._fields

@@ -5,19 +5,19 @@ import asyncpg
 from journey_async.store.sql import as_script, in_schema
 
 SUMS = """
-    SELECT graph_name, graph_version, sum(active), sum(archived), sum(waiting), sum(success),
+    SELECT graph_name, graph_version, sum(active), sum(archived), sum(not_set), sum(success),
            sum(failed), sum(computing), sum(abandoned)
     FROM :"schema".tallies
     GROUP BY graph_name, graph_version
     HAVING sum(active) + sum(archived) > 0
 """
-WAITING = 'SELECT id, waiting FROM :"schema".executions'
+NOT_SET = 'SELECT id, not_set FROM :"schema".executions'
 
 
 async def drifted(connection: asyncpg.Connection, schema: str = "journey") -> list[str]:
     """What counting anew would change; it is not changed. Who writes meanwhile has to wait."""
     recount = as_script("recount", schema)
-    texts = [in_schema(text, schema) for text in (SUMS, WAITING)]
+    texts = [in_schema(text, schema) for text in (SUMS, NOT_SET)]
     transaction = connection.transaction()
     await transaction.start()
     try:
