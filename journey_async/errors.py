@@ -132,13 +132,22 @@ class SingletonGraphError(JourneyError):
 
 
 class GraphNotRegisteredError(JourneyError, LookupError):
-    """The code of a graph is needed, and neither this process nor the database knows it."""
+    """A graph is needed, and neither this process nor the database knows it.
 
-    def __init__(self, graph_name: str, graph_version: str | None) -> None:
+    `known` are those that the database knows, where that is the way out; else it is to pass the
+    graph's code.
+    """
+
+    def __init__(
+        self, graph_name: str, graph_version: str | None, *, known: Sequence[str] | None = None
+    ) -> None:
         version = "" if graph_version is None else f" version {graph_version!r}"
-        super().__init__(
-            f"graph {graph_name!r}{version} is not registered; pass it to Journey(graphs=[…])"
+        way_out = (
+            "pass it to Journey(graphs=[…])"
+            if known is None
+            else f"registered are {listed(known)}, and a worker or --app registers more"
         )
+        super().__init__(f"graph {graph_name!r}{version} is not registered; {way_out}")
         self.graph_name = graph_name
         self.graph_version = graph_version
 

@@ -232,3 +232,34 @@ async def test_figures_are_printed_as_text_data_and_chart(worker: Journey, journ
     await journey("graphs", "--mermaid", "shed", code=3)
     names = [graph["name"] for graph in (await journey("graphs", "--json")).lines]
     assert sorted(names) == ["broken", "shop"]
+
+
+@pytest.mark.parametrize(
+    "arguments, code, says",
+    [
+        (["archive", "--where", "not is_true(piad)"], 2, "no graph has a node 'piad'"),
+        (["archive", "--graph", "shop", "--where", "~provided(typo)"], 2, "no version of graph"),
+        (
+            ["archive", "--graph", "shop", "--version", "v1", "--where", "~provided(typo)"],
+            2,
+            "has no node 'typo'",
+        ),
+        (
+            ["archive", "--graph", "shop", "--version", "v2", "--where", "price = 1"],
+            3,
+            "'shop v1'",
+        ),
+        (["list", "--graph", "shap"], 3, "registered are 'broken', 'shop'"),
+        (["list", "--order-by", "-created_at"], 2, "no graph has a node '-created_at'"),
+        (["list", "--show", "totl"], 2, "there are 'execution_id', 'last_updated_at', 'price'"),
+        (["count", "--graph", "shop", "--where", "totl > 3"], 2, "has a node 'totl'"),
+        (["funnel", "shop", "v7"], 3, "'shop' version 'v7' is not registered"),
+        (["start", "shap"], 3, "registered are"),
+    ],
+)
+async def test_what_nobody_has_registered_is_refused(
+    worker: Journey, journey: Run, arguments: list[str], code: int, says: str
+) -> None:
+    execution = await worker.start_execution(shop, {"price": 1})
+    assert says in (await journey(*arguments, code=code)).err
+    assert (await worker.load(execution)).archived_at is None

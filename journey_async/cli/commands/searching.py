@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from journey_async.cli.commands.reading import glance
+from journey_async.cli.known import refuse_unknown
 from journey_async.cli.parsing import parse_duration, parse_order
 from journey_async.cli.shapes import execution_data
 from journey_async.cli.terminal import FAILED, Terminal, command
@@ -76,11 +77,13 @@ async def list_executions(
     A condition reads as in Python: sum > 2, name contains "ari", state in ["new", "paid"],
     provided(x), is_true(ok), with & | ~ (or and, or, not) and brackets.
     """
-    search = _search(graph, version, where, archived)
+    search, order = _search(graph, version, where, archived), parse_order(order_by)
     async with terminal.journey() as journey:
-        found = await journey.list_executions(
-            **search, order_by=parse_order(order_by), limit=limit, offset=offset
+        nodes = (*shown, *(name for name, _ in order))
+        await refuse_unknown(
+            journey, graph=graph, version=version, where=search["where"], nodes=nodes
         )
+        found = await journey.list_executions(**search, order_by=order, limit=limit, offset=offset)
     if terminal.as_json:
         for execution in found:
             terminal.data(execution_data(execution))
@@ -113,6 +116,7 @@ async def count(
     """Count executions, as `list` would find them."""
     search = _search(graph, version, where, archived)
     async with terminal.journey() as journey:
+        await refuse_unknown(journey, graph=graph, version=version, where=search["where"])
         found = await journey.count_executions(**search)
     terminal.say({"count": found}, str(found))
 
@@ -128,7 +132,7 @@ async def graphs(terminal: Terminal, mermaid: str | None) -> None:
             if graph.name == mermaid:
                 terminal.say({"mermaid": graph.to_mermaid()}, graph.to_mermaid())
                 return
-        raise GraphNotRegisteredError(mermaid, None)
+        raise GraphNotRegisteredError(mermaid, None, known=[graph.name for graph in known])
     if terminal.as_json:
         for graph in known:
             terminal.data(graph.model_dump(mode="json"))
@@ -200,6 +204,7 @@ async def funnel(
     """Tell how far the executions of a graph get, and where they end."""
     after: timedelta = parse_duration(ends_after)
     async with terminal.journey() as journey:
+        await refuse_unknown(journey, graph=graph, version=version)
         found = await journey.flow_analytics(
             graph,
             version,

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import click
 from rich.progress import track
 
+from journey_async.cli.known import refuse_unknown
 from journey_async.cli.parsing import parse_duration, parse_value, parse_values
 from journey_async.cli.shapes import computation_data, execution_data
 from journey_async.cli.terminal import Terminal, command
 from journey_async.client.execution import Execution
 from journey_async.client.journey import Journey
 from journey_async.core.condition_parser import parse_condition
-from journey_async.core.conditions import value
+from journey_async.core.conditions import Condition, value
 from journey_async.core.graph import Graph
 from journey_async.core.values import Computation
 from journey_async.errors import (
@@ -54,7 +55,7 @@ async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
     for graph in known:
         if graph.name == name and version in (None, graph.version):
             return graph
-    raise GraphNotRegisteredError(name, version)
+    raise GraphNotRegisteredError(name, version, known=list({g.name: None for g in known}))
 
 
 @command("set")
@@ -87,8 +88,13 @@ async def unset(terminal: Terminal, execution: str, nodes: tuple[str, ...]) -> N
 @click.argument("executions", nargs=-1)
 @click.option("--where", help="Instead of ids: archive all that meet a condition, as in list.")
 @click.option("--graph", help="With --where: only of this graph.")
+@click.option("--version", help="With --where and --graph: only of this version of it.")
 async def archive(
-    terminal: Terminal, executions: tuple[str, ...], where: str | None, graph: str | None
+    terminal: Terminal,
+    executions: tuple[str, ...],
+    where: str | None,
+    graph: str | None,
+    version: str | None,
 ) -> None:
     """Archive executions: they can be read, and nothing of them runs."""
     if bool(executions) is (where is not None):
@@ -96,7 +102,7 @@ async def archive(
     async with terminal.journey() as journey:
         ids: Sequence[str] = executions
         if where is not None:
-            ids = await _all_ids(journey, where, graph)
+            ids = await _all_ids(journey, parse_condition(where), graph, version)
         archived = 0
         for execution in _progress(terminal, ids, "archiving"):
             try:
@@ -111,14 +117,16 @@ async def archive(
         terminal.text(f"{archived} archived")
 
 
-async def _all_ids(journey: Journey, where: str, graph: str | None) -> list[str]:
+async def _all_ids(
+    journey: Journey, where: Condition, graph: str | None, version: str | None
+) -> list[str]:
     """All that are found now: each page begins after an id, so that no change shifts it."""
-    condition = parse_condition(where)
+    await refuse_unknown(journey, graph=graph, version=version, where=where)
     ids: list[str] = []
     while True:
-        rest = condition & (value("execution_id") > ids[-1]) if ids else condition
+        rest = where & (value("execution_id") > ids[-1]) if ids else where
         page = await journey.list_executions(
-            graph_name=graph, where=rest, order_by=["id"], limit=PAGE
+            graph_name=graph, graph_version=version, where=rest, order_by=["id"], limit=PAGE
         )
         ids += [execution.id for execution in page]
         if len(page) < PAGE:
