@@ -260,17 +260,27 @@ class NotSetError(JourneyError, LookupError):
 
 
 class WaitTimeout(NotSetError, TimeoutError):
-    """The value that was waited for did not come in time, maybe as the execution is `archived`."""
+    """The value that was waited for did not come in time, maybe as the execution is `archived`.
+
+    `why` tells what keeps it, as far as that is known.
+    """
 
     def __init__(
-        self, node: str, execution_id: str, timeout: float, *, archived: bool = False
+        self,
+        node: str,
+        execution_id: str,
+        timeout: float,
+        *,
+        archived: bool = False,
+        why: str | None = None,
     ) -> None:
-        why = ": it is archived and nothing of it runs; unarchive it first" if archived else ""
+        if archived:
+            why = "it is archived and nothing of it runs; unarchive it first"
         super().__init__(
             node,
             execution_id,
             f"node {node!r} of execution {execution_id!r} did not get the value "
-            f"waited for within {timeout:g} seconds{why}",
+            f"waited for within {timeout:g} seconds{'' if why is None else f': {why}'}",
         )
         self.timeout = timeout
         self.archived = archived

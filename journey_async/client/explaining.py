@@ -1,17 +1,20 @@
 """Why a node has no value yet, and where its computation stands; all of it is pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from journey_async.client.introspection import inputs_used, iteration_parts
-from journey_async.client.texts import NOT_A_STEP, state_text
-from journey_async.client.trees import Reading, leaf_line, tree_text
-from journey_async.core.conditions import Not, negatable_leaves, text
+from journey_async.client.texts import NOT_A_STEP, stamp, state_text
+from journey_async.client.trees import Reading, leaf_line, reading_of, tree_text
+from journey_async.core.conditions import AllOf, Leaf, Not, negatable_leaves, text
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import Step
+from journey_async.core.reading import failed_computation
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import UNSUCCESSFUL, Computation
 
 NO_COMPUTATION = "no computation yet"
+MAX_TOLD = 3  # nodes of a way upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,49 @@ def blockers(step: Step, reading: Reading) -> list[Blocker]:
         for leaf, negated in negatable_leaves(step.gated_by)
         if reading.evaluation.leaf_holds(leaf) is negated
     ]
+
+
+def hindrance(state: State, graph: Graph, node: str, now: datetime) -> str:
+    """What keeps a node from a value, or from a newer one: in a few words, as an error tells it.
+
+    What the node waits for may wait itself: of a long way up to what keeps all of it, the ends.
+    """
+    told: list[str] = []
+    reading = reading_of(state, graph, now)
+    seen: set[str] = set()
+    at: str | None = node
+    while at is not None and at not in seen:
+        seen.add(at)
+        said, at = _hindrance_of(at, state, graph, reading, now)
+        told.append(said)
+    return "; ".join(told if len(told) <= MAX_TOLD else [*told[: MAX_TOLD - 1], "…", told[-1]])
+
+
+def _hindrance_of(
+    node: str, state: State, graph: Graph, reading: Reading, now: datetime
+) -> tuple[str, str | None]:
+    """That of one node, and the node upstream that is to be asked next."""
+    step, newest = graph.steps.get(node), state.newest.get(node)
+    if step is None:
+        anew = " anew" if node in state.values and state.values[node].is_set else ""
+        return f"nobody has set {node!r}{anew}", None
+    if node in state.computing:
+        return f"{node!r} is being computed", None
+    if newest is not None and node in state.queued:
+        if newest.due_at is not None and newest.due_at > now:
+            return f"{node!r} is to be computed at {stamp(newest.due_at)}", None
+        code = f"graph {graph.name!r} version {graph.version!r}"
+        return f"no worker has begun {node!r}; is one running that has the code of {code}?", None
+    if (failed := failed_computation(graph, state, node)) is not None:
+        return f"{node!r} has failed: {failed.error}", None
+    if unmet := blockers(step, reading):
+        gate = step.gated_by
+        parts = gate.conditions if isinstance(gate, AllOf) else [gate]
+        each = all(isinstance(part, Leaf) for part in parts)
+        what = " & ".join(blocker.condition for blocker in unmet) if each else text(gate)
+        unset = (b.node for b in unmet if not reading.view(b.node).is_set)
+        return f"{node!r} waits for {what}", next(unset, None)
+    return f"nothing has changed for {node!r}", None
 
 
 def waiting_text(step: Step, reading: Reading) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from journey_async.client import options
 from journey_async.client.checking import checked
 from journey_async.client.execution import Execution, state_of
+from journey_async.client.explaining import hindrance
 from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, own_copy
@@ -150,7 +151,12 @@ class ValueCheck:
 
     def timed_out(self, timeout: float) -> WaitTimeout:
         """The error for a caller who has waited in vain, for `timeout` seconds."""
-        return WaitTimeout(self.node, self.execution_id, timeout, archived=self.is_archived)
+        why, state = None, self.engine.cache.get(self.execution_id)
+        if state is not None and not self.is_archived:
+            why = hindrance(state, self.graph, self.node, self.engine.clock.now())
+        return WaitTimeout(
+            self.node, self.execution_id, timeout, archived=self.is_archived, why=why
+        )
 
     def __call__(self, state: State) -> NodeValue | object:
         self.is_archived = state.archived_at is not None

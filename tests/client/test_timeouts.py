@@ -1,0 +1,107 @@
+"""A wait that has ended in vain says what keeps the value, as far as this process knows."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from journey_async import Graph, Journey, Retry, compute, input_node, value
+from journey_async.errors import ComputationFailed, WaitTimeout
+from tests.support.eventually import eventually
+
+
+async def fails(x: int) -> int:
+    raise ValueError(f"{x} is no good")
+
+
+def graph_of(*more: Any) -> Graph:
+    return Graph("orders", "v1", [input_node("x"), input_node("y"), *more])
+
+
+async def said(journey: Journey, execution: Any, node: str, **wait: Any) -> str:
+    """What the error says after the colon."""
+    with pytest.raises(WaitTimeout) as raised:
+        await journey.get_value(execution, node, **wait or {"wait_any": True}, timeout=0.05)
+    return str(raised.value).partition("seconds: ")[2]
+
+
+async def test_inputs_that_nobody_has_set(dsn: str) -> None:
+    steps = (
+        compute("sum", ["x", "y"], lambda x, y: x + y),
+        compute("alert", value("sum") > 40, lambda: "!"),
+    )
+    graph = graph_of(*steps)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        assert await said(journey, execution, "y") == "nobody has set 'y'"
+        assert await said(journey, execution, "x", wait_new=True) == "nobody has set 'x' anew"
+        assert await said(journey, execution, "sum") == (
+            "'sum' waits for provided(y); nobody has set 'y'"
+        )
+        assert await said(journey, execution, "alert") == (
+            "'alert' waits for sum > 40; 'sum' waits for provided(y); nobody has set 'y'"
+        )
+        await journey.set_value(execution, "y", 2)
+        assert await journey.get_value(execution, "sum", wait_any=True) == 3
+        assert await said(journey, execution, "alert") == "'alert' waits for sum > 40"
+        seen = await journey.load(execution)
+        assert await said(journey, seen, "sum", wait_new=True) == "nothing has changed for 'sum'"
+
+
+async def test_a_gate_that_several_things_open_is_told_whole(dsn: str) -> None:
+    graph = graph_of(compute("z", (value("x") > 1) | (value("y") > 2), lambda: 1))
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1, "y": 1})
+        assert await said(journey, execution, "z") == "'z' waits for (x > 1) | (y > 2)"
+
+
+async def test_of_a_long_way_the_ends_are_told(dsn: str) -> None:
+    chain = [compute(f"n{n}", [f"n{n - 1}" if n else "x"], lambda: 1) for n in range(100)]
+    graph = graph_of(*chain)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        assert await said(journey, execution, "n99") == (
+            "'n99' waits for provided(n98); 'n98' waits for provided(n97); …; nobody has set 'x'"
+        )
+
+
+async def test_nobody_who_computes(dsn: str) -> None:
+    graph = graph_of(compute("z", ["x"], lambda x: x), compute("last", ["z"], lambda z: z))
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        idle = (
+            "no worker has begun 'z'; is one running that has the code of graph 'orders' "
+            "version 'v1'?"
+        )
+        assert await said(journey, execution, "z") == idle
+        assert await said(journey, execution, "last") == f"'last' waits for provided(z); {idle}"
+
+
+async def test_what_runs_what_is_tried_again_and_what_has_failed(dsn: str) -> None:
+    ends = asyncio.Event()
+
+    async def runs(x: int) -> int:
+        await ends.wait()
+        return x
+
+    graph = graph_of(
+        compute("long", ["x"], runs),
+        compute("again", ["x"], fails, retry=Retry(max_attempts=2, initial_delay=3600)),
+        compute("failed", ["x"], fails, retry=Retry(max_attempts=1)),
+        compute("last", ["failed"], lambda failed: failed),
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        assert await said(journey, execution, "long") == "'long' is being computed"
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "failed", wait_any=True)
+        assert (await said(journey, execution, "last")) == (
+            "'last' waits for provided(failed); 'failed' has failed: ValueError: 1 is no good"
+        )
+
+        async def is_put_off() -> bool:
+            return len(await journey.computations(execution, "again")) == 2
+
+        await eventually(is_put_off)
+        assert (await said(journey, execution, "again")).startswith("'again' is to be computed at ")
+        ends.set()
