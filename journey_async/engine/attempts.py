@@ -7,6 +7,7 @@ raises becomes Succeed or Fail; only an attempt that was interrupted or given up
 import asyncio
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -145,15 +146,19 @@ class Functions:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever it is derived from, it ends the attempt
-            log.info(
-                "node %r of %s failed",
+            retry = attempt.step.retry
+            final = isinstance(error, PermanentError) or retry.gives_up_on(error)
+            is_last = final or attempt.computation.attempt >= retry.max_attempts
+            log.log(
+                logging.WARNING if is_last else logging.INFO,
+                "node %r of %s failed, and is %s",
                 attempt.step.name,
                 attempt.computation.id,
+                "given up" if is_last else "tried again",
                 exc_info=error,
                 extra=attempt.about,
             )
             attempt.raised = type(error).__qualname__
-            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
             return attempt.failed(_described(error), permanent=final)
         try:
             return success(

@@ -31,6 +31,28 @@ async def states_of(journey: Journey, execution: Any) -> list[str]:
     return [c.state.value for c in await journey.computations(execution, "y")]
 
 
+@pytest.mark.parametrize(
+    "error, levels",
+    [(ValueError, ["INFO", "INFO", "WARNING"]), (PermanentError, ["WARNING"])],
+)
+async def test_the_last_attempt_fails_where_everybody_sees_it(
+    dsn: str, caplog: pytest.LogCaptureFixture, error: type[Exception], levels: list[str]
+) -> None:
+    def fails(x: int) -> None:
+        raise error("no")
+
+    caplog.set_level("INFO", "journey_async")
+    graph = graph_of(fails, retry=SOON)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "y", wait_any=True)
+    told = [record for record in caplog.records if "node 'y'" in record.getMessage()]
+    assert [record.levelname for record in told] == levels
+    assert told[-1].getMessage().endswith("failed, and is given up")
+    assert told[-1].exc_info is not None
+
+
 async def test_a_failed_attempt_is_tried_again_after_a_pause(dsn: str) -> None:
     calls = iter([ValueError("one"), ValueError("two"), None])
 
