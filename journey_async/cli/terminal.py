@@ -18,7 +18,7 @@ from rich.text import Text
 
 from journey_async.cli.application import load_application
 from journey_async.client.journey import Journey
-from journey_async.client.opening import VARIABLE
+from journey_async.client.opening import EMBEDDED, VARIABLE
 from journey_async.errors import (
     ComputationNotFound,
     DatabaseUnavailable,
@@ -72,7 +72,7 @@ class Terminal:
 
     @asynccontextmanager
     async def journey(self) -> AsyncIterator[Journey]:
-        """A client of the database that computes nothing and migrates nothing."""
+        """A client that computes nothing, and migrates no database but an embedded one."""
         graphs = load_application(self.app).graphs if self.app else ()
         async with Journey(
             self.dsn,
@@ -80,7 +80,7 @@ class Terminal:
             schema=self.schema,
             graphs=graphs,
             run_computations=False,
-            migrate=False,
+            migrate=(self.dsn or "").startswith(EMBEDDED),
             patience=PATIENCE,
         ) as journey:
             yield journey

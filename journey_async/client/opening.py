@@ -87,6 +87,12 @@ async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:
     from journey_async import embedded  # only for those who want it
 
     path = dsn.removeprefix(EMBEDDED)
+    if path.startswith("//"):
+        here, there = path.lstrip("/"), path[1:].replace("//", "/")
+        raise InvalidOptionError(
+            f"{dsn!r} could mean two folders: write {EMBEDDED + here!r} for one below this one, "
+            f"{EMBEDDED + there!r} for one at the root"
+        )
     server = await embedded.acquire(Path(path) if path else None)
     stack.push_async_callback(server.release)
     return str(server.dsn)

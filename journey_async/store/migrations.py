@@ -142,7 +142,7 @@ async def ensure_current(connection: asyncpg.Connection, schema: str) -> None:
     if missing:
         raise MigrationError(
             f"schema {schema!r} lacks migration {missing[0].number} ({missing[0].name}); run "
-            f"the migrations, or open Journey with migrate=True"
+            f"`journey migrate`, or open Journey with migrate=True"
         )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -184,6 +185,10 @@ async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:
             assert (second["node"], second["value"]) == ("customer", "Mario")
             watching.send_signal(signal.SIGINT)
             assert await watching.wait() == 130
+
+
+async def test_an_embedded_database_needs_no_migrating(journey: Run, tmp_path: Path) -> None:
+    assert "HEALTHY" in (await journey("status", "--dsn", f"embedded:{tmp_path}")).out
 
 
 async def test_a_role_that_may_not_migrate_is_told_what_it_needs(

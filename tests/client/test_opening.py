@@ -45,6 +45,21 @@ async def test_a_journey_must_be_open(dsn: str) -> None:
     await journey.close()  # once more does no harm
 
 
+@pytest.mark.parametrize(
+    "dsn, here, there",
+    [
+        ("embedded://data", "embedded:data", "embedded:/data"),
+        ("embedded:///var/data", "embedded:var/data", "embedded:/var/data"),
+    ],
+)
+async def test_an_embedded_database_in_one_of_two_folders_is_in_none(
+    dsn: str, here: str, there: str
+) -> None:
+    with pytest.raises(InvalidOptionError) as refused:
+        await Journey(dsn).__aenter__()
+    assert f"{here!r} for one below this one, {there!r} for one at the root" in str(refused.value)
+
+
 @pytest.mark.parametrize("verb", UNDER_WAY)
 async def test_a_verb_under_way_when_the_journey_is_closed_is_told_so(
     dsn: str, verb: str, monkeypatch: pytest.MonkeyPatch
