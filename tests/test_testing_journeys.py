@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from journey_async.engine.points import Point
+from journey_async.errors import InvalidOptionError
 from journey_async.testing import TestClock, TestJourney
 from journey_async.testing.relay import RelayJourney
 from tests.support.eventually import eventually
@@ -45,3 +46,18 @@ async def test_a_cancelled_test_leaves_nothing_running_and_nobody_to_wait_for(
             await running
         assert not clock._journeys
         await eventually(lambda: not tasks_left())
+
+
+async def test_a_crash_that_cannot_come_says_so(dsn: str) -> None:
+    graph = basic_graph()
+    async with TestJourney(dsn, graphs=[graph]) as journey:
+        point: Any = "after_function"
+        with pytest.raises(InvalidOptionError, match=r"such as Point.AFTER_COMMIT, not 'after_fun"):
+            journey.crash_at(point)
+        known, unknown = (
+            journey.crash_at(Point.AFTER_FUNCTION, node=node) for node in ("sum", "smu")
+        )
+        with pytest.raises(TimeoutError, match=r"not reached within 0.01 seconds$"):
+            await known.happened(timeout=0.01)
+        with pytest.raises(TimeoutError, match=r"no graph of this Journey has a node 'smu'"):
+            await unknown.happened(timeout=0.01)

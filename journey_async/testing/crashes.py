@@ -35,11 +35,19 @@ class Crash:
             async with asyncio.timeout(timeout):
                 await self._came.wait()
         except TimeoutError:
-            raise TimeoutError(f"{self} was not reached within {timeout} seconds") from None
+            raise TimeoutError(
+                f"{self} was not reached within {timeout} seconds{self._unknown()}"
+            ) from None
         await self._journey.close()
 
     def __str__(self) -> str:
         return self.point.name if self.node is None else f"{self.point.name} of {self.node!r}"
+
+    def _unknown(self) -> str:
+        graphs = self._journey._code.values()
+        if self.node is None or any(self.node in graph.by_name for graph in graphs):
+            return ""
+        return f"; no graph of this Journey has a node {self.node!r}"
 
     def comes(self, point: Point, nodes: Collection[str]) -> bool:
         """Whether it comes now that a point is reached."""
@@ -63,6 +71,8 @@ def crash_at(
     end, and one that runs on the event loop sees its cancellation; nothing comes of either.
     A HEARTBEAT counts from the moment at which a function has begun, and is brought about then.
     """
+    if not isinstance(point, Point):
+        raise InvalidOptionError(f"a Point is wanted, such as Point.AFTER_COMMIT, not {point!r}")
     if nth < 1:
         raise InvalidOptionError(f"nth counts from 1, it cannot be {nth}")
     crash = Crash(journey, point, node, nth)

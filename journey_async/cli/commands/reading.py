@@ -155,7 +155,10 @@ async def watch(
 @command("history")
 @click.argument("execution")
 async def history(terminal: Terminal, execution: str) -> None:
-    """Tell what happened in EXECUTION, in the order of its revisions."""
+    """Tell the values of EXECUTION and the computations that succeeded, by revision.
+
+    What failed is told by `computations`.
+    """
     async with terminal.journey() as journey:
         entries = await journey.history(execution)
     if terminal.as_json:
