@@ -77,7 +77,7 @@ class Change(NamedTuple):
     announces: bool = False
     is_due: bool = False
     slot: str | None = None
-    failures: tuple[tuple[str, Predicate, Exception], ...] = ()
+    failures: tuple[tuple[str, Predicate, BaseException], ...] = ()
     tally: Tally = NOTHING
 
     @property

@@ -93,7 +93,7 @@ class Draft:
         self._to_run: list[tuple[str, Mapping[str, NodeValue], datetime | None]] = []
         self._outcomes: list[tuple[str, Outcome]] = []
         self._prunings: list[Pruning] = []
-        self._failures: list[tuple[str, Predicate, Exception]] = []
+        self._failures: list[tuple[str, Predicate, BaseException]] = []
         # Built-in steps that were queued, in heaps by their place: those that are no ticks; ticks.
         self._lined_up: tuple[list[_Place], list[_Place]] = ([], [])
         if self.queued:

@@ -70,7 +70,7 @@ class Evaluation:
         self._now = now
         self._types = types
         self._execution_id = execution_id
-        self.failures: list[tuple[Predicate, Exception]] = []
+        self.failures: list[tuple[Predicate, BaseException]] = []
 
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
         """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
@@ -155,7 +155,9 @@ class Evaluation:
         try:
             read_as = self._types.get(node.name, ANY)
             return bool(condition.function(own_copy(None, node, self._execution_id, read_as)))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever it is derived from: nothing waits in a predicate
             if all(condition is not known for known, _ in self.failures):
                 self.failures.append((condition, error))
             return False

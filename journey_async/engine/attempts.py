@@ -12,9 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
 from journey_async.core import jsonvalue
 from journey_async.core.binding import Binding
 from journey_async.core.change import Begun
@@ -38,6 +35,7 @@ from journey_async.engine.instruments import Instruments
 from journey_async.engine.logs import ABOUT, about_computation, log
 from journey_async.engine.points import Point, Points
 from journey_async.engine.results import success
+from journey_async.engine.threads import Threads
 from journey_async.errors import InvalidValueError, PermanentError, StoredTypeError
 
 
@@ -99,7 +97,7 @@ class Functions:
         points: Points,
         instruments: Instruments,
     ) -> None:
-        self._threads = anyio.CapacityLimiter(max(capacity, 1))
+        self._threads = Threads(max(capacity, 1))
         self._clock = clock
         self._max_value_bytes = max_value_bytes
         self._journey = journey
@@ -131,7 +129,9 @@ class Functions:
     async def _call(self, attempt: Attempt) -> Succeed | Fail | None:
         try:
             call = self._prepared(attempt)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of the type that a value is read as
             attempt.raised = type(error).__qualname__
             final = isinstance(error, StoredTypeError)  # the next attempt would find the same
             return attempt.failed(_described(error), permanent=final)
@@ -171,7 +171,9 @@ class Functions:
             )
         except InvalidValueError as error:
             return attempt.failed(f"the result {error}")
-        except Exception as error:  # of its own code, or of the type that it has to fit
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of its own code, or of the type that it has to fit
             attempt.raised = type(error).__qualname__
             return attempt.failed(f"the result cannot be stored: {_described(error)}")
 
@@ -188,9 +190,7 @@ class Functions:
 
     async def _in_thread(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         """Run in a thread; it cannot be stopped, so its place stays taken until it returns."""
-        returned = await anyio.to_thread.run_sync(
-            call, limiter=self._threads, abandon_on_cancel=True
-        )
+        returned = await self._threads.call(call, abandon_on_cancel=True)
         if not inspect.iscoroutine(returned):
             return returned
         if attempt.given_up:  # a def that hands back a coroutine

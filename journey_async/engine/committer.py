@@ -38,7 +38,7 @@ from journey_async.engine.requests import (
     wake_for_nobody,
 )
 from journey_async.engine.runner import Runner
-from journey_async.engine.tasks import Tasks
+from journey_async.engine.tasks import Tasks, is_being_cancelled
 from journey_async.engine.writer import Writer
 from journey_async.errors import DatabaseUnavailable, InvalidValueError, JourneyError
 from journey_async.store.breath import is_long
@@ -269,15 +269,20 @@ class Committer:
             await self._commit_locked(execution_id, [request])
 
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
-        """Give the batch up, and tell those who wait."""
-        if isinstance(error, Exception):
-            log.error("these could not be written: %s", ", ".join(batch), exc_info=error)
-            told = error
-        else:
+        """Give the batch up, and tell those who wait; raise what is to end this task."""
+        told: Exception
+        ends = isinstance(error, KeyboardInterrupt | SystemExit) or (
+            isinstance(error, asyncio.CancelledError)
+            and (self._closed_because is not None or is_being_cancelled())
+        )
+        if ends:
             told = self._interrupted()
+        else:
+            log.error("these could not be written: %s", ", ".join(batch), exc_info=error)
+            told = error if isinstance(error, Exception) else JourneyError(f"{error!r} was raised")
         for requests in batch.values():
             refuse_all(requests, told)
-        if not isinstance(error, Exception):
+        if ends:
             raise error
 
     def _interrupted(self) -> DatabaseUnavailable:

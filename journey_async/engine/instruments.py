@@ -76,7 +76,9 @@ class Instruments:
         """Tell; what that raises is logged, the first time."""
         try:
             return tell()
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # whatever it is derived from: nothing waits in there
             if what not in self._complaints:
                 self._complaints.add(what)
                 log.exception("the instrumentation raised in %s(), and may again, unlogged", what)

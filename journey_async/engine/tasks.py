@@ -77,3 +77,9 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s: %s failed", self._name, task.get_name(), exc_info=error)
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody has cancelled the current task; a CancelledError may come from anywhere."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
