@@ -12,7 +12,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 def parse_values(assignments: Sequence[str]) -> dict[str, object]:
     """The values of `x=12 name=Mario flags='["a"]'`: JSON where it is JSON, else a text."""
-    return dict(map(_assignment, assignments))
+    values: dict[str, object] = {}
+    for name, value in map(_assignment, assignments):
+        if name in values:
+            raise InvalidOptionError(f"node {name!r} is named twice; give it one value")
+        values[name] = value
+    return values
 
 
 def _assignment(given: str) -> tuple[str, object]:
@@ -26,7 +31,14 @@ def parse_value(text: str) -> object:
     """JSON where it is JSON, else a text: 12, true, null, "12", {"a": 1}, Mario."""
     try:
         return json.loads(text)
+    except RecursionError:
+        raise InvalidOptionError("a value is nested deeper than any that can be stored") from None
     except ValueError:
+        if re.fullmatch(r"\s*-?\d+\s*", text):  # one that Python does not read
+            raise InvalidOptionError(
+                f"a number of {len(text.strip()):,} digits is more than can be stored; put it in "
+                f"quotes to have it as a text"
+            ) from None
         return text
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -55,6 +56,8 @@ EXIT_CODES: Sequence[tuple[type[JourneyError], int]] = (
     (GraphError, USAGE),
 )
 WIDE = 100_000  # columns where nobody looks: nothing is cut or wrapped
+# Control characters but for tab and newline, and those that turn the direction of what follows.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 PATIENCE = 5.0  # seconds for a database that cannot be reached: somebody sits and waits
 
 
@@ -88,11 +91,11 @@ class Terminal:
     def data(self, data: object) -> None:
         """One line of JSON."""
         line = json.dumps(to_jsonable_python(data), ensure_ascii=False)
-        self.console.out(line, highlight=False)
+        self.console.out(printable(line), highlight=False)
 
     def text(self, text: str) -> None:
-        """A text as it is."""
-        self.console.out(text.removesuffix("\n"), highlight=False)
+        """A text, never markup."""
+        self.console.out(printable(text.removesuffix("\n")), highlight=False)
 
     def say(self, data: object, text: str) -> None:
         """The data where JSON is wanted, else the text."""
@@ -107,16 +110,25 @@ class Terminal:
         for heading in headings:
             table.add_column(heading, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(printable(str(cell))) for cell in row))
         self.console.print(table)
 
     def complain(self, error: JourneyError) -> None:
         """Say on standard error what was wrong."""
         if self.as_json:
             told = {"error": {"type": type(error).__name__, "message": str(error)}}
-            self.errors.out(json.dumps(told, ensure_ascii=False), highlight=False)
+            self.errors.out(printable(json.dumps(told, ensure_ascii=False)), highlight=False)
         else:
-            self.errors.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+            said = Text.assemble(("error: ", "bold red"), printable(str(error)))
+            self.errors.print(said, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text with what would move the cursor, or do worse, escaped as in JSON.
+
+    Values, names and errors are whatever somebody has sent to the application.
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _console(is_terminal: bool) -> Console:

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from journey_async.cli.terminal import FAILED, UNAVAILABLE, Terminal, command
+from journey_async.cli.terminal import FAILED, UNAVAILABLE, Terminal, command, printable
 from journey_async.client.doctor import Finding, judge
 from journey_async.client.opening import EMBEDDED, VARIABLE
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
@@ -45,10 +45,11 @@ def _show(terminal: Terminal, findings: list[Finding]) -> None:
         return
     for finding in findings:
         sign, style = SIGNS[finding.state]
-        line = Text.assemble((sign, style), f" {finding.check:13} {finding.found}")
+        line = Text.assemble((sign, style), f" {finding.check:13} {printable(finding.found)}")
         terminal.console.print(line, soft_wrap=True)
         if finding.advice is not None:
-            terminal.console.print(Text(f"{'':16}→ {finding.advice}"), soft_wrap=True)
+            advice = printable(finding.advice)
+            terminal.console.print(Text(f"{'':16}→ {advice}"), soft_wrap=True)
 
 
 COMMANDS = (doctor,)

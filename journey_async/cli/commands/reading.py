@@ -20,7 +20,7 @@ GLANCE = 200  # characters of a value in a table
 @click.argument("node")
 @click.option("--wait", is_flag=True, help="Wait until the node is set.")
 @click.option("--wait-new", is_flag=True, help="Wait for a newer value than the present one.")
-@click.option("--settled", is_flag=True, help="Wait until it reflects everything set so far.")
+@click.option("--settled", is_flag=True, help="Wait until it reflects everything that was set.")
 @click.option("--newer-than", type=int, metavar="REVISION", help="Wait for a later revision.")
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds.")
 async def get(

@@ -14,7 +14,7 @@ from journey_async.cli.commands.reading import glance
 from journey_async.cli.known import refuse_unknown
 from journey_async.cli.parsing import parse_duration, parse_order
 from journey_async.cli.shapes import execution_data
-from journey_async.cli.terminal import FAILED, Terminal, command
+from journey_async.cli.terminal import FAILED, Terminal, command, printable
 from journey_async.client.execution import Execution, stored_values
 from journey_async.client.texts import stamp
 from journey_async.core.condition_parser import parse_condition
@@ -169,11 +169,13 @@ async def status(terminal: Terminal, watch: bool, every: float) -> int:
                 terminal.data(found)
                 await asyncio.sleep(every)
                 found = await journey.status()
-        with Live(Text(found.to_text()), console=terminal.console, auto_refresh=False) as live:
+        with Live(
+            Text(printable(found.to_text())), console=terminal.console, auto_refresh=False
+        ) as live:
             while True:
                 await asyncio.sleep(every)
                 found = await journey.status()
-                live.update(Text(found.to_text()), refresh=True)
+                live.update(Text(printable(found.to_text())), refresh=True)
 
 
 @command("funnel")

@@ -176,7 +176,7 @@ class Executions:
             """The value of a node: as it is, or once there is the one that is waited for.
 
             `wait`: `any` until it is set, `new` until it is set anew, `settled` until it reflects
-            everything set so far; `newer_than`: until its revision is newer than this one. After
+            everything that was set; `newer_than`: until its revision is newer than this one. After
             `timeout` seconds without it the answer is 204; ask again then.
             """
             self._exposure.check_shown([node])
