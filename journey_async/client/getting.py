@@ -69,8 +69,8 @@ class Getting(Looking):
         At once; or `wait_any`: once it is set; `wait_new`: once its revision is newer than in the
         snapshot passed in (with an id: than at the call); `newer_than`: than that revision;
         `settled`: once it reflects everything that was set, during the wait, too. `timeout` in
-        seconds, None: no limit. `default` is given instead of raising NotSetError or WaitTimeout. By a reference, from
-        `Graph.node`, the value is read as its type.
+        seconds, None: no limit. `default` is given instead of raising NotSetError or WaitTimeout.
+        By a reference, from `Graph.node`, the value is read as its type.
 
         Raises NotSetError, WaitTimeout (which is one), ComputationFailed as soon as the attempts
         are used up, StoredTypeError for a value that is not of the node's type, UnknownNodeError,

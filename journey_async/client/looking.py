@@ -87,6 +87,7 @@ class Looking:
         """What would be cleared, computed and kept if these inputs were set and unset.
 
         Decided as `set_values` and `unset_value` would, and raises as they do; nothing is written.
+        Raises JourneyError if the graph has predicates and its code is not here.
         """
         engine, state, graph = await self._read(execution)
         if isinstance(unset, str) or not isinstance(unset, Collection):
@@ -144,7 +145,7 @@ class Looking:
     ) -> list[explaining.Blocker]:
         """The conditions of a node's gate that do not hold; none for an input.
 
-        Raises UnknownNodeError.
+        A predicate whose code is not here counts as not met. Raises UnknownNodeError.
         """
         engine, state, graph = await self._read(execution)
         step = graph.steps.get(graph.node_named(node).name)

@@ -10,6 +10,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.settle import settle
 from journey_async.core.state import State
+from journey_async.errors import JourneyError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,13 @@ def previewed(
     unset: tuple[str, ...],
     now: datetime,
 ) -> Preview:
-    """What would follow; raises what the core refuses with."""
+    """What would follow; raises what the core refuses with, and JourneyError where nobody can tell."""
+    if graph.is_opaque:
+        raise JourneyError(
+            f"what would follow depends on predicates of graph {graph.name!r} version "
+            f"{graph.version!r} whose code is not here; ask where it is, or pass the graph to "
+            f"Journey(graphs=[…])"
+        )
     commands: list[Command] = []
     if values:
         commands.append(SetValues(values))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, compute, input_node, mutate
+from journey_async import Graph, Journey, compute, input_node, mutate, unblocked_when
 from journey_async.cli.shapes import causes_data
 from journey_async.client.causes import cause_of
 from journey_async.client.previewing import previewed
@@ -16,6 +16,7 @@ from journey_async.errors import (
     ExecutionArchivedError,
     InvalidOptionError,
     InvalidValueError,
+    JourneyError,
     NotAnInputError,
     UnknownNodeError,
 )
@@ -222,3 +223,15 @@ async def test_bad_calls_are_refused(dsn: str, options: Any, error: type[Excepti
         await journey.archive(execution)
         with pytest.raises(ExecutionArchivedError):
             await journey.preview(execution, set={"x": 1})
+
+
+async def test_what_would_follow_is_not_told_where_the_predicates_are_not(dsn: str) -> None:
+    asked = compute("w", unblocked_when("z", lambda z: z.is_set), lambda: 1)
+    nodes = [input_node("x"), input_node("z"), compute("y", ["x"], lambda x: x), asked]
+    graph = Graph("g", "v1", nodes)
+    async with Journey(dsn, graphs=[graph]) as worker, Journey(dsn, run_computations=False) as web:
+        execution = await worker.start_execution(graph, {"x": 1})
+        await worker.get_value(execution, "y", wait_any=True)
+        assert (await worker.preview(execution, unset=["x"])).cleared == ("y",)
+        with pytest.raises(JourneyError, match="whose code is not here"):
+            await web.preview(execution.id, unset=["x"])
