@@ -50,7 +50,7 @@ def previewed(
     unset: tuple[str, ...],
     now: datetime,
 ) -> Preview:
-    """What would follow; raises what the core refuses with, and JourneyError where nobody can tell."""
+    """What would follow; raises what the core refuses with, JourneyError where nobody can tell."""
     if graph.is_opaque:
         raise JourneyError(
             f"what would follow depends on predicates of graph {graph.name!r} version "

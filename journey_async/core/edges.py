@@ -24,8 +24,8 @@ from journey_async.core.conditions import (
     leaves,
     text,
 )
-from journey_async.core.jsontypes import as_stored, kinds_of, readable
-from journey_async.core.jsonvalue import BOOLEAN, STRING, kind_of
+from journey_async.core.jsontypes import as_stored, kinds_of, not_json, readable
+from journey_async.core.jsonvalue import BOOLEAN, STRING, json_of, kind_of
 from journey_async.core.loops import Continue, Done
 from journey_async.core.nodes import (
     SYSTEM_TYPES,
@@ -41,7 +41,12 @@ from journey_async.core.nodes import (
     function_of,
 )
 from journey_async.core.types import name_of_type
-from journey_async.errors import ConditionError, MutationTargetError, ParameterError
+from journey_async.errors import (
+    ConditionError,
+    InvalidNodeError,
+    MutationTargetError,
+    ParameterError,
+)
 
 
 class Edges:
@@ -92,6 +97,8 @@ class Edges:
             assert binding is not None
             if hints.parameters:
                 self._check_parameters(step, binding, hints)
+            if isinstance(step, ComputeNode | LoopNode):
+                self._check_result(step)
         for node in self._nodes.values():
             if isinstance(node, Step):
                 for leaf in leaves(node.gated_by):
@@ -146,6 +153,19 @@ class Edges:
         hints = self._hints.get(name)
         # `-> None` says that a function is called for its effect, not what others may take.
         return Any if hints is None or hints.returned is NoneType else hints.returned
+
+    def _check_result(self, step: ComputeNode | LoopNode) -> None:
+        given = self.given_by(step.name)
+        cls = not_json(given)
+        if cls is None:
+            return
+        advice = json_of(cls)
+        raise InvalidNodeError(
+            f"the function of node {step.name!r} returns {name_of_type(given)}, and what is stored "
+            f"of a step is JSON, which a {cls.__name__} is not; let it return "
+            f"{'strings, numbers, lists and dicts' if advice is None else f'its {advice}'}",
+            node=step.name,
+        )
 
     # --- targets --------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from journey_async.core.jsonvalue import (
     kind_of,
 )
 
+_JSON = (types.NoneType, str, int, float, list, tuple, dict, Mapping)
 _EXACT = {types.NoneType: NULL, bool: BOOLEAN}
 _OF_SUBCLASSES: dict[type, set[str]] = {
     int: {NUMBER},
@@ -47,6 +48,25 @@ def kinds_of(annotation: Any) -> frozenset[str] | None:
     if get_origin(annotation) is Literal:
         return _kinds_of_constants(get_args(annotation))
     return _kinds_of_class(get_origin(annotation) or annotation)
+
+
+def not_json(annotation: Any) -> type | None:
+    """The class in a type whose values are surely no JSON; None if there is none, or none is sure.
+
+    A model is one: it is for whoever returns it to say in which form it is to be kept.
+    """
+    for member in members_of(annotation):
+        cls = plain(get_origin(member) or member)
+        if cls is Any or not isinstance(cls, type) or is_typeddict(cls) or is_opaque(cls):
+            continue
+        if getattr(cls, "_is_protocol", False) is True:
+            continue
+        try:
+            if not any(issubclass(cls, known) or issubclass(known, cls) for known in _JSON):
+                return cls
+        except TypeError:  # a class that is not for asking
+            continue
+    return None
 
 
 def as_stored(annotation: Any) -> Any:

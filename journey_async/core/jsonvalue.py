@@ -8,9 +8,13 @@ whether the value was cached or loaded.
 
 import json
 from collections.abc import Mapping
+from dataclasses import is_dataclass
+from datetime import date, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from math import isfinite
 from typing import TypeAlias
+from uuid import UUID
 
 from journey_async.errors import InvalidValueError
 
@@ -21,6 +25,17 @@ ARRAY, OBJECT = "array", "object"
 
 MAX_DEPTH = 100
 MAX_DIGITS = 4300  # CPython converts no longer integers to and from text
+
+_JSON_OF = {
+    Enum: "value",
+    date: "isoformat()",
+    time: "isoformat()",
+    timedelta: "total_seconds()",
+    Decimal: "str()",
+    UUID: "str()",
+    set: "sorted()",
+    frozenset: "sorted()",
+}
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -98,10 +113,23 @@ def _normalise(value: object, depth: int) -> JSON:
         return dict(items)
     if isinstance(value, list | tuple):
         return [_normalise(item, depth + 1) for item in value]
-    advice = '; its model_dump(mode="json") is' if hasattr(value, "model_dump") else ""
+    advice = json_of(type(value))
     raise InvalidValueError(
-        f"is not JSON: {_a(value)} is no string, number, bool, None, list or dict{advice}"
+        f"is not JSON: {_a(value)} is no string, number, bool, None, list or dict"
+        f"{'' if advice is None else f'; its {advice} is'}"
     )
+
+
+def json_of(cls: type) -> str | None:
+    """What is JSON of a value of a class that is not, as a person writes it behind "its"."""
+    if hasattr(cls, "model_dump"):
+        return 'model_dump(mode="json")'
+    if is_dataclass(cls):
+        return "dataclasses.asdict()"
+    for kind, advice in _JSON_OF.items():
+        if issubclass(cls, kind):
+            return advice
+    return None
 
 
 def _a(value: object) -> str:

@@ -7,7 +7,7 @@ raises becomes Succeed or Fail; only an attempt that was interrupted or given up
 import asyncio
 import functools
 import inspect
-import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -146,19 +146,11 @@ class Functions:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever it is derived from, it ends the attempt
+            attempt.raised = type(error).__qualname__
             retry = attempt.step.retry
             final = isinstance(error, PermanentError) or retry.gives_up_on(error)
             is_last = final or attempt.computation.attempt >= retry.max_attempts
-            log.log(
-                logging.WARNING if is_last else logging.INFO,
-                "node %r of %s failed, and is %s",
-                attempt.step.name,
-                attempt.computation.id,
-                "given up" if is_last else "tried again",
-                exc_info=error,
-                extra=attempt.about,
-            )
-            attempt.raised = type(error).__qualname__
+            self._log(attempt, error, is_last=is_last)
             return attempt.failed(_described(error), permanent=final)
         try:
             return success(
@@ -176,6 +168,20 @@ class Functions:
         except BaseException as error:  # of its own code, or of the type that it has to fit
             attempt.raised = type(error).__qualname__
             return attempt.failed(f"the result cannot be stored: {_described(error)}")
+
+    def _log(self, attempt: Attempt, error: BaseException, *, is_last: bool) -> None:
+        """Log what a function raised; and of the last attempt, where everybody sees it, where."""
+        node, computation_id = attempt.step.name, attempt.computation.id
+        log.info("node %r of %s failed", node, computation_id, exc_info=error, extra=attempt.about)
+        if is_last:
+            log.warning(
+                "node %r of %s is given up: %s was raised at %s",
+                node,
+                computation_id,
+                attempt.raised,
+                _place_of(error),
+                extra=attempt.about,
+            )
 
     def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
         """The function with its arguments; raises StoredTypeError for a value of another type."""
@@ -268,6 +274,11 @@ def _while_looping(begun: Begun) -> State:
         set_time=computation.created_at if carries else None,
     )
     return state._replace(values={**state.values, computation.node: own})
+
+
+def _place_of(error: BaseException) -> str:
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{frame.f_code.co_filename}:{line}"
 
 
 def _described(error: BaseException) -> str:

@@ -89,7 +89,7 @@ async def test_records_say_which_attempt_they_are_about(dsn: str, lines: Lines) 
     about_callback = {"journey_execution_id": execution.id, "journey_node_name": "a"}
     assert about_callback.items() <= lines.one("saved").items()
     failed = lines.one("failed")
-    assert (failed["logger"], failed["level"]) == ("journey_async", "WARNING")
+    assert (failed["logger"], failed["level"]) == ("journey_async", "INFO")
     assert failed["error_type"] == "ValueError"
     assert "in_a_thread" in failed["error_stack"]
 
