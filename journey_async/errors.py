@@ -287,10 +287,22 @@ class WaitTimeout(NotSetError, TimeoutError):
 
 
 class ComputationFailed(JourneyError):
-    """The attempts at computing a node are used up; `last_error` is what the last one said."""
+    """The attempts at computing a node are used up; `last_error` is what the last one said.
 
-    def __init__(self, node: str, execution_id: str, attempts: int, last_error: str | None) -> None:
-        tries = "attempt" if attempts == 1 else "attempts"
+    Or the iterations of a loop are: then `attempts` counts these.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        execution_id: str,
+        attempts: int,
+        last_error: str | None,
+        *,
+        is_loop: bool = False,
+    ) -> None:
+        tried = "iteration" if is_loop else "attempt"
+        tries = tried if attempts == 1 else f"{tried}s"
         super().__init__(
             f"node {node!r} of execution {execution_id!r} failed after {attempts} {tries}: "
             f"{last_error}"

@@ -227,6 +227,7 @@ def _raise_if_failed(failed: Computation | None) -> None:
     if failed is None:
         return
     error, attempts = failed.error, failed.attempt
-    if failed.state is ComputationState.SUCCESS:
+    is_loop = failed.state is ComputationState.SUCCESS  # of an iteration that wants another one
+    if is_loop:
         error, attempts = MAX_ITERATIONS_REACHED, failed.iteration or attempts
-    raise ComputationFailed(failed.node, failed.execution_id, attempts, error)
+    raise ComputationFailed(failed.node, failed.execution_id, attempts, error, is_loop=is_loop)

@@ -131,7 +131,8 @@ class Edges:
                 mapping,
                 f"the function of node {step.name!r} takes {mapping!r} as "
                 f"{name_of_type(hints.parameters[mapping])}, but {mapping!r} names no node and "
-                f"gets the dict of all values; name a node, or annotate it as a dict",
+                f"gets the dict of all values; name a node, annotate it as a dict, or name it "
+                f"'context' for what is known of the attempt",
             )
 
     def _fits(self, name: str, wanted: Any, given: Any, judge: Callable[[Any, Any], bool]) -> bool:

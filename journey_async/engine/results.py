@@ -56,11 +56,17 @@ def _mutation(
     step: MutateNode, nodes: Mapping[str, Node], returned: object, max_bytes: int
 ) -> JSON:
     """The value for all targets: each must take it; one that has a type gives it its form."""
-    targets = [nodes[name] for name in step.mutates]
-    types = [node.type if isinstance(node, InputNode) else ANY for node in targets]
-    forms = [(stored(returned, max_bytes, node_type), node_type) for node_type in types]
-    typed = [form for form, node_type in forms if not node_type.is_any]
-    return typed[-1] if typed else forms[0][0]
+    plain, typed = None, []
+    for target in step.mutates:
+        node = nodes[target]
+        node_type = node.type if isinstance(node, InputNode) else ANY
+        try:
+            plain = stored(returned, max_bytes, node_type)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"for node {target!r} {error}") from None
+        if not node_type.is_any:
+            typed.append(plain)
+    return typed[-1] if typed else plain
 
 
 def stored(value: object, max_bytes: int, node_type: NodeType = ANY) -> JSON:

@@ -283,6 +283,7 @@ async def test_a_loop_that_ends_without_a_value_fails(dsn: str) -> None:
         with pytest.raises(ComputationFailed) as raised:
             await journey.get_value(execution, "l", wait_any=True)
         assert raised.value.last_error == "max_iterations_reached"
+        assert "failed after 2 iterations: max_iterations" in str(raised.value)
 
 
 async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:

@@ -385,6 +385,8 @@ def test_graphs_need_paths_of_their_own_and_options_that_mean_something() -> Non
     for graphs in ([signs], [other, other], {"/other": other}, {"": other}, ["other"], {"a": 1}):
         with pytest.raises(InvalidOptionError):
             execution_router(graphs)  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptionError, match=r"execution_router\(\[graph\]\)"):
+        execution_router(other)  # type: ignore[arg-type]
     for options in ({"hidden": ["nothing"]}, {"read_only": "name"}, {"max_wait": -1}):
         with pytest.raises(InvalidOptionError):
             execution_router([other], **options)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
+from typing import cast
 
 from fastapi import APIRouter
 from fastapi.params import Depends
@@ -71,6 +72,8 @@ def _by_path(graphs: Sequence[Graph] | Mapping[str, Graph]) -> dict[str, Graph]:
                     f"the path of a graph is of letters, digits and hyphens, not {path!r:.100}"
                 )
         return dict(graphs)
+    if isinstance(cast(object, graphs), Graph):
+        raise InvalidOptionError("graphs is a list of graphs, as in execution_router([graph])")
     found: dict[str, Graph] = {}
     for graph in graphs:
         path = re.sub(r"[^a-z0-9]+", "-", options.checked_graph(graph).name.lower()).strip("-")
