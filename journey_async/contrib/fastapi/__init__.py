@@ -11,11 +11,7 @@
 Needs the extra `fastapi`.
 """
 
-from typing import Annotated, TypeAlias
-
-from fastapi import Depends
-
-from journey_async.client.journey import Journey
+from journey_async.contrib.fastapi.executions import JourneyDep
 from journey_async.contrib.fastapi.router import execution_router
 from journey_async.contrib.starlette import (
     EventStream,
@@ -34,6 +30,3 @@ __all__ = [
     "journey_lifespan",
     "while_connected",
 ]
-
-JourneyDep: TypeAlias = Annotated[Journey, Depends(get_journey)]
-"""The Journey of the application, as the parameter of a route: `journey: JourneyDep`."""

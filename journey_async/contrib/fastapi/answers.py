@@ -8,9 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
-from journey_async.contrib.fastapi.models import Problem
-from journey_async.contrib.problems import Problem as Answer
-from journey_async.contrib.problems import problem_of
+from journey_async.contrib.fastapi.models import ProblemBody
+from journey_async.contrib.problems import Problem, problem_of
 from journey_async.contrib.starlette import CLIENT_HAS_GONE, problem_response
 from journey_async.errors import InvalidOptionError, JourneyError
 
@@ -24,7 +23,7 @@ SAID = {
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The statuses as OpenAPI documents them."""
-    return {status: {"model": Problem, "description": SAID[status]} for status in statuses}
+    return {status: {"model": ProblemBody, "description": SAID[status]} for status in statuses}
 
 
 # What FastAPI says of a body that it cannot read.
@@ -50,10 +49,10 @@ class Route(APIRoute):
         return answer
 
 
-def _invalid(error: RequestValidationError) -> Answer:
+def _invalid(error: RequestValidationError) -> Problem:
     """What is wrong with a request, without saying again what was sent."""
     faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-    return Answer(422, "InvalidRequest", "; ".join(faults))
+    return Problem(422, "InvalidRequest", "; ".join(faults))
 
 
 def members_of(body: Any, known: set[str], *, required: bool = True) -> dict[str, Any]:

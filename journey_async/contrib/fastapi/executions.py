@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
@@ -27,7 +27,8 @@ USUAL_WAIT = 5.0  # seconds
 Documented = dict[int | str, dict[str, Any]]
 UNSEEN = {"Cache-Control": "no-store"}
 
-JourneyDep = Annotated[Journey, Depends(get_journey)]
+JourneyDep: TypeAlias = Annotated[Journey, Depends(get_journey)]
+"""The Journey of the application, as the parameter of a route: `journey: JourneyDep`."""
 ExecutionId = Annotated[str, Path(description="the id of an execution")]
 Number = Annotated[int, Field(ge=0)]
 Revision = Annotated[Number | SkipJsonSchema[None], Query()]
@@ -42,7 +43,7 @@ class Times:
     keep_alive: float
 
 
-class NodeName(PathConvertor):
+class NodeNameConvertor(PathConvertor):
     """The rest of a path: any text, of several lines, too."""
 
     regex = "(?s:.*)"
@@ -152,7 +153,7 @@ class Executions:
             return self._execution(await journey.unset_value(execution, *node))
 
     def _add_value(self, router: APIRouter) -> None:
-        register_url_convertor("node_name", NodeName())
+        register_url_convertor("node_name", NodeNameConvertor())
         longest = self._times.max_wait
         no_value: Documented = {
             204: {"description": "The time ran out before there was such a value"}

@@ -45,8 +45,10 @@ class DocumentedBy:
         return handler(self.model.__pydantic_core_schema__)
 
 
-class Problem(BaseModel):
+class ProblemBody(BaseModel):
     """What could not be done, and why."""
+
+    model_config = ConfigDict(title="Problem")
 
     error: str = Field(description="the name of the error", examples=["ExecutionNotFound"])
     detail: str = Field(description="a sentence about it")
