@@ -6,11 +6,15 @@ the others give the one whose turn it is a moment, and take what it leaves. Of a
 more than one of them takes at once, each takes a share, for there is enough to fill all batches.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from zlib import crc32
 
+from journey_async.engine.tasks import Tasks
+
 TURNS = 10  # a second
+MOMENT = 0.03  # seconds that an execution is left to the worker whose turn it is
 
 
 class Peers:
@@ -42,3 +46,61 @@ class Peers:
         workers = sorted({*self.others, self._own()})
         place = workers.index(self._own())
         return [i for i in executions if crc32(i.encode()) % len(workers) == place]
+
+
+class LeftToPeers:
+    """What wants attention and is left to others, for a MOMENT each; then `look` is called.
+
+    The moment is counted from when this worker first saw or heard that an execution is due.
+    """
+
+    def __init__(self, look: Callable[[], None], tasks: Tasks) -> None:
+        self._look = look
+        self._tasks = tasks
+        self._since: dict[str, float] = {}  # the event loop's time
+        self._looks_again: asyncio.Task[None] | None = None
+        self.is_part = False  # what was seen is a part of what is due, and all of it was left
+
+    @property
+    def under_way(self) -> list[asyncio.Task[None]]:
+        """The task that looks again, if one is to."""
+        return [] if self._looks_again is None else [self._looks_again]
+
+    def leave(self, executions: Iterable[str]) -> None:
+        """Leave these to others, and look again later what is left of all of them."""
+        now = asyncio.get_running_loop().time()
+        for execution_id in executions:
+            self._since.setdefault(execution_id, now)
+        if (self._since or self.is_part) and self._looks_again is None:
+            self._looks_again = self._tasks.start(self._look_again(), "looks what others left")
+
+    def moved(self, executions: Iterable[str]) -> None:
+        """Others have written these: they need no attention, unless it is said anew."""
+        for execution_id in executions:
+            self._since.pop(execution_id, None)
+
+    def rest_of(
+        self, due: list[str], own: list[str], asked_at: float
+    ) -> tuple[list[str], set[str]]:
+        """What to take of what is due, and what is left to others still.
+
+        That is this worker's `own`, else what the others left. `asked_at`: what was heard since
+        is not in `due`.
+        """
+        now = asyncio.get_running_loop().time()
+        left = {i: self._since.get(i, now) for i in set(due).difference(own)}
+        heard_since = {i: since for i, since in self._since.items() if since >= asked_at}
+        self._since = heard_since | left
+        fresh = {i for i, since in left.items() if now - since < MOMENT}
+        return own or [i for i in due if i not in fresh], fresh
+
+    async def _look_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._since or self.is_part:
+                await asyncio.sleep(MOMENT)
+                waited = any(loop.time() - since >= MOMENT for since in self._since.values())
+                if waited or self.is_part:
+                    return self._look()
+        finally:
+            self._looks_again = None

@@ -14,7 +14,7 @@ from journey_async.core.commands import Wake
 from journey_async.core.graph import GraphKey
 from journey_async.engine.clock import Clock
 from journey_async.engine.logs import about, log
-from journey_async.engine.peers import Peers
+from journey_async.engine.peers import LeftToPeers, Peers
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
 from journey_async.engine.requests import Overtaken, Submit
@@ -26,7 +26,6 @@ from journey_async.store.store import Store
 BATCH = 100  # executions woken at once
 MAX_LOOK = 1000  # executions looked at once, to take a share of them
 LEAST_BATCH = 10  # also when there is little room, for not all of them need any
-MOMENT = 0.03  # seconds that an execution is left to the worker whose turn it is
 UNMOVED_PAUSE = 1.0  # seconds before trying again what did not move
 DEFECT_PAUSE = 60.0  # seconds before trying again what raised
 LOOK_DEFECT_PAUSE = 30.0  # seconds, if it was the look itself
@@ -56,11 +55,9 @@ class Scheduler:
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # are being woken, and were announced once more
         self._due_again: dict[str, int] = {}  # are being woken; the version a look found due
-        self._sees_part = False  # the last look was full, and all that it found is left to others
         self._need_no_place = False  # some of those that are being woken
-        self._left: dict[str, float] = {}  # to others, since when (the event loop's time)
-        self._looks_again: asyncio.Task[None] | None = None
         self._tasks = Tasks("scheduler")
+        self._left = LeftToPeers(self._ring, self._tasks)
 
     def start(self, submit: Submit) -> None:
         """Begin, with whatever is due."""
@@ -89,8 +86,7 @@ class Scheduler:
         return self._submit is None or (self._rests.is_set() and not self._under_way())
 
     def _under_way(self) -> list[asyncio.Task[None]]:
-        again = [] if self._looks_again is None else [self._looks_again]
-        return [*self._waking.values(), *again]
+        return [*self._waking.values(), *self._left.under_way]
 
     def expect(self, when: datetime | None = None) -> None:
         """Somebody wants attention at `when`; None: look now."""
@@ -119,8 +115,7 @@ class Scheduler:
 
     def moved(self, executions: Iterable[str]) -> None:
         """Others have written these executions: they need no attention, unless it is said anew."""
-        for execution_id in executions:
-            self._left.pop(execution_id, None)
+        self._left.moved(executions)
 
     def _take(self, execution_id: str) -> bool:
         """Wake it without asking whether it is due, unless it is left alone."""
@@ -142,26 +137,9 @@ class Scheduler:
             self._left_again.discard(execution_id)
             self._due_again.pop(execution_id, None)
 
-    def _leave(self, executions: Iterable[str]) -> None:
-        """Leave them to others for a MOMENT, then look again."""
-        now = asyncio.get_running_loop().time()
-        for execution_id in executions:
-            self._left.setdefault(execution_id, now)
-            if execution_id in self._waking:
-                self._left_again.add(execution_id)
-        if (self._left or self._sees_part) and self._looks_again is None:
-            self._looks_again = self._tasks.start(self._look_again(), "looks what others left")
-
-    async def _look_again(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while self._left or self._sees_part:
-                await asyncio.sleep(MOMENT)
-                waited = any(loop.time() - since >= MOMENT for since in self._left.values())
-                if waited or self._sees_part:
-                    return self._ring()
-        finally:
-            self._looks_again = None
+    def _leave(self, executions: Collection[str]) -> None:
+        self._left_again.update(self._waking.keys() & set(executions))
+        self._left.leave(executions)
 
     def has_room(self) -> None:
         """A place for work has become free."""
@@ -212,8 +190,8 @@ class Scheduler:
             due, then = await self._look(graphs, number)
             own = self.peers.own_share(due)
         self._overtaken.intersection_update(due)
-        mine, fresh = self._not_left(due, own, asked_at)
-        self._sees_part = is_backlog and not mine
+        mine, fresh = self._left.rest_of(due, own, asked_at)
+        self._left.is_part = is_backlog and not mine
         self._leave(fresh)
         if mine:
             await self._wake_while_room(mine[:at_once])
@@ -236,21 +214,6 @@ class Scheduler:
         self._due_again |= {i: due[i] for i in due.keys() & self._waking.keys()}
         others = [i for i in due if i not in self._waking]
         return others[:number], next((wake_at for _, wake_at, _ in entries if wake_at > now), None)
-
-    def _not_left(
-        self, due: list[str], own: list[str], asked_at: float
-    ) -> tuple[list[str], set[str]]:
-        """What to wake of what is due, and what to leave to others.
-
-        That is this worker's `own`, else what the others left. They are given a MOMENT for each
-        execution, counted from when this one first saw or heard that it is due.
-        """
-        now = asyncio.get_running_loop().time()
-        left = {i: self._left.get(i, now) for i in set(due).difference(own)}
-        heard_since = {i: since for i, since in self._left.items() if since >= asked_at}
-        self._left = heard_since | left
-        fresh = {i for i, since in left.items() if now - since < MOMENT}
-        return own or [i for i in due if i not in fresh], fresh
 
     async def _wake_while_room(self, due: list[str]) -> None:
         """Wake as many at once as there are places: to wake others as well would be in vain.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from journey_async import Graph, Journey, Retry, compute, input_node
-from journey_async.engine import peers, safety_check, scheduler
+from journey_async.engine import peers, safety_check
 from journey_async.engine.peers import Peers
 from journey_async.store.store import Store
 from tests.support.eventually import eventually
@@ -88,7 +88,7 @@ async def know_each_other(journeys: list[Journey]) -> None:
 async def test_what_a_web_process_leaves_is_loaded_by_one_worker(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "MOMENT", 1000.0)
+    monkeypatch.setattr(peers, "MOMENT", 1000.0)
     monkeypatch.setattr(peers, "TURNS", 0.0001)
     async with AsyncExitStack() as stack:
         called = [Called(), Called(), Called()]
@@ -142,7 +142,7 @@ async def test_a_backlog_is_worked_off_by_all_who_have_room(
 ) -> None:
     """Also beyond what a worker sees of it at once, and another one takes."""
     monkeypatch.setattr(safety_check, "INTERVAL", 1000.0)
-    monkeypatch.setattr(scheduler, "MOMENT", 0.5)  # in which the others have taken what they can
+    monkeypatch.setattr(peers, "MOMENT", 0.5)  # in which the others have taken what they can
     full, idle = Called(), Called()
     full.free.clear()
     know, attention = asyncio.Event(), Store.attention
@@ -203,7 +203,7 @@ async def test_what_is_left_again_while_it_is_being_woken_is_looked_at_again(
         monkeypatch.setattr(wakes.peers, "is_my_turn", lambda *_, **__: my_turn)
         again = await web.set_value(execution, "x", 2)
         await worker._engine.hear_all()
-        await eventually(lambda: not wakes._alarm.is_set() and wakes._looks_again is None)
+        await eventually(lambda: not wakes._alarm.is_set() and not wakes._left.under_way)
         may_hear.set()
         assert await web.get_value(again, "y", settled=True) == 2
 
