@@ -137,7 +137,7 @@ async def test_one_that_was_dead_long_before_is_forgotten_at_once(
 ) -> None:
     """For no process may live long enough to remember it."""
     monkeypatch.setattr(deaths, "REMEMBERED", 1000.0)
-    async with Journey(dsn):
+    async with Journey(dsn, lease=1.0):  # which looks at others with each renewal
         await connection.execute(DEAD, True, -24 * 3600)
         await eventually(lambda: workers_are(connection, 1))
 
@@ -420,7 +420,7 @@ async def test_what_cannot_be_released_yet_is_tried_again_after_a_pause(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execution = await begun(dsn, connection, graph_of(hangs))
-    async with Journey(dsn, graphs=[graph_of(lambda x: x)]) as journey:
+    async with Journey(dsn, graphs=[graph_of(lambda x: x)], lease=1.0) as journey:
         store, loop = journey._engine.store, asyncio.get_running_loop()
         work_of, tried_at = store.work_of, []
 
