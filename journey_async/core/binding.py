@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from journey_async.core.annotations import signature_of
+from journey_async.core.functions import Function
 from journey_async.core.nodes import SYSTEM_NAMES, Node, Step, function_of
 from journey_async.errors import ParameterError
 
@@ -60,17 +61,7 @@ def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding 
     function = function_of(step)
     if function is None or function.call is None:
         return None
-    call = function.call
-    try:
-        signature = signature_of(call)
-    except (TypeError, ValueError):
-        raise ParameterError(
-            step.name,
-            "",
-            f"the parameters of {function.name}, the function of node {step.name!r}, "
-            f"cannot be read; wrap it in a def or a lambda",
-        ) from None
-    parameters = list(signature.parameters.values())
+    parameters = _parameters(step, function)
     surely = set_nodes | SYSTEM_NAMES
     bound: dict[str, str] = {}
     special: dict[str, str] = {}
@@ -102,10 +93,27 @@ def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding 
         values=special.get(VALUES),
         context=special.get(CONTEXT),
         positional=tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY),
-        is_async=inspect.iscoroutinefunction(call)
-        or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
-        or inspect.iscoroutinefunction(getattr(call, "func", None)),
+        is_async=_is_async(function.call),
     )
+
+
+def _parameters(step: Step, function: Function) -> list[inspect.Parameter]:
+    assert function.call is not None
+    try:
+        return list(signature_of(function.call).parameters.values())
+    except (TypeError, ValueError):
+        raise ParameterError(
+            step.name,
+            "",
+            f"the parameters of {function.name}, the function of node {step.name!r}, "
+            f"cannot be read; wrap it in a def or a lambda",
+        ) from None
+
+
+def _is_async(call: Callable[..., Any]) -> bool:
+    """Whether it is a coroutine function, an object that is called as one, or a partial of one."""
+    candidates = (call, getattr(call, "__call__", None), getattr(call, "func", None))  # noqa: B004
+    return any(map(inspect.iscoroutinefunction, candidates))
 
 
 def _check_set(step: Step, parameter: inspect.Parameter, surely: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from journey_async.client.diagram import sign
+from journey_async.client.diagram import Standing, standing
 from journey_async.client.execution import Execution, stored_values
 from journey_async.client.explaining import waiting_text
 from journey_async.client.flow import FlowAnalytics
@@ -28,15 +28,6 @@ LANE = 24  # height of a computation in the timeline, in its own units
 WIDTH = 1000  # of the timeline
 
 Redact = Callable[[str, Any], Any]
-
-STATES = {
-    "✅": "set",
-    "⬜": "unset",
-    "🚫": "blocked",
-    "⏳": "computing",
-    "❌": "failed",
-    "❓": "abandoned",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +123,9 @@ def execution_view(summary: Summary, redact: Redact | None) -> Pieces[ExecutionV
     began = _computations(summary)
     computations = yield from each(partial(_computation, summary.now), reversed(began))
     bars = _bars(began, summary.now)
-    signs = yield from each(partial(_state, summary), graph.nodes)
-    states = {node.name: sign for node, sign in zip(graph.nodes, signs, strict=True)}
-    nodes = yield from each(partial(_node, summary, states, redact), graph.nodes)
+    found = yield from each(partial(_standing, summary), graph.nodes)
+    standings = dict(zip(graph.by_name, found, strict=True))
+    nodes = yield from each(partial(_node, summary, standings, redact), graph.nodes)
     return ExecutionView(
         id=state.execution_id,
         graph_name=state.graph_name,
@@ -147,17 +138,17 @@ def execution_view(summary: Summary, redact: Redact | None) -> Pieces[ExecutionV
         computations=computations,
         bars=bars,
         timeline_height=LANE * len(bars),
-        diagram=diagram(graph, states),
+        diagram=diagram(graph, standings),
     )
 
 
-def diagram(graph: Graph, states: dict[str, str] | None = None) -> str:
+def diagram(graph: Graph, standings: Mapping[str, Standing] | None = None) -> str:
     """Nodes and edges as JSON, for the script that lays them out."""
     nodes = [
         {
             "id": node.name,
             "kind": str(node.kind),
-            "state": (states or {}).get(node.name, "unset"),
+            "state": (standings or {}).get(node.name, Standing.UNSET),
             "gate": condition_text(graph.steps[node.name].gated_by)
             if node.name in graph.steps
             else "",
@@ -203,12 +194,12 @@ def funnel_bars(analytics: FlowAnalytics) -> list[dict[str, Any]]:
 # --- one execution ----------------------------------------------------------------------------
 
 
-def _state(summary: Summary, node: Node) -> str:
-    return STATES[sign(summary.state, summary.graph, node, summary.now)]
+def _standing(summary: Summary, node: Node) -> Standing:
+    return standing(summary.state, summary.graph, node, summary.now)
 
 
 def _node(
-    summary: Summary, states: Mapping[str, str], redact: Redact | None, node: Node
+    summary: Summary, standings: Mapping[str, Standing], redact: Redact | None, node: Node
 ) -> NodeRow:
     state = summary.state
     value = state.value_of(node)
@@ -221,7 +212,7 @@ def _node(
     return NodeRow(
         name=node.name,
         kind=str(node.kind),
-        state=states[node.name],
+        state=standings[node.name],
         value=shown_value(node.name, value.value, redact) if value.is_set else None,
         metadata=_metadata(node.name, value.metadata, redact),
         revision=value.revision,
