@@ -64,7 +64,7 @@ def _hindrance_of(
         if newest.due_at is not None and newest.due_at > now:
             return f"{node!r} is to be computed at {stamp(newest.due_at)}", None
         code = f"graph {graph.name!r} version {graph.version!r}"
-        return f"no worker has begun {node!r}; is one running that has the code of {code}?", None
+        return f"{node!r} waits for a worker that has the code of {code} and is free", None
     if (failed := failed_computation(graph, state, node)) is not None:
         return f"{node!r} has failed: {failed.error}", None
     if unmet := blockers(step, reading):

@@ -67,7 +67,7 @@ class Callbacks:
                     returned = await self._threads.call(called)
                     if inspect.isawaitable(returned):
                         await returned
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, GeneratorExit):  # the end of this very coroutine
                 raise
             except BaseException as error:
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():

@@ -271,7 +271,7 @@ class Committer:
     def _fail(self, batch: dict[str, list[Request]], error: BaseException) -> None:
         """Give the batch up, and tell those who wait; raise what is to end this task."""
         told: Exception
-        ends = isinstance(error, KeyboardInterrupt | SystemExit) or (
+        ends = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit) or (
             isinstance(error, asyncio.CancelledError)
             and (self._closed_because is not None or is_being_cancelled())
         )

@@ -261,7 +261,7 @@ class Runner:
         await self._tasks.cancel()
 
     def runs(self, task: "asyncio.Task[Any] | None") -> bool:
-        """Whether this is the task in which the function of an attempt is called."""
+        """Whether this is a task of its own, as one in which a function is called."""
         return task in self._tasks
 
     def under_way(self, besides: Collection[str]) -> list["asyncio.Task[None]"]:

@@ -69,10 +69,7 @@ async def test_nobody_who_computes(dsn: str) -> None:
     graph = graph_of(compute("z", ["x"], lambda x: x), compute("last", ["z"], lambda z: z))
     async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
-        idle = (
-            "no worker has begun 'z'; is one running that has the code of graph 'orders' "
-            "version 'v1'?"
-        )
+        idle = "'z' waits for a worker that has the code of graph 'orders' version 'v1' and is free"
         assert await said(journey, execution, "z") == idle
         assert await said(journey, execution, "last") == f"'last' waits for provided(z); {idle}"
 
