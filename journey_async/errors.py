@@ -150,6 +150,7 @@ class GraphNotRegisteredError(JourneyError, LookupError):
         super().__init__(f"graph {graph_name!r}{version} is not registered; {way_out}")
         self.graph_name = graph_name
         self.graph_version = graph_version
+        self.known = None if known is None else tuple(known)
 
 
 class ExecutionNotFound(JourneyError, LookupError):
@@ -284,6 +285,7 @@ class WaitTimeout(NotSetError, TimeoutError):
         )
         self.timeout = timeout
         self.archived = archived
+        self.why = why
 
 
 class ComputationFailed(JourneyError):
@@ -311,6 +313,7 @@ class ComputationFailed(JourneyError):
         self.execution_id = execution_id
         self.attempts = attempts
         self.last_error = last_error
+        self.is_loop = is_loop
 
 
 class PermanentError(JourneyError):

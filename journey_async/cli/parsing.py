@@ -34,7 +34,7 @@ def parse_value(text: str) -> object:
     except RecursionError:
         raise InvalidOptionError("a value is nested deeper than any that can be stored") from None
     except ValueError:
-        if re.fullmatch(r"\s*-?\d+\s*", text):  # one that Python does not read
+        if re.fullmatch(r"\s*-?[1-9][0-9]*\s*", text):  # one that Python does not read
             raise InvalidOptionError(
                 f"a number of {len(text.strip()):,} digits is more than can be stored; put it in "
                 f"quotes to have it as a text"

@@ -90,8 +90,7 @@ class Terminal:
 
     def data(self, data: object) -> None:
         """One line of JSON."""
-        line = json.dumps(to_jsonable_python(data), ensure_ascii=False)
-        self.console.out(printable(line), highlight=False)
+        self.console.out(_json(to_jsonable_python(data), self.console), highlight=False)
 
     def text(self, text: str) -> None:
         """A text, never markup."""
@@ -117,10 +116,14 @@ class Terminal:
         """Say on standard error what was wrong."""
         if self.as_json:
             told = {"error": {"type": type(error).__name__, "message": str(error)}}
-            self.errors.out(printable(json.dumps(told, ensure_ascii=False)), highlight=False)
+            self.errors.out(_json(told, self.errors), highlight=False)
         else:
             said = Text.assemble(("error: ", "bold red"), printable(str(error)))
             self.errors.print(said, soft_wrap=True)
+
+
+def _json(data: object, console: Console) -> str:
+    return printable(json.dumps(data, ensure_ascii=not console.encoding.startswith("utf")))
 
 
 def printable(text: str) -> str:

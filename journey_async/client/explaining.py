@@ -1,20 +1,24 @@
 """Why a node has no value yet, and where its computation stands; all of it is pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from journey_async.client.introspection import inputs_used, iteration_parts
 from journey_async.client.texts import NOT_A_STEP, stamp, state_text
 from journey_async.client.trees import Reading, leaf_line, reading_of, tree_text
 from journey_async.core.conditions import AllOf, Leaf, Not, negatable_leaves, text
+from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import Step
-from journey_async.core.reading import failed_computation
+from journey_async.core.nodes import SYSTEM_NAMES, Step
+from journey_async.core.reading import failed_computation, failed_upstream
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
 from journey_async.core.values import UNSUCCESSFUL, Computation
 
 NO_COMPUTATION = "no computation yet"
 MAX_TOLD = 3  # nodes of a way upstream
+MAX_UNMET = 10  # conditions of a gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +31,28 @@ class Blocker:
 
 def blockers(step: Step, reading: Reading) -> list[Blocker]:
     """The leaves of a step's gate that do not hold, in the order of writing."""
-    return [
-        Blocker(leaf.node, text(Not(condition=leaf) if negated else leaf))
-        for leaf, negated in negatable_leaves(step.gated_by)
-        if reading.evaluation.leaf_holds(leaf) is negated
-    ]
+    return list(_unmet(step, reading))
+
+
+def _unmet(step: Step, reading: Reading) -> Iterator[Blocker]:
+    for leaf, negated in negatable_leaves(step.gated_by):
+        if reading.evaluation.leaf_holds(leaf) is negated:
+            yield Blocker(leaf.node, text(Not(condition=leaf) if negated else leaf))
 
 
 def hindrance(state: State, graph: Graph, node: str, now: datetime) -> str:
     """What keeps a node from a value, or from a newer one: in a few words, as an error tells it.
 
-    What the node waits for may wait itself: of a long way up to what keeps all of it, the ends.
+    What the node waits for may wait itself, so some of the way upstream is told. Thousands of waits
+    may end at once, and each asks: neither a long way nor a wide gate is looked at as a whole.
     """
     told: list[str] = []
     reading = reading_of(state, graph, now)
-    seen: set[str] = set()
     at: str | None = node
-    while at is not None and at not in seen:
-        seen.add(at)
+    while at is not None and len(told) < MAX_TOLD:
         said, at = _hindrance_of(at, state, graph, reading, now)
         told.append(said)
-    return "; ".join(told if len(told) <= MAX_TOLD else [*told[: MAX_TOLD - 1], "…", told[-1]])
+    return "; ".join(told if at is None else [*told, "…"])
 
 
 def _hindrance_of(
@@ -55,6 +60,8 @@ def _hindrance_of(
 ) -> tuple[str, str | None]:
     """That of one node, and the node upstream that is to be asked next."""
     step, newest = graph.steps.get(node), state.newest.get(node)
+    if node in SYSTEM_NAMES:
+        return f"{node!r} is as it was", None
     if step is None:
         anew = " anew" if node in state.values and state.values[node].is_set else ""
         return f"nobody has set {node!r}{anew}", None
@@ -66,14 +73,29 @@ def _hindrance_of(
         code = f"graph {graph.name!r} version {graph.version!r}"
         return f"{node!r} waits for a worker that has the code of {code} and is free", None
     if (failed := failed_computation(graph, state, node)) is not None:
-        return f"{node!r} has failed: {failed.error}", None
-    if unmet := blockers(step, reading):
+        return f"{node!r} has failed: {failed.error or MAX_ITERATIONS_REACHED}", None
+    if unmet := list(islice(_unmet(step, reading), MAX_UNMET + 1)):
         gate = step.gated_by
         parts = gate.conditions if isinstance(gate, AllOf) else [gate]
-        each = all(isinstance(part, Leaf) for part in parts)
-        what = " & ".join(blocker.condition for blocker in unmet) if each else text(gate)
+        if all(isinstance(part, Leaf) for part in parts):
+            more = [] if len(unmet) <= MAX_UNMET else ["…"]
+            what = " & ".join([*(b.condition for b in unmet[:MAX_UNMET]), *more])
+        else:
+            what = text(gate)
         unset = (b.node for b in unmet if not reading.view(b.node).is_set)
         return f"{node!r} waits for {what}", next(unset, None)
+    return _upstream(node, state, graph)
+
+
+def _upstream(node: str, state: State, graph: Graph) -> tuple[str, str | None]:
+    """What keeps a node whose gate holds from a newer value."""
+    busy = (state.computing | state.queued) & graph.ancestors(node)
+    if busy:
+        first = min(busy, key=graph.position.__getitem__)
+        return f"{node!r} follows {first!r}", first
+    failed = failed_upstream(graph, state, node)
+    if failed is not None:
+        return f"{node!r} follows {failed.node!r}", failed.node
     return f"nothing has changed for {node!r}", None
 
 

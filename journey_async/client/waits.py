@@ -80,7 +80,7 @@ async def get_node(
                             wait.begin(current)
                         found = await wait.until(deadline)
                     except TimeoutError:
-                        raise check.timed_out(limit or 0.0) from None
+                        raise check.timed_out(limit or 0.0, tells=default is RAISE) from None
             watched.gives(found.value)
     except NotSetError:
         if default is RAISE:
@@ -149,9 +149,13 @@ class ValueCheck:
             raise self.timed_out(0.0)
         raise NotSetError(self.node, self.execution_id)
 
-    def timed_out(self, timeout: float) -> WaitTimeout:
-        """The error for a caller who has waited in vain, for `timeout` seconds."""
-        why, state = None, self.engine.cache.get(self.execution_id)
+    def timed_out(self, timeout: float, *, tells: bool = True) -> WaitTimeout:
+        """The error for a caller who has waited in vain, for `timeout` seconds.
+
+        `tells`: what keeps the value, too; nobody reads that of one in whose place a default is
+        given.
+        """
+        why, state = None, self.engine.cache.get(self.execution_id) if tells else None
         if state is not None and not self.is_archived:
             why = hindrance(state, self.graph, self.node, self.engine.clock.now())
         return WaitTimeout(

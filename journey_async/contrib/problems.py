@@ -126,8 +126,9 @@ def _detail(error: JourneyError) -> str:
             return f"execution {execution_id!r} is archived and takes no writes"
         case SingletonGraphError():
             return "there is one live execution of this graph, and can be no other"
-        case ComputationFailed(node=node, attempts=attempts):
-            tries = "attempt" if attempts == 1 else "attempts"
+        case ComputationFailed(node=node, attempts=attempts, is_loop=is_loop):
+            tried = "iteration" if is_loop else "attempt"
+            tries = tried if attempts == 1 else f"{tried}s"
             return f"node {node!r} could not be computed in {attempts} {tries}"
         case StoredTypeError(node=node):
             return f"node {node!r} holds what is not of the type that it should be"

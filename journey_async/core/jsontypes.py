@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from inspect import isabstract
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, is_typeddict
 from uuid import UUID
 
@@ -59,7 +60,7 @@ def not_json(annotation: Any) -> type | None:
         cls = plain(get_origin(member) or member)
         if cls is Any or not isinstance(cls, type) or is_typeddict(cls) or is_opaque(cls):
             continue
-        if getattr(cls, "_is_protocol", False) is True:
+        if getattr(cls, "_is_protocol", False) is True or isabstract(cls):
             continue
         try:
             if not any(issubclass(cls, known) or issubclass(known, cls) for known in _JSON):

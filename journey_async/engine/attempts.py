@@ -150,6 +150,7 @@ class Functions:
             retry = attempt.step.retry
             final = isinstance(error, PermanentError) or retry.gives_up_on(error)
             is_last = final or attempt.computation.attempt >= retry.max_attempts
+            is_last = is_last and not (attempt.given_up or attempt.interrupted)
             self._log(attempt, error, is_last=is_last)
             return attempt.failed(_described(error), permanent=final)
         try:
@@ -175,7 +176,7 @@ class Functions:
         log.info("node %r of %s failed", node, computation_id, exc_info=error, extra=attempt.about)
         if is_last:
             log.warning(
-                "node %r of %s is given up: %s was raised at %s",
+                "node %r of %s has failed at its last attempt: %s was raised at %s",
                 node,
                 computation_id,
                 attempt.raised,

@@ -59,7 +59,7 @@ class LeftToPeers:
         self._tasks = tasks
         self._since: dict[str, float] = {}  # the event loop's time
         self._looks_again: asyncio.Task[None] | None = None
-        self.is_part = False  # what was seen is a part of what is due, and all of it was left
+        self.sees_part = False  # what was seen is a part of what is due, and all of it was left
 
     @property
     def under_way(self) -> list[asyncio.Task[None]]:
@@ -71,7 +71,7 @@ class LeftToPeers:
         now = asyncio.get_running_loop().time()
         for execution_id in executions:
             self._since.setdefault(execution_id, now)
-        if (self._since or self.is_part) and self._looks_again is None:
+        if (self._since or self.sees_part) and self._looks_again is None:
             self._looks_again = self._tasks.start(self._look_again(), "looks what others left")
 
     def moved(self, executions: Iterable[str]) -> None:
@@ -97,10 +97,10 @@ class LeftToPeers:
     async def _look_again(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._since or self.is_part:
+            while self._since or self.sees_part:
                 await asyncio.sleep(MOMENT)
                 waited = any(loop.time() - since >= MOMENT for since in self._since.values())
-                if waited or self.is_part:
+                if waited or self.sees_part:
                     return self._look()
         finally:
             self._looks_again = None

@@ -191,7 +191,7 @@ class Scheduler:
             own = self.peers.own_share(due)
         self._overtaken.intersection_update(due)
         mine, fresh = self._left.rest_of(due, own, asked_at)
-        self._left.is_part = is_backlog and not mine
+        self._left.sees_part = is_backlog and not mine
         self._leave(fresh)
         if mine:
             await self._wake_while_room(mine[:at_once])

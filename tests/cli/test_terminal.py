@@ -67,7 +67,7 @@ async def test_a_terminal_that_cannot_show_a_character_shows_its_number(dsn: str
         stderr=subprocess.PIPE,
     )
     out, err = await shown.communicate()
-    assert (shown.returncode, out, err) == (0, b'"\\xe9"\n', b"")
+    assert (shown.returncode, out, err) == (0, b'"\\u00e9"\n', b"")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,11 @@ async def test_a_terminal_that_cannot_show_a_character_shows_its_number(dsn: str
 def test_what_is_json_but_cannot_be_stored_is_refused(text: str, says: str) -> None:
     with pytest.raises(InvalidOptionError, match=says):
         parse_value(text)
+
+
+@pytest.mark.parametrize("text", ["007", "-01", "٣٤", "1e", "0x10"])
+def test_what_only_looks_like_a_number_is_a_text(text: str) -> None:
+    assert parse_value(text) == text
 
 
 def test_a_node_gets_one_value() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, Retry, compute, input_node, value
+from journey_async import Continue, Graph, Journey, Retry, compute, input_node, loop, value
 from journey_async.errors import ComputationFailed, WaitTimeout
 from tests.support.eventually import eventually
 
@@ -55,13 +55,14 @@ async def test_a_gate_that_several_things_open_is_told_whole(dsn: str) -> None:
         assert await said(journey, execution, "z") == "'z' waits for (x > 1) | (y > 2)"
 
 
-async def test_of_a_long_way_the_ends_are_told(dsn: str) -> None:
+async def test_of_a_long_way_the_beginning_is_told(dsn: str) -> None:
     chain = [compute(f"n{n}", [f"n{n - 1}" if n else "x"], lambda: 1) for n in range(100)]
     graph = graph_of(*chain)
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph)
         assert await said(journey, execution, "n99") == (
-            "'n99' waits for provided(n98); 'n98' waits for provided(n97); …; nobody has set 'x'"
+            "'n99' waits for provided(n98); 'n98' waits for provided(n97); "
+            "'n97' waits for provided(n96); …"
         )
 
 
@@ -101,4 +102,39 @@ async def test_what_runs_what_is_tried_again_and_what_has_failed(dsn: str) -> No
 
         await eventually(is_put_off)
         assert (await said(journey, execution, "again")).startswith("'again' is to be computed at ")
+        seen = await journey.load(execution)
+        waits = {"wait_new": True}
+        assert (
+            await said(journey, seen, "last_updated_at", **waits)
+            == "'last_updated_at' is as it was"
+        )
+        ends.set()
+
+
+async def test_what_has_a_value_follows_what_runs_upstream_or_has_failed(dsn: str) -> None:
+    ends = asyncio.Event()
+
+    async def at_first(x: int) -> int:
+        if x == 2:
+            await ends.wait()
+        return x
+
+    graph = graph_of(
+        compute("a", ["x"], at_first),
+        compute("s", ["a"], lambda a: a),
+        loop("l", ["y"], lambda: Continue(1), max_iterations=1),
+        compute("after", ["l"], lambda l: l),  # noqa: E741
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1, "y": 1})
+        assert await journey.get_value(execution, "s", wait_any=True) == 1
+        await journey.set_value(execution, "x", 2)
+        assert await said(journey, execution, "s", settled=True) == (
+            "'s' follows 'a'; 'a' is being computed"
+        )
+        with pytest.raises(ComputationFailed):
+            await journey.get_value(execution, "l", wait_any=True)
+        assert await said(journey, execution, "after") == (
+            "'after' waits for provided(l); 'l' has failed: max_iterations_reached"
+        )
         ends.set()

@@ -1,5 +1,6 @@
 """A function that says that it returns what is no JSON is refused when the graph is built."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -99,3 +100,12 @@ def test_what_is_returned_all_the_same_is_told_what_would_be_json(value: Any, sa
     pattern = says.replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(InvalidValueError, match=pattern):
         normalise(value)
+
+
+def test_what_is_wrapped_may_return_something_else() -> None:
+    @functools.wraps(returning(Shape))
+    def dumped(x: int) -> Any:
+        return {"x": x}
+
+    for call in (dumped, functools.partial(dumped)):
+        Graph("g", "v1", [input_node("x"), compute("y", ["x"], call)])

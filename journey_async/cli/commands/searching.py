@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from journey_async.cli.commands.reading import glance
-from journey_async.cli.known import refuse_unknown
+from journey_async.cli.known import names_of, refuse_unknown
 from journey_async.cli.parsing import parse_duration, parse_order
 from journey_async.cli.shapes import execution_data
 from journey_async.cli.terminal import FAILED, Terminal, command, printable
@@ -132,7 +132,7 @@ async def graphs(terminal: Terminal, mermaid: str | None) -> None:
             if graph.name == mermaid:
                 terminal.say({"mermaid": graph.to_mermaid()}, graph.to_mermaid())
                 return
-        raise GraphNotRegisteredError(mermaid, None, known=[graph.name for graph in known])
+        raise GraphNotRegisteredError(mermaid, None, known=names_of(known))
     if terminal.as_json:
         for graph in known:
             terminal.data(graph.model_dump(mode="json"))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 from rich.progress import track
 
-from journey_async.cli.known import refuse_unknown
+from journey_async.cli.known import names_of, refuse_unknown
 from journey_async.cli.parsing import parse_duration, parse_value, parse_values
 from journey_async.cli.shapes import computation_data, execution_data
 from journey_async.cli.terminal import Terminal, command
@@ -55,7 +55,7 @@ async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
     for graph in known:
         if graph.name == name and version in (None, graph.version):
             return graph
-    raise GraphNotRegisteredError(name, version, known=list({g.name: None for g in known}))
+    raise GraphNotRegisteredError(name, version, known=names_of(known, version))
 
 
 @command("set")
@@ -99,6 +99,8 @@ async def archive(
     """Archive executions: they can be read, and nothing of them runs."""
     if bool(executions) is (where is not None):
         raise InvalidOptionError("archive wants ids of executions, or --where, and not both")
+    if where is None and (graph, version) != (None, None):
+        raise InvalidOptionError("--graph and --version go with --where; leave them out")
     async with terminal.journey() as journey:
         ids: Sequence[str] = executions
         if where is not None:
