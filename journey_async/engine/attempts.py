@@ -176,7 +176,7 @@ class Functions:
         log.info("node %r of %s failed", node, computation_id, exc_info=error, extra=attempt.about)
         if is_last:
             log.warning(
-                "node %r of %s has failed at its last attempt: %s was raised at %s",
+                "node %r of %s has no attempt left: %s was raised at %s",
                 node,
                 computation_id,
                 attempt.raised,

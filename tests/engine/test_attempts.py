@@ -50,7 +50,7 @@ async def test_who_gives_up_says_which_error_was_raised_where(
     assert (
         told[-1]
         .getMessage()
-        .endswith(f"last attempt: {error.__name__} was raised at {__file__}:{line}")
+        .endswith(f"no attempt left: {error.__name__} was raised at {__file__}:{line}")
     )
     assert told[-1].exc_info is None
 
