@@ -291,7 +291,7 @@ class WaitTimeout(NotSetError, TimeoutError):
 class ComputationFailed(JourneyError):
     """The attempts at computing a node are used up; `last_error` is what the last one said.
 
-    Or the iterations of a loop are: then `attempts` counts these.
+    Or the iterations of a loop are: then `attempts` counts these. `tries` is that in words.
     """
 
     def __init__(
@@ -304,10 +304,9 @@ class ComputationFailed(JourneyError):
         is_loop: bool = False,
     ) -> None:
         tried = "iteration" if is_loop else "attempt"
-        tries = tried if attempts == 1 else f"{tried}s"
+        self.tries = f"{attempts} {tried if attempts == 1 else f'{tried}s'}"
         super().__init__(
-            f"node {node!r} of execution {execution_id!r} failed after {attempts} {tries}: "
-            f"{last_error}"
+            f"node {node!r} of execution {execution_id!r} failed after {self.tries}: {last_error}"
         )
         self.node = node
         self.execution_id = execution_id

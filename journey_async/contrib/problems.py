@@ -126,10 +126,8 @@ def _detail(error: JourneyError) -> str:
             return f"execution {execution_id!r} is archived and takes no writes"
         case SingletonGraphError():
             return "there is one live execution of this graph, and can be no other"
-        case ComputationFailed(node=node, attempts=attempts, is_loop=is_loop):
-            tried = "iteration" if is_loop else "attempt"
-            tries = tried if attempts == 1 else f"{tried}s"
-            return f"node {node!r} could not be computed in {attempts} {tries}"
+        case ComputationFailed(node=node, tries=tries):
+            return f"node {node!r} could not be computed in {tries}"
         case StoredTypeError(node=node):
             return f"node {node!r} holds what is not of the type that it should be"
         case NotAnInputError(node=node):
