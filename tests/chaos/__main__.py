@@ -10,6 +10,7 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,13 @@ def report(story: Story) -> None:
     for name, number in [*found.figures.items(), *story.log.items()]:
         print(f"{number:8}  {name}")
     if found.waits:
-        waits = found.waits
-        print(
-            f"waits: p50 {waits[len(waits) // 2]:.2f} s, p99 {waits[len(waits) * 99 // 100]:.2f} s,"
-            f" longest {waits[-1]:.2f} s"
-        )
+        seconds = [wait.seconds for wait in found.waits]
+        p50, p99 = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
+        print(f"waits: p50 {p50:.2f} s, p99 {p99:.2f} s, and the longest:")
+    for wait in found.waits[:-4:-1]:
+        after = "?" if wait.computed_after is None else f"{wait.computed_after:.2f}"
+        began = time.strftime("%X", time.localtime(wait.began))  # as the log has it
+        print(f"    {wait.seconds:.2f} s from {began}, computed after {after} s")
     print(f"at rest {found.seconds_to_rest:.1f} s after the storm")
 
 

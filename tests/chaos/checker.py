@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -45,7 +45,25 @@ BEATS = """
     FROM journey."values" AS v JOIN journey.executions AS e ON e.id = v.execution_id
     WHERE e.graph_name = 'metronome' AND v.node = 'beats' AND v.set_time IS NOT NULL
 """
+WAITS = """
+    SELECT w.*, min(f.at) - w.began AS computed_after
+    FROM chaos.waits AS w
+    LEFT JOIN chaos.effects AS f
+        ON f.execution_id = w.execution_id AND f.node = 'last' AND f.x = w.x
+    GROUP BY w.id ORDER BY w.seconds
+"""
 STEPS = ("first", "threaded", "last", "remember", "flaky", "rounds", "gated", "after")
+
+
+class Wait(NamedTuple):
+    """How long somebody waited, and how long it was until the function ran that gave the value.
+
+    The rest of the time passed between its result and the one who waited.
+    """
+
+    began: float  # unix seconds
+    seconds: float
+    computed_after: float | None
 
 
 @dataclass
@@ -54,7 +72,7 @@ class Findings:
 
     wrong: list[str] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
-    waits: list[float] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
     seconds_to_rest: float = 0.0
 
 
@@ -205,8 +223,8 @@ async def _check_effects(connection: asyncpg.Connection, found: Findings) -> Non
 
 
 async def _check_waits(connection: asyncpg.Connection, found: Findings) -> None:
-    for row in await connection.fetch("SELECT * FROM chaos.waits ORDER BY seconds"):
-        found.waits.append(row["seconds"])
+    for row in await connection.fetch(WAITS):
+        found.waits.append(Wait(*(row[name] for name in Wait._fields)))
         if row["trouble"]:
             found.wrong.append(f"a wait: {row['trouble']} ({row['seconds']:.1f} s)")
     found.figures["waits"] = len(found.waits)

@@ -58,7 +58,8 @@ TABLES = """
         PRIMARY KEY (execution_id, x)
     );
     CREATE TABLE IF NOT EXISTS chaos.waits (
-        id bigserial PRIMARY KEY, seconds double precision NOT NULL, trouble text
+        id bigserial PRIMARY KEY, execution_id text NOT NULL, x bigint NOT NULL,
+        began double precision NOT NULL, seconds double precision NOT NULL, trouble text
     );
 """
 
@@ -103,10 +104,12 @@ class Record:
             *(execution_id, x),
         )
 
-    async def waited(self, seconds: float, trouble: str | None) -> None:
-        """A wait has ended."""
+    async def waited(self, execution_id: str, x: int, seconds: float, trouble: str | None) -> None:
+        """A wait for what comes of `x` has ended."""
         await self.write(
-            "INSERT INTO chaos.waits (seconds, trouble) VALUES ($1, $2)", seconds, trouble
+            "INSERT INTO chaos.waits (execution_id, x, began, seconds, trouble)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            *(execution_id, x, time.time() - seconds, seconds, trouble),
         )
 
 
@@ -247,4 +250,4 @@ class Writer:
             except DatabaseUnavailable:
                 continue
             break
-        await self._record.waited(time.monotonic() - began, trouble)
+        await self._record.waited(execution.id, x, time.monotonic() - began, trouble)
