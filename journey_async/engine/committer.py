@@ -103,13 +103,20 @@ class Committer:
         for number in range(FLIGHTS):
             self._tasks.spawn(self._fly(), f"flight {number}")
 
-    async def stop(self) -> None:
-        """Write what waits, if the database lets it and nobody has killed this, then stop."""
+    async def finish(self) -> None:
+        """Write what waits, if the database lets it; what it does not by then is refused."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_PATIENCE if self._closed_because is None else 0):
+            async with asyncio.timeout(LAST_PATIENCE):
                 await self._queue.idle.wait()
         self._end("Journey was closed before it could write this")
-        await self._tasks.cancel()
+        self._tasks.kill()
+
+    async def ended(self) -> None:
+        """Return when nothing is left of what was finished or killed.
+
+        To take back a statement that is under way takes its time if the database does not answer.
+        """
+        await self._tasks.ended()
 
     def kill(self, why: str) -> None:
         """Stop dead."""
@@ -128,7 +135,7 @@ class Committer:
     @property
     def has_uncertain(self) -> bool:
         """Whether something may have been written, or begun, of which nothing is known here."""
-        return bool(self._loader.uncertain)
+        return bool(self._loader.uncertain) or self._queue.is_any_in_flight
 
     def _end(self, why: str) -> None:
         """Nobody will write any more: refuse what waits, and what comes."""

@@ -186,9 +186,10 @@ class Engine:
             stack.push_async_callback(self._refresher.tasks.cancel)
             await self._listener.start()
             stack.push_async_callback(self._listener.stop)
+            stack.push_async_callback(self.committer.ended)
             stack.push_async_callback(self._take_leave)
             self.committer.start()
-            stack.push_async_callback(self.committer.stop)
+            stack.push_async_callback(self.committer.finish)
             stack.push_async_callback(self._finish_callbacks)  # they may write, too
             self.runner.start_up(self.committer.submit, self.scheduler.has_room)
             if self.settings.run_computations:
@@ -201,9 +202,6 @@ class Engine:
                 also = (self.evolver.check, self.store.fold_tallies, self._refresher.take_up)
                 self.safety_check.start(self.committer.submit, *also)
                 self._releaser.start()
-                stack.push_async_callback(self.scheduler.stop)
-                stack.push_async_callback(self.safety_check.stop)
-                stack.push_async_callback(self.evolver.tasks.cancel)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -259,7 +257,7 @@ class Engine:
         await self.scheduler.stop()
         await self.safety_check.stop()
         await self.runner.ended()
-        await self.committer.stop()
+        await self.committer.ended()
         await self._reader.stop()
         await self._callbacks.finish(0)
         for tasks in self._background:
@@ -298,7 +296,13 @@ class Engine:
         return [*self.runner.under_way(besides), *chain.from_iterable(o.all for o in owners)]
 
     async def _finish_work(self) -> None:
-        await self.runner.finish(self.settings.grace_period)
+        """Look for no more, and let what runs end; each may wait for a database in vain."""
+        await asyncio.gather(
+            self.scheduler.stop(),
+            self.safety_check.stop(),
+            self.evolver.tasks.cancel(),
+            self.runner.finish(self.settings.grace_period),
+        )
 
     async def _finish_callbacks(self) -> None:
         await self._callbacks.finish(self.settings.grace_period)

@@ -33,6 +33,11 @@ class RequestQueue:
         """Whether requests for this execution were taken, and it has not landed."""
         return execution_id in self._in_flight
 
+    @property
+    def is_any_in_flight(self) -> bool:
+        """Whether any execution is in flight."""
+        return bool(self._in_flight)
+
     def add(self, request: Request) -> None:
         """Let it wait."""
         self._waiting.setdefault(request.execution_id, {})[request] = None

@@ -289,8 +289,10 @@ class Runner:
                 left.setdefault(attempt.execution_id, []).append(attempt.computation.key)
             if attempt.task is not None:
                 attempt.task.cancel()
-        await self._release(left, self.worker)
-        if not await self._tasks.finished(LAST_GRACE) and self._attempts:
+        _, all_ended = await asyncio.gather(
+            self._release(left, self.worker), self._tasks.finished(LAST_GRACE)
+        )
+        if not all_ended and self._attempts:
             nodes = ", ".join(sorted(self.nodes))
             log.error("functions that ignore their cancellation were left behind: %s", nodes)
 

@@ -62,6 +62,11 @@ class Tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def ended(self) -> None:
+        """Wait until no task is left, as after `kill`."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def finished(self, timeout: float) -> bool:
         """Wait until no task is left, for at most `timeout` seconds; whether none is.
 

@@ -220,6 +220,42 @@ async def test_a_beginning_of_which_a_closing_worker_heard_nothing_is_taken_over
         assert other._engine.safety_check.left_behind == 0
 
 
+@pytest.mark.hears("holds a lock, as nobody can behind a pooler")
+async def test_a_closing_worker_is_replaced_before_it_has_taken_its_last_statement_back(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes its time where the database does not answer."""
+    monkeypatch.setattr(runner, "LAST_GRACE", 0.1)
+    monkeypatch.setattr(committer, "LAST_PATIENCE", 0.1)
+    graph = graph_of(lambda x: -x)
+    stuck, answers = asyncio.Event(), asyncio.Event()
+    closing = Journey(dsn, graphs=[graph], grace_period=0)
+    await closing.__aenter__()
+    store = closing._engine.store
+    apply = store.apply
+
+    async def unanswered(changes: Any, **kwargs: Any) -> Any:
+        if any(k.completed_at for change in changes for k in change.computations.values()):
+            stuck.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await answers.wait()
+        return await apply(changes, **kwargs)
+
+    monkeypatch.setattr(store, "apply", unanswered)
+    execution = await closing.start_execution(graph, {"x": 1})
+    await stuck.wait()
+    end = asyncio.create_task(closing.close())
+    try:
+        async with Journey(dsn, graphs=[graph]) as other:
+            assert await other.get_value(execution, "y", wait_any=True) == -1
+            assert not end.done()
+    finally:
+        answers.set()
+        await end
+
+
 async def test_what_could_not_be_written_once_is_not_owed_for_ever(
     dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
