@@ -12,7 +12,7 @@ from journey_async.core.evaluation import Evaluation
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.nodes import LAST_UPDATED_AT, SYSTEM_NAMES, Node
-from journey_async.core.state import State, next_version, system_value
+from journey_async.core.state import NO_NODES, State, next_version, system_value
 from journey_async.core.tally import steps_not_set, tally_of
 from journey_async.core.values import (
     AVAILABLE,
@@ -291,8 +291,8 @@ class Draft:
             not_set=steps_not_set(self.graph, before, self, self.touched),
             values=self.values,
             newest=self.newest,
-            queued=frozenset(self.queued),
-            computing=frozenset(self.computing),
+            queued=frozenset(self.queued) if self.queued else NO_NODES,
+            computing=frozenset(self.computing) if self.computing else NO_NODES,
         )
         return Change(
             expected=before.version,

@@ -18,6 +18,7 @@ from journey_async.core.values import (
 )
 
 NOT_SET_STATE = "not_set"
+NO_NODES: frozenset[str] = frozenset()  # Python makes a new one each time, of 216 bytes
 LONGEST_STEP = 2**31  # from one version to the next; a bigint has room for 2**32 of them
 
 
@@ -48,8 +49,8 @@ class State(NamedTuple):
     not_set: int = 0
     values: Mapping[str, NodeValue] = MappingProxyType({})
     newest: Mapping[str, Computation] = MappingProxyType({})
-    queued: frozenset[str] = frozenset()
-    computing: frozenset[str] = frozenset()
+    queued: frozenset[str] = NO_NODES
+    computing: frozenset[str] = NO_NODES
 
     @property
     def graph_key(self) -> GraphKey:
@@ -79,7 +80,7 @@ def system_value(
 
 def nodes_in(state: ComputationState, newest: Mapping[str, Computation]) -> frozenset[str]:
     """The nodes whose newest computation is in a state."""
-    return frozenset(node for node, found in newest.items() if found.state is state)
+    return frozenset(node for node, found in newest.items() if found.state is state) or NO_NODES
 
 
 def next_version(version: int, chance: Callable[[], float]) -> int:

@@ -10,7 +10,7 @@ from journey_async.core.jsonvalue import JSON
 from journey_async.core.state import State
 
 MAX_WEIGHT = 256 * 2**20  # bytes of all states together, roughly
-EXECUTION, VALUE, COMPUTATION = 1_300, 300, 700  # bytes of each without what is large, measured
+EXECUTION, VALUE, COMPUTATION = 900, 300, 700  # bytes of each without what is large, measured
 LARGE = 1_000  # bytes from which what a node holds is weighed by itself
 SMALL = frozenset({int, float, bool, NoneType})
 
