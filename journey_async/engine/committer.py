@@ -103,10 +103,10 @@ class Committer:
         for number in range(FLIGHTS):
             self._tasks.spawn(self._fly(), f"flight {number}")
 
-    async def finish(self) -> None:
-        """Write what waits, if the database lets it; what it does not by then is refused."""
+    async def finish(self, *, at_once: bool) -> None:
+        """Write what waits, if the database lets it; refuse the rest later, or `at_once`."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_PATIENCE):
+            async with asyncio.timeout(0 if at_once else LAST_PATIENCE):
                 await self._queue.idle.wait()
         self._end("Journey was closed before it could write this")
         self._tasks.kill()

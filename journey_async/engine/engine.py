@@ -189,7 +189,7 @@ class Engine:
             stack.push_async_callback(self.committer.ended)
             stack.push_async_callback(self._take_leave)
             self.committer.start()
-            stack.push_async_callback(self.committer.finish)
+            stack.push_async_callback(self._finish_writing)
             stack.push_async_callback(self._finish_callbacks)  # they may write, too
             self.runner.start_up(self.committer.submit, self.scheduler.has_room)
             if self.settings.run_computations:
@@ -303,6 +303,10 @@ class Engine:
             self.evolver.tasks.cancel(),
             self.runner.finish(self.settings.grace_period),
         )
+
+    async def _finish_writing(self) -> None:
+        """Write what waits; if the runner has waited in vain, all that can be written is."""
+        await self.committer.finish(at_once=self.runner.owes)
 
     async def _finish_callbacks(self) -> None:
         await self._callbacks.finish(self.settings.grace_period)

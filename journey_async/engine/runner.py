@@ -328,6 +328,10 @@ class Runner:
             if isinstance(answer, Exception) and not isinstance(answer, ExecutionNotFound)
         ]
         for failure in failed:
-            log.error("work could not be released", exc_info=failure)
+            if isinstance(failure, DatabaseUnavailable | TimeoutError):
+                why = str(failure) or f"no answer within {LAST_GRACE:g} s"
+                log.warning("work could not be given back (%s): others will run it anew", why)
+            else:
+                log.error("work could not be given back", exc_info=failure)
         if failed and worker == self.worker:
             self._failed_to_write = True

@@ -51,6 +51,8 @@ class translated:
 
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         """Raise DatabaseUnavailable, DataRefused, InvalidOptionError or JourneyError instead."""
+        if isinstance(error, JourneyError):  # translated already; one of them is an OSError, too
+            return
         if isinstance(error, asyncpg.PostgresError):
             raise _of_server(error) from None
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):

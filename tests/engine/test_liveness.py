@@ -168,7 +168,11 @@ async def test_who_comes_back_stops_what_others_have_taken_meanwhile(
 
 @pytest.mark.parametrize("ends", [True, False], ids=["an end", "a release"])
 async def test_what_a_closing_worker_cannot_write_is_taken_over_as_of_one_that_died(
-    dsn: str, connection: Any, monkeypatch: pytest.MonkeyPatch, ends: bool
+    dsn: str,
+    connection: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ends: bool,
 ) -> None:
     """At once, and not only when the safety check finds it."""
     monkeypatch.setattr(runner, "LAST_GRACE", 0.1)
@@ -188,6 +192,8 @@ async def test_what_a_closing_worker_cannot_write_is_taken_over_as_of_one_that_d
         if ends:
             end.set()
             await eventually(lambda: closing._engine.runner.owes)
+    told = [(r.levelname, r.exc_info) for r in caplog.records if "others will run it" in r.message]
+    assert set(told) == {("WARNING", None)}
     async with Journey(dsn, graphs=[graph_of(lambda x: -x)]) as other:
         assert await other.get_value(execution.id, "y", wait_any=True) == -1
         assert other._engine.safety_check.left_behind == 0
