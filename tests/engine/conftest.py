@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from journey_async.engine import deaths
 from tests.support.statements import Statements
 
 
@@ -14,3 +15,9 @@ async def statements(connection: Any, has_pg_stat_statements: bool) -> Statement
         pytest.skip("the server does not have pg_stat_statements")
     await connection.execute("CREATE EXTENSION pg_stat_statements")
     return Statements(connection)
+
+
+@pytest.fixture
+def dead_are_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after the while for which they are remembered."""
+    monkeypatch.setattr(deaths, "REMEMBERED", 0.0)
