@@ -19,6 +19,7 @@ from journey_async import Graph, Journey, compute, input_node, tick_once
 from tests.benchmarks.contestants.journey import graph_of
 from tests.benchmarks.workload import BASIC
 from tests.support.eventually import eventually
+from tests.support.waits import waits_in
 
 RUNS = 200
 PARKED = 10_000
@@ -45,7 +46,7 @@ async def parked(dsn: str) -> Figures:
                 for e in executions[first : first + 100]
             ]
             number = first + 100
-            await eventually(lambda n=number: len(journey._engine.waiters) == n)  # type: ignore[misc]
+            await eventually(lambda n=number: waits_in(journey) == n)  # type: ignore[misc]
             await journey._engine.rest()  # they have had their first look
         await _let_autovacuum(observer, "off")  # its transactions are counted like others
         await asyncio.sleep(12)  # idle backends report their statistics after ten seconds

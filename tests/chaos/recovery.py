@@ -24,6 +24,7 @@ from tests.chaos.proxy import Proxy, proxy_to
 from tests.chaos.server import ChaosServer
 from tests.chaos.workers import hold_graph
 from tests.support.eventually import eventually
+from tests.support.waits import waits_in
 
 RUNS = "SELECT pid, at FROM chaos.effects WHERE execution_id = $1 ORDER BY id"
 WAITS = 200  # parked over a restart of the server
@@ -169,7 +170,7 @@ async def restarted(site: Site, times: int) -> Measure:
                 asyncio.create_task(client.get_value(e, "x", wait_any=True, timeout=60))
                 for e in parked
             ]
-            await eventually(lambda: len(client._engine.waiters) == WAITS)
+            await eventually(lambda: waits_in(client) == WAITS)
             await site.server.stop(immediately=number % 2 == 0)
             await site.server.start()
             began = time.monotonic()

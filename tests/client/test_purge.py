@@ -16,6 +16,7 @@ from journey_async.testing import TestJourney, crash_at
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 from tests.support.locks import waiting_for_locks
+from tests.support.waits import waits_in
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ARCHIVED_BEFORE = """
@@ -79,7 +80,7 @@ async def test_who_waits_for_what_is_gone_is_told_by_the_next_check(
     async with Journey(dsn, graphs=[basic_graph()]) as one, Journey(dsn) as two:
         gone = await archived(one, connection, DAY)
         waiting = asyncio.create_task(two.get_value(gone, "x", wait_new=True, timeout=None))
-        await eventually(lambda: len(two._engine.waiters) == 1)
+        await eventually(lambda: waits_in(two) == 1)
         assert await one.purge(older_than=HOUR) == 1
         await two._engine._refresher.check_waits()
         with pytest.raises(ExecutionNotFound):

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from datetime import timedelta
 from typing import Any, NoReturn, cast
 
 import asyncpg
@@ -19,7 +18,6 @@ from journey_async import (
     compute,
     input_node,
     loop,
-    tick_once,
     unblocked_when,
     value,
 )
@@ -30,17 +28,13 @@ from journey_async.errors import DatabaseUnavailable, InvalidOptionError
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 from tests.support.statements import Statements
+from tests.support.waits import waits_in
 
 ONCE = Retry(max_attempts=1)
 BACKENDS = """
     SELECT pid, query FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'journey_async'
 """
-
-
-def parked(journey: Journey) -> int:
-    """How many waits are registered."""
-    return len(journey._engine.waiters)
 
 
 def breaks(x: int) -> NoReturn:
@@ -51,11 +45,11 @@ async def test_wait_any_gives_what_is_there_at_once_and_else_waits(dsn: str) -> 
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())
         wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         await journey.set_value(execution, "x", "there")
         assert await wait == "there"
         assert await journey.get_value(execution, "x", wait_any=True, timeout=0) == "there"
-        assert parked(journey) == 0
+        assert waits_in(journey) == 0
 
 
 async def test_wait_new_is_newer_than_the_snapshot_that_was_passed_in(dsn: str) -> None:
@@ -65,7 +59,7 @@ async def test_wait_new_is_newer_than_the_snapshot_that_was_passed_in(dsn: str) 
         assert await journey.get_value(execution, "x", wait_new=True) == 2
         current = await journey.load(execution)
         wait = asyncio.create_task(journey.get_node(current, "x", wait_new=True))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         await journey.set_value(execution, "x", 3)
         node = await wait
         assert (node.value, node.revision) == (3, 3)
@@ -77,7 +71,7 @@ async def test_wait_new_with_an_id_is_newer_than_at_the_call(dsn: str) -> None:
         await other.load(execution.id)  # and it keeps what it has read
         await journey.set_value(execution, "x", 2)
         wait = asyncio.create_task(other.get_value(execution.id, "x", wait_new=True))
-        await eventually(lambda: parked(other) == 1)
+        await eventually(lambda: waits_in(other) == 1)
         with pytest.raises(WaitTimeout):
             await other.get_value(execution.id, "x", wait_new=True, timeout=0.05)
         assert not wait.done()
@@ -92,60 +86,12 @@ async def test_newer_than_a_revision(dsn: str) -> None:
         with pytest.raises(WaitTimeout):
             await journey.get_value(execution, "x", newer_than=1, timeout=0.01)
         wait = asyncio.create_task(journey.get_value(execution, "x", newer_than=2))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         await journey.set_value(execution, "x", 2)
         await journey.unset_value(execution, "x")  # revision 3, and nothing is there
         assert not wait.done()
         await journey.set_value(execution, "x", 4)
         assert await wait == 4
-
-
-async def test_settled_reflects_everything_set_so_far(dsn: str) -> None:
-    async with Journey(dsn) as journey:
-        execution = await journey.start_execution(basic_graph(), {"y": 1})
-        for x in range(20):
-            await journey.set_value(execution, "x", x)
-            assert await journey.get_value(execution, "sum", settled=True) == x + 1
-        await journey.set_value(execution, "x", 41)
-        assert await journey.get_value(execution, "large_value_alert", settled=True) == "🚨"
-
-
-async def test_settled_says_at_once_that_nothing_will_come(dsn: str) -> None:
-    async with Journey(dsn) as journey:
-        execution = await journey.start_execution(basic_graph(), {"y": 1})
-        for node in ("x", "sum", "large_value_alert"):
-            with pytest.raises(NotSetError) as raised:
-                await journey.get_value(execution, node, settled=True, timeout=None)
-            assert not isinstance(raised.value, WaitTimeout)
-            assert (raised.value.node, raised.value.execution_id) == (node, execution.id)
-        await journey.set_value(execution, "x", 1)
-        with pytest.raises(NotSetError):  # after the sum is there, which is not large
-            await journey.get_value(execution, "large_value_alert", settled=True, timeout=None)
-        assert await journey.get_value(execution, "large_value_alert", settled=True, default=0) == 0
-
-
-async def test_what_is_stale_when_it_is_archived_is_settled_once_it_is_carried_on(
-    dsn: str,
-) -> None:
-    began, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def waits(x: int) -> int:
-        began.set()
-        await goes_on.wait()
-        return x
-
-    steps = [compute("y", ["x"], waits), compute("z", ["y"], lambda y: -y)]
-    graph = Graph("g", "v1", [input_node("x"), *steps])
-    async with Journey(dsn, graphs=[graph]) as journey:
-        execution = await journey.start_execution(graph, {"x": 1})
-        await began.wait()
-        await journey.archive(execution)
-        goes_on.set()
-        assert await journey.get_value(execution, "y", settled=True) == 1
-        wait = asyncio.create_task(journey.get_value(execution, "z", settled=True))
-        await eventually(lambda: parked(journey) == 1 or wait.done())
-        await journey.unarchive(execution)
-        assert await wait == -1
 
 
 @pytest.mark.parametrize("options", [{"wait_any": True}, {"wait_new": True}, {"settled": True}])
@@ -159,7 +105,7 @@ async def test_a_timeout_says_that_the_execution_is_archived(
         assert not live.value.archived
         assert "archived" not in str(live.value)
         waiting = asyncio.create_task(journey.get_value(execution, "sum", **options))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         [wait] = journey._engine.waiters._of(execution.id)
         await journey.archive(execution)
         await eventually(lambda: cast(ValueCheck, wait._check).is_archived)
@@ -169,22 +115,6 @@ async def test_a_timeout_says_that_the_execution_is_archived(
             with pytest.raises(WaitTimeout, match="it is archived") as raised:
                 await timed_out
             assert raised.value.archived
-
-
-async def test_a_tick_that_lies_ahead_is_settled(dsn: str) -> None:
-    graph = Graph(
-        "ticks",
-        "v1",
-        [
-            tick_once("later", [], lambda: timedelta(hours=1)),
-            compute("then", ["later"], lambda: "now"),
-        ],
-    )
-    async with Journey(dsn) as journey:
-        execution = await journey.start_execution(graph)
-        assert await journey.get_value(execution, "later", settled=True) > 0
-        with pytest.raises(NotSetError):
-            await journey.get_value(execution, "then", settled=True, timeout=None)
 
 
 @pytest.mark.parametrize("options", [{"wait_any": True}, {"settled": True}, {"newer_than": 1}])
@@ -202,7 +132,7 @@ async def test_a_wait_fails_as_soon_as_the_attempts_are_used_up(dsn: str, option
         if "settled" in options:
             await journey.set_value(execution, "x", 1)
         wait = asyncio.create_task(journey.get_value(execution, "y", timeout=None, **options))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         await journey.set_value(execution, "x", 1)
         with pytest.raises(ComputationFailed) as raised:
             await wait
@@ -225,7 +155,7 @@ async def test_a_failure_on_inputs_that_a_client_has_replaced_ends_no_wait(dsn: 
     async with Journey(dsn) as client:
         await client.set_value(execution.id, "x", 2)
         wait = asyncio.create_task(client.get_value(execution.id, "y", wait_any=True))
-        await eventually(lambda: parked(client) == 1 or wait.done())
+        await eventually(lambda: waits_in(client) == 1 or wait.done())
         async with Journey(dsn, graphs=[graph]):
             assert await wait == 4
 
@@ -250,28 +180,9 @@ async def test_a_failure_on_inputs_that_are_gone_ends_no_wait(dsn: str, closes: 
                 await journey.get_value(execution.id, node, settled=True)
             assert not isinstance(raised.value, WaitTimeout)
         wait = asyncio.create_task(journey.get_value(execution.id, "y", wait_any=True))
-        await eventually(lambda: parked(journey) == 1 or wait.done())
+        await eventually(lambda: waits_in(journey) == 1 or wait.done())
         await journey.set_value(execution, "x", 3)
         assert await wait == 6
-
-
-async def test_settled_reports_a_failure_upstream_and_others_wait(dsn: str) -> None:
-    graph = Graph(
-        "failing",
-        "v1",
-        [
-            input_node("x"),
-            compute("y", ["x"], breaks, retry=ONCE),
-            compute("z", ["y"], lambda y: y),
-        ],
-    )
-    async with Journey(dsn) as journey:
-        execution = await journey.start_execution(graph, {"x": 1})
-        with pytest.raises(ComputationFailed) as raised:
-            await journey.get_value(execution, "z", settled=True, timeout=None)
-        assert raised.value.node == "y"
-        with pytest.raises(WaitTimeout):
-            await journey.get_value(execution, "z", wait_any=True, timeout=0.01)
 
 
 async def test_a_loop_that_ends_without_a_value_fails(dsn: str) -> None:
@@ -299,7 +210,7 @@ async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
             assert raised.value.timeout == 0.1
             with pytest.raises(WaitTimeout):
                 await journey.get_value(execution, "x", timeout=0, **wanted)
-        assert parked(journey) == 0
+        assert waits_in(journey) == 0
 
 
 async def test_it_ends_there_while_the_database_is_away_as_well(
@@ -362,11 +273,11 @@ async def test_a_cancelled_wait_leaves_nothing_behind(dsn: str) -> None:
         waits = [
             asyncio.create_task(journey.get_value(execution, "x", wait_any=True)) for _ in range(10)
         ]
-        await eventually(lambda: parked(journey) == 10)
+        await eventually(lambda: waits_in(journey) == 10)
         for wait in waits[:9]:
             wait.cancel()
         await asyncio.gather(*waits[:9], return_exceptions=True)
-        assert parked(journey) == 1
+        assert waits_in(journey) == 1
         await journey.set_value(execution, "x", 1)
         assert await waits[9] == 1
         assert not journey._engine.waiters.executions
@@ -382,7 +293,7 @@ async def test_a_wait_in_another_process_resolves_by_notification(dsn: str) -> N
             asyncio.create_task(other.get_value(execution.id, node, wait_any=True))
             for node in ("sum", "large_value_alert", "x")
         ]
-        await eventually(lambda: parked(other) == 3)
+        await eventually(lambda: waits_in(other) == 3)
         await journey.set_values(execution, {"x": 40, "y": 2})
         assert await asyncio.gather(*waits) == [42, "🚨", 40]
 
@@ -402,7 +313,7 @@ async def test_a_thousand_parked_waits_cost_no_queries(
             )
             for i in range(1000)
         ]
-        await eventually(lambda: parked(journey) == 1000)
+        await eventually(lambda: waits_in(journey) == 1000)
         await journey._engine.rest()  # the first safety check, and the reads of those who wait
         statements = Statements(connection)
         await statements.reset()
@@ -431,7 +342,7 @@ async def test_a_wait_survives_its_listener(dsn: str, connection: Any) -> None:
     async with Journey(dsn) as journey, Journey(dsn, run_computations=False) as other:
         execution = await journey.start_execution(one_input())
         wait = asyncio.create_task(other.get_value(execution.id, "x", wait_any=True))
-        await eventually(lambda: parked(other) == 1)
+        await eventually(lambda: waits_in(other) == 1)
         deaf = await listeners(connection)
         assert len(deaf) == 2
         for pid in deaf:
@@ -444,7 +355,7 @@ async def test_a_wait_survives_its_listener(dsn: str, connection: Any) -> None:
 
         await eventually(both_listen_again)
         again = asyncio.create_task(other.get_value(execution.id, "x", newer_than=1))
-        await eventually(lambda: parked(other) == 1)
+        await eventually(lambda: waits_in(other) == 1)
         await journey.set_value(execution, "x", "afterwards")
         assert await again == "afterwards"
 
@@ -457,7 +368,7 @@ async def test_a_wait_resolves_though_nobody_told_of_the_write(
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())
         wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         async with connection.transaction():
             await connection.execute(WRITE_UNHEARD, execution.id)
             await connection.execute(
@@ -470,7 +381,7 @@ async def test_closing_a_journey_ends_its_waits(dsn: str) -> None:
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())
         wait = asyncio.create_task(journey.get_value(execution, "x", wait_any=True, timeout=None))
-        await eventually(lambda: parked(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
     done, _ = await asyncio.wait([wait], timeout=30)
     wait.cancel()
     assert done
@@ -485,34 +396,3 @@ async def test_who_still_reads_when_a_journey_closes_is_told_at_once(dsn: str) -
     async with asyncio.timeout(30):
         with pytest.raises(DatabaseUnavailable):
             await engine.current(execution.id)
-
-
-async def test_what_is_held_up_elsewhere_in_the_graph_keeps_no_node_from_being_settled(
-    dsn: str,
-) -> None:
-    release = asyncio.Event()
-
-    async def held_up(y: int) -> int:
-        await release.wait()
-        return y
-
-    steps = [
-        compute("quick", ["x"], lambda x: x),
-        compute("held_up", ["y"], held_up),
-        compute("has_no_place", ["y"], lambda y: y),
-    ]
-    graph = Graph("g", "v1", [input_node("x"), input_node("y"), *steps])
-    async with Journey(dsn, graphs=[graph], max_concurrency=1) as journey:
-        execution = await journey.start_execution(graph, {"x": 1})
-        assert await journey.get_value(execution, "quick", settled=True) == 1
-        await journey.set_value(execution, "y", 1)
-        for node in ("x", "y", "quick"):
-            assert await journey.get_value(execution, node, settled=True) == 1
-        release.set()
-        assert await journey.get_value(execution, "has_no_place", settled=True) == 1
-
-
-async def test_an_input_is_settled_where_nobody_computes(dsn: str) -> None:
-    async with Journey(dsn, run_computations=False) as client:
-        execution = await client.start_execution(basic_graph(), {"x": 1, "y": 2})
-        assert await client.get_value(execution, "x", settled=True) == 1

@@ -18,6 +18,7 @@ from journey_async.errors import (
 from tests.core.story import Story
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
+from tests.support.waits import waits_in
 
 BACKENDS = """
     SELECT pid FROM pg_stat_activity
@@ -37,7 +38,7 @@ async def some(events: AsyncGenerator[Event, None], number: int) -> list[Any]:
 async def begun(journey: Journey, events: AsyncGenerator[Event, None]) -> "asyncio.Future[Event]":
     """The first event, once somebody listens for it."""
     first = asyncio.ensure_future(anext(events))
-    await eventually(lambda: len(journey._engine.waiters) == 1)
+    await eventually(lambda: waits_in(journey) == 1)
     await journey.graphs()  # behind the first read of the watcher
     return first
 
@@ -231,14 +232,14 @@ async def test_a_watcher_that_goes_leaves_nothing_behind(dsn: str) -> None:
         execution = await journey.start_execution(one_input())
         events = journey.watch(execution)
         step = asyncio.ensure_future(anext(events))
-        await eventually(lambda: len(journey._engine.waiters) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         step.cancel()
         await asyncio.gather(step, return_exceptions=True)
         await events.aclose()
-        assert len(journey._engine.waiters) == 0
+        assert waits_in(journey) == 0
         again = journey.watch(execution)
         last = asyncio.ensure_future(anext(again))
-        await eventually(lambda: len(journey._engine.waiters) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
     with pytest.raises(DatabaseUnavailable):
         await last
 
@@ -253,7 +254,7 @@ async def test_thousands_may_watch(dsn: str) -> None:
                 heard.append(await anext(events))
 
         watchers = [asyncio.create_task(watch()) for _ in range(2000)]
-        await eventually(lambda: len(journey._engine.waiters) == 2000)
+        await eventually(lambda: waits_in(journey) == 2000)
         await journey.values(execution)  # behind the reads of the watchers
         await journey.set_value(execution, "x", 1)
         await asyncio.gather(*watchers)

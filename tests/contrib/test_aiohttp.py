@@ -13,6 +13,7 @@ from journey_async.contrib.aiohttp import JOURNEY, answer_errors, setup_journey
 from tests.contrib.shop import shop
 from tests.support.eventually import eventually
 from tests.support.serving import hanging
+from tests.support.waits import waits_in
 
 
 async def read(request: web.Request) -> web.Response:
@@ -59,6 +60,6 @@ async def test_who_waits_may_go(dsn: str) -> None:
         execution = await journey.start_execution(shop)
         tasks = asyncio.all_tasks()
         async with hanging(address, f"/{execution.id}/never"):
-            await eventually(lambda: len(journey._engine.waiters) == 1)
-        await eventually(lambda: len(journey._engine.waiters) == 0)
+            await eventually(lambda: waits_in(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 0)
         await eventually(lambda: asyncio.all_tasks() <= tasks)

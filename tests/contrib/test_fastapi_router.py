@@ -16,6 +16,7 @@ from journey_async.errors import InvalidOptionError
 from tests.contrib.shop import SECRET, other, shop
 from tests.support.eventually import eventually
 from tests.support.serving import hanging, served
+from tests.support.waits import waits_in
 
 DAY = Annotated[date, PlainSerializer(lambda given: given.isoformat())]
 LUIGI = {"name": "Luigi", "address": {"street name": "Main Street", "since": "1983-07-14"}}
@@ -217,8 +218,8 @@ async def test_a_client_that_goes_leaves_nothing_behind(
     await journey.get_value(path.rpartition("/")[2], "greeting", wait_any=True)
     tasks = asyncio.all_tasks()
     async with hanging(address, path + asked):
-        await eventually(lambda: len(journey._engine.waiters) == 1)
-    await eventually(lambda: len(journey._engine.waiters) == 0)
+        await eventually(lambda: waits_in(journey) == 1)
+    await eventually(lambda: waits_in(journey) == 0)
     await eventually(lambda: asyncio.all_tasks() <= tasks)
 
 

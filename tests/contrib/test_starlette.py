@@ -23,6 +23,7 @@ from journey_async.contrib.starlette import (
 from tests.contrib.shop import other, shop
 from tests.support.eventually import eventually
 from tests.support.serving import hanging, served
+from tests.support.waits import waits_in
 
 
 async def wait(request: Request) -> Response:
@@ -100,8 +101,8 @@ async def test_who_waits_in_a_route_of_ones_own_may_go(dsn: str) -> None:
         await journey.get_value(execution, "greeting", wait_any=True)
         tasks = asyncio.all_tasks()
         async with hanging(address, f"/wait?id={execution.id}"):
-            await eventually(lambda: len(journey._engine.waiters) == 1)
-        await eventually(lambda: len(journey._engine.waiters) == 0)
+            await eventually(lambda: waits_in(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 0)
         await eventually(lambda: asyncio.all_tasks() <= tasks)
 
 

@@ -22,6 +22,7 @@ from tests.dashboard.conftest import GRAPH
 from tests.support.effort import growth
 from tests.support.eventually import eventually
 from tests.support.serving import served
+from tests.support.waits import waits_in
 
 
 async def started(journey: Journey, **values: Any) -> str:
@@ -216,7 +217,7 @@ async def test_changes_are_told_and_who_goes_leaves_nothing_behind(
             await journey.set_value(execution_id, "price", 2)  # be it before the stream looks
             while await anext(lines) != "event: changed":
                 pass
-    await eventually(lambda: len(journey._engine.waiters) == 0)
+    await eventually(lambda: waits_in(journey) == 0)
     missing = await browser.get("/executions/EXECnone/events")
     assert missing.status_code == 404
 

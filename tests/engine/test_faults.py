@@ -17,6 +17,7 @@ from journey_async.store.migrations import migrate
 from tests.support.backends import TERMINATE
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
+from tests.support.waits import waits_in
 
 UNREADABLE = '{"name": "broken", "version": "v1", "nodes": [{"kind": "odd", "name": "x"}]}'
 
@@ -148,7 +149,7 @@ async def test_who_waits_hears_of_a_result_whose_answer_was_lost(
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"x": 1})
         wait = asyncio.create_task(journey.get_value(execution, "y", wait_any=True, timeout=20))
-        await eventually(lambda: len(journey._engine.waiters) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         with losing_answers(monkeypatch, journey, 1) as lost:
             release.set()
             await eventually(lambda: lost() == 1)

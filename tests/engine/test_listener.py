@@ -15,6 +15,7 @@ from tests.support.backends import TERMINATE
 from tests.support.clocks import is_right, shift
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
+from tests.support.waits import waits_in
 
 LIMIT = 20.0  # seconds; far beyond what anything here takes
 
@@ -126,7 +127,7 @@ async def test_a_database_that_is_closed_for_a_while_is_listened_to_again(
         async with Journey(dsn) as worker, Journey(dsn, run_computations=False) as client:
             execution = await worker.start_execution(one_input())
             wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
-            await eventually(lambda: len(client._engine.waiters) == 1)
+            await eventually(lambda: waits_in(client) == 1)
             await elsewhere.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             try:
                 await connection.fetch(TERMINATE)
@@ -162,7 +163,7 @@ async def test_whatever_goes_wrong_with_a_connection_is_tried_again(
         heard._connection.close()
         await eventually(lambda: not errors and client._engine.is_listening)
         wait = asyncio.create_task(client.get_value(execution.id, "x", wait_any=True))
-        await eventually(lambda: len(client._engine.waiters) == 1)
+        await eventually(lambda: waits_in(client) == 1)
         await worker.set_value(execution, "x", 1)
         assert await wait == 1
     assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [

@@ -14,6 +14,7 @@ from tests.support.backends import TERMINATE
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
 from tests.support.standby import behind
+from tests.support.waits import waits_in
 
 READ_ONLY = "ALTER DATABASE {} SET default_transaction_read_only = {}"
 
@@ -61,7 +62,7 @@ async def test_who_waits_for_any_value_gets_the_one_that_is_there(
             wait = asyncio.create_task(
                 journey.get_value(execution.id, "sum", wait_any=True, timeout=None)
             )
-            await eventually(lambda: len(journey._engine.waiters) == 1)
+            await eventually(lambda: waits_in(journey) == 1)
         await other.set_value(execution, "y", 2)
         async with asyncio.timeout(20):
             assert await wait == 3
@@ -79,7 +80,7 @@ async def test_who_waits_for_news_is_told_that_what_he_knew_is_lost(
             )
             events = journey.watch(execution)
             event = asyncio.ensure_future(anext(events))
-            await eventually(lambda: len(journey._engine.waiters) == 2)
+            await eventually(lambda: waits_in(journey) == 2)
         async with asyncio.timeout(20), aclosing(events):
             for told in (wait, event):
                 with pytest.raises(DatabaseUnavailable, match="is at revision 1 again"):
@@ -106,7 +107,7 @@ async def test_who_waits_for_a_lost_execution_is_told(dsn: str, connection: Any)
             wait = asyncio.create_task(
                 journey.get_value(execution, "x", wait_any=True, timeout=None)
             )
-            await eventually(lambda: len(journey._engine.waiters) == 1)
+            await eventually(lambda: waits_in(journey) == 1)
         with pytest.raises(ExecutionNotFound):
             await asyncio.wait_for(wait, 20)
 

@@ -19,6 +19,7 @@ from journey_async.embedded.server import PORT, Server, account_for
 from journey_async.errors import EmbeddedPostgresError
 from journey_async.testing.databases import FAST
 from tests.support.eventually import eventually
+from tests.support.waits import waits_in
 from tests.support.worker import calls, graph_of, worker
 
 
@@ -175,7 +176,7 @@ async def test_a_server_that_restarts_costs_nothing_but_time(server: Restartable
             for j in (journey, client)
             for node in ("y", "z", "other")
         ]
-        await eventually(lambda: len(journey._engine.waiters) == len(client._engine.waiters) == 3)
+        await eventually(lambda: waits_in(journey) == waits_in(client) == 3)
         server.stop()
         release.set()  # the function ends while the server is away
         setting = asyncio.create_task(client.set_value(execution.id, "other", 9))

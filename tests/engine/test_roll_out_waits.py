@@ -9,6 +9,7 @@ from journey_async import Execution, Graph, Journey, compute, input_node
 from journey_async.engine import listener
 from tests.engine.test_roll_out import NEW, OLD, check
 from tests.support.eventually import eventually
+from tests.support.waits import waits_in
 
 NEWEST_AGAIN = "UPDATE journey.graphs SET registration = registration + 2 WHERE hash = $1"
 HAD_WORKER = "UPDATE journey.graphs SET had_worker = true WHERE hash = $1"
@@ -29,7 +30,7 @@ def ahead(dsn: str) -> Journey:
 async def parked(journey: Journey, execution: Execution | str, node: str) -> "asyncio.Task[Any]":
     """A wait for what is settled, once it is registered."""
     wait = asyncio.create_task(journey.get_value(execution, node, settled=True))
-    await eventually(lambda: len(journey._engine.waiters) == 1)
+    await eventually(lambda: waits_in(journey) == 1)
     return wait
 
 

@@ -9,6 +9,7 @@ from journey_async import Graph, Journey, compute, input_node
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph
 from tests.support.statements import Statements
+from tests.support.waits import waits_in
 
 APPLY = "apply_changes"
 
@@ -156,7 +157,7 @@ async def test_a_computation_is_one_statement(dsn: str, statements: Statements) 
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph)
         wait = asyncio.create_task(journey.get_value(execution, "n10", wait_any=True))
-        await eventually(lambda: len(journey._engine.waiters) == 1)
+        await eventually(lambda: waits_in(journey) == 1)
         await journey._engine.rest()  # the first safety check, and the read of the wait
         await statements.reset()
         await journey.set_value(execution, "n0", 1)

@@ -13,6 +13,7 @@ from examples.fastapi_app import make_app
 from journey_async import Journey
 from tests.support.eventually import eventually
 from tests.support.serving import hanging, served
+from tests.support.waits import waits_in
 
 ORDER = {
     "items": [{"article": "Mushroom", "price": 250, "quantity": 2}],
@@ -75,6 +76,6 @@ async def test_customers_that_lose_patience_leave_nothing_behind(
         f"/order/{order}/events",
     ):
         async with hanging(address, path):
-            await eventually(lambda: len(journey._engine.waiters) == 1)
-        await eventually(lambda: len(journey._engine.waiters) == 0)
+            await eventually(lambda: waits_in(journey) == 1)
+        await eventually(lambda: waits_in(journey) == 0)
     await eventually(lambda: asyncio.all_tasks() <= tasks)

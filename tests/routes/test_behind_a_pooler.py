@@ -9,10 +9,10 @@ from journey_async import Journey
 from tests.client.test_journey import (  # noqa: F401
     test_unsetting_clears_what_depended_on_it_in_the_same_commit,
 )
+from tests.client.test_settled import test_settled_reflects_everything_set_so_far  # noqa: F401
 from tests.client.test_waits import (  # noqa: F401
     test_a_wait_in_another_process_resolves_by_notification,
     test_a_wait_survives_its_listener,
-    test_settled_reflects_everything_set_so_far,
 )
 from tests.engine.test_attempts import (  # noqa: F401
     test_a_failed_attempt_is_tried_again_after_a_pause,
