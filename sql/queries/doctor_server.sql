@@ -7,6 +7,10 @@ SELECT
     current_setting('full_page_writes') = 'on' AS full_page_writes,
     current_setting('autovacuum') = 'on' AS autovacuum,
     current_setting('max_connections')::integer AS max_connections,
+    extract(epoch FROM current_setting('statement_timeout')::interval)::float8
+        AS statement_timeout,
+    extract(epoch FROM current_setting('idle_session_timeout')::interval)::float8
+        AS idle_session_timeout,
     -- pg_stat_activity hides from most roles which sessions of others are those of clients
     (SELECT sum(numbackends)::integer FROM pg_stat_database) AS connections,
     pg_is_in_recovery() AS is_standby,

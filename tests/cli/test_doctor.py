@@ -128,3 +128,23 @@ async def test_the_doctor_sees_what_a_database_does_not_take(
         await journey("migrate", "--dsn", dsn)
         answer = await journey("doctor", "--json", "--dsn", dsn)
         assert ("encoding", "warning") in {(f["check"], f["state"]) for f in answer.lines}
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_short"),
+    [
+        ("statement_timeout=200ms", True),
+        ("statement_timeout=1min", False),
+        ("idle_session_timeout=3s", True),
+    ],
+)
+async def test_the_doctor_warns_of_timeouts_that_are_too_short(
+    direct_dsn: str, journey: Run, setting: str, is_short: bool
+) -> None:
+    dsn = f"{direct_dsn}{'&' if '?' in direct_dsn else '?'}{setting}"
+    answer = await journey("doctor", "--json", "--dsn", dsn)
+    [found] = [finding for finding in answer.lines if finding["check"] == "timeouts"]
+    assert found["state"] == ("warning" if is_short else "ok")
+    assert found["found"].startswith(setting.partition("=")[0]) is is_short
+    if is_short:  # a warning counts for who asks for it
+        await journey("doctor", "--strict", "--dsn", dsn, code=1)

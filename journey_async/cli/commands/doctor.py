@@ -1,5 +1,6 @@
 """The command that looks whether everything is well."""
 
+import click
 from rich.text import Text
 
 from journey_async.cli.terminal import FAILED, UNAVAILABLE, Terminal, command, printable
@@ -13,12 +14,13 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", 
 
 
 @command("doctor")
-async def doctor(terminal: Terminal) -> int:
+@click.option("--strict", is_flag=True, help="Exit code 1 for warnings (!), too.")
+async def doctor(terminal: Terminal, strict: bool) -> int:
     """Look whether everything is well, and say what to do where it is not.
 
     Connection, versions, whether the server takes writes, encoding, rights, indexes, pooler,
-    listener, clock, bloat, stuck work. Exit code 1 if there is a problem, 5 if the database cannot
-    be reached.
+    timeouts, listener, clock, bloat, stuck work. Exit code 1 if there is a problem (✗), 5 if the
+    database cannot be reached.
     """
     dsn = terminal.dsn
     if not dsn:
@@ -35,7 +37,8 @@ async def doctor(terminal: Terminal) -> int:
         _show(terminal, [found])
         return UNAVAILABLE
     _show(terminal, findings)
-    return FAILED if any(finding.state == "problem" for finding in findings) else 0
+    bad = {"problem", "warning"} if strict else {"problem"}
+    return FAILED if any(finding.state in bad for finding in findings) else 0
 
 
 def _show(terminal: Terminal, findings: list[Finding]) -> None:

@@ -21,7 +21,7 @@ from journey_async.contrib.fastapi.exposure import Exposure
 from journey_async.contrib.fastapi.models import EVENTS, DocumentedBy, Models, Value
 from journey_async.contrib.starlette import EventStream, get_journey, while_connected
 from journey_async.core.values import NodeValue
-from journey_async.errors import ExecutionNotFound, WaitTimeout
+from journey_async.errors import ExecutionNotFound, InvalidOptionError, WaitTimeout
 
 USUAL_WAIT = 5.0  # seconds
 Documented = dict[int | str, dict[str, Any]]
@@ -103,9 +103,14 @@ class Executions:
             return self._execution(execution, 201, {"Location": f"{here}/{execution.id}"})
 
     def _add_find_or_start(self, router: APIRouter) -> None:
-        @router.post("", response_model=self._models.execution)
-        async def find_or_start(journey: JourneyDep) -> Response:
+        @router.post("", response_model=self._models.execution, responses=problems(422))
+        async def find_or_start(journey: JourneyDep, request: Request) -> Response:
             """The one live execution of this graph, which is started if there is none."""
+            if (await request.body()).strip() not in (b"", b"{}"):
+                raise InvalidOptionError(
+                    f"graph {self._graph.name!r} is a singleton: its execution is found or started "
+                    f"without values; send them by PATCH to its path"
+                )
             return self._execution(await journey.find_or_start(self._graph))
 
     def _add_read(self, router: APIRouter) -> None:
