@@ -189,13 +189,32 @@ class Draft:
         self._put(NodeValue(name, self.value_of(name).kind, None, None, self.revision, None))
         self._values_changed()
 
+    def take_back(self, name: str) -> bool:
+        """Let a node that was not set, and was given a value at no revision of its own, be as it
+        was; whether it was such a node.
+        """
+        before, value = self.before.values.get(name), self.values.get(name)
+        was_set, revision = (False, 0) if before is None else (before.is_set, before.revision)
+        if was_set or value is None or not value.is_set or value.revision != revision:
+            return False
+        self._unshare_values()
+        if before is None:
+            del self.values[name]
+        else:
+            self.values[name] = before
+        self._touched_values.discard(name)
+        return True
+
     def _put(self, value: NodeValue) -> None:
-        if self._values_are_shared:
-            self.values = dict(self.values)
-            self._values_are_shared = False
+        self._unshare_values()
         self.values[value.name] = value
         self._touched_values.add(value.name)
         self.changed.add(value.name)
+
+    def _unshare_values(self) -> None:
+        if self._values_are_shared:
+            self.values = dict(self.values)
+            self._values_are_shared = False
 
     def _values_changed(self) -> None:
         self.values_revision = self.revision

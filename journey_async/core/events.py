@@ -298,6 +298,24 @@ def _mutate(draft: Draft, step: MutateNode, computation: Computation, value: JSO
             draft.replace_value(target, value)
         elif _differs(draft, target, value):
             draft.set_value(target, value, metadata=draft.value_of(target).metadata)
+    if not step.update_revision_on_change:
+        _take_back_what_may_not_stay(draft, step.mutates)
+
+
+def _take_back_what_may_not_stay(draft: Draft, targets: Iterable[str]) -> None:
+    """A step that was not set, and whose own gate does not hold, gets nothing after all.
+
+    It would be cleared at once, as an event that a mutation gated by it would run on, for ever.
+    """
+    evaluation, steps = draft.evaluation(), draft.graph.steps
+    left = [target for target in targets if target in steps and steps[target].clearable]
+    taken_back = True
+    while taken_back:  # what one may hold may depend on another
+        taken_back = False
+        for target in list(left):
+            if not evaluation.holds(steps[target].gated_by, keeping=True):
+                left.remove(target)
+                taken_back |= draft.take_back(target)
 
 
 def _finish_iteration(

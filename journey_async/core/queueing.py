@@ -124,6 +124,8 @@ def _planned(
     if _is_new_to(draft, step, newest, met):
         return _fresh(draft, step, met, number=number)
     if newest.state is CANCELLED:
+        if step.kind is NodeKind.LOOP:  # the gate closed, which ends a run
+            return _fresh(draft, step, met, number=number)
         return repeated(draft, newest, due_at=draft.now)
     if newest.state in UNSUCCESSFUL:
         if newest.permanent:

@@ -1,18 +1,20 @@
 """Nodes that write to others, remember or archive."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from journey_async.core.commands import SetValues
-from journey_async.core.conditions import any_of, value
+from journey_async.core.conditions import Condition, any_of, provided, value
 from journey_async.core.nodes import (
     Node,
     archive,
     compute,
     historian,
     input_node,
+    loop,
     mutate,
     tick_once,
     tick_recurring,
@@ -158,6 +160,44 @@ def test_a_tick_that_was_mutated_to_a_time_beyond_all_times_stops_nothing() -> N
     told = x_and(tick_once("t", [], f), mutate("m", ["x"], f, mutates="t"))
     told.succeed("t", NOW + 60)
     told.succeed("m", 10**18)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [~provided("c"), ~(value("c") > 3), any_of("c", ~provided("c"))],
+    ids=["until it is there", "until it is more", "in any case"],
+)
+@pytest.mark.parametrize(
+    "kind", [compute, partial(loop, max_iterations=3)], ids=["compute", "loop"]
+)
+def test_a_step_whose_gate_does_not_hold_is_given_nothing(kind: Any, gate: Condition) -> None:
+    """It would be cleared at once, and the mutation run on that, for ever."""
+    told = begun(input_node("x"), kind("c", ["x"], f), mutate("m", gate, f, mutates="c"))
+    told.succeed("m", 0)
+    assert told.running() == []
+    assert not told.is_set("c")
+    assert (told.value("m"), told.node("c").revision) == ("updated c", 0)
+    told.set(x=1)
+    told.succeed("c", 5)
+    assert told.value("c") == 5
+    told.unset("x")
+    for _ in range(3):  # it ran meanwhile, and runs once more on what has changed
+        if told.running():
+            told.succeed("m", 0)
+    assert told.running() == []
+    assert not told.is_set("c")
+
+
+def test_a_step_is_given_a_value_if_another_target_opens_its_gate() -> None:
+    told = begun(
+        input_node("x"),
+        input_node("a"),
+        compute("c", ["a"], f),
+        mutate("m", ["x"], f, mutates=["c", "a"]),
+        x=1,
+    )
+    told.succeed("m", 7)
+    assert (told.value("a"), told.value("c")) == (7, 7)
 
 
 # --- historian ----------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from journey_async.core.change import Saved, SaveFailed
-from journey_async.core.nodes import Node, compute, loop, tick_recurring
+from journey_async.core.conditions import value
+from journey_async.core.nodes import Node, compute, input_node, loop, mutate, tick_recurring
 from journey_async.core.reading import failed_computation
 from journey_async.core.retry import Retry
 from journey_async.core.schedules import every
@@ -109,6 +110,24 @@ def test_a_gate_that_closes_ends_the_loop() -> None:
     assert told.running() == []
     told.set(x=1)
     assert (told.running(), told.newest("l").iteration) == (["l"], 1)
+
+
+def test_a_gate_that_a_mutation_closes_and_opens_ends_the_loop_as_well() -> None:
+    """By default it changes no revision, so nothing else says that the inputs are others."""
+    told = begun(
+        *(input_node(name) for name in ("switch", "z")),
+        mutate("m", ["z"], f, mutates="switch"),
+        loop("l", value("switch") == 1, f, max_iterations=5, retry=THRICE),
+        switch=1,
+    )
+    told.carry_on("l", "one")
+    told.fail("l")
+    for switch in (0, 1):
+        told.set(z=switch)
+        told.succeed("m", switch)
+    newest = told.newest("l")
+    assert told.running() == ["l"]
+    assert (newest.iteration, newest.attempt, newest.carried) == (1, 1, None)
 
 
 def test_a_done_loop_writes_even_the_same_value() -> None:
