@@ -15,6 +15,12 @@ from journey_async.core.model import StoredByName
 from journey_async.errors import InvalidNodeError, InvalidValueError, StoredTypeError
 
 
+ONE_WAY = (
+    "what the type writes does not come back as what was set: it shows secrets as asterisks, leaves "
+    "fields out, or has names or a format of its own for writing"
+)
+
+
 class NodeType:
     """A type by its name, with the annotation where the code is here; equal if the names are.
 
@@ -56,8 +62,7 @@ class NodeType:
         except PydanticUserError as error:
             raise self._unknown(error) from None
         except PydanticError as error:
-            faults = error.errors(include_url=False, include_context=False, include_input=False)
-            raise self._misfit("; ".join(map(_told, faults))) from None
+            raise self._misfit(_faults(error)) from None
         except (ValueError, TypeError) as error:  # what cannot be brought into JSON
             raise self._misfit(str(error)) from None
 
@@ -72,13 +77,27 @@ class NodeType:
     def _to_json(self, adapter: TypeAdapter[Any], value: object) -> JSON:
         try:
             plain = jsonvalue.normalise(value)
-        except InvalidValueError:  # an object of the type, then: it must come back as it is
+        except InvalidValueError:  # an object of the type, then
             parsed = adapter.validate_python(value, strict=True)
             stored = _dumped(adapter, parsed)
-            if adapter.validate_json(jsonvalue.encode(stored), strict=True) != parsed:
-                raise
-            return stored
-        return _dumped(adapter, adapter.validate_json(jsonvalue.encode(plain), strict=True))
+        else:
+            parsed = adapter.validate_json(jsonvalue.encode(plain), strict=True)
+            stored = _dumped(adapter, parsed)
+            if jsonvalue.equal(stored, plain):
+                return stored
+        self._refuse_what_does_not_come_back(adapter, stored, parsed)
+        return stored
+
+    def _refuse_what_does_not_come_back(
+        self, adapter: TypeAdapter[Any], stored: JSON, parsed: Any
+    ) -> None:
+        """Refuse to store what would be read as something else, or not at all."""
+        try:
+            again = adapter.validate_json(jsonvalue.encode(stored), strict=True)
+        except PydanticError as error:
+            raise self._misfit(f"{_faults(error)} ({ONE_WAY})") from None
+        if again != parsed:
+            raise self._misfit(ONE_WAY)
 
     def parse(self, value: JSON, *, node: str, execution_id: str) -> Any:
         """The Python value of the JSON that is stored for a node.
@@ -122,6 +141,11 @@ def _dumped(adapter: TypeAdapter[Any], value: Any) -> JSON:
     return jsonvalue.normalise(
         adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False)
     )
+
+
+def _faults(error: PydanticError) -> str:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(map(_told, faults))
 
 
 def _told(fault: ErrorDetails) -> str:

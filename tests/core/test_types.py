@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    computed_field,
+    field_serializer,
+)
 
 from journey_async.core.types import ANY, NodeType
 from journey_async.errors import InvalidNodeError, InvalidValueError, StoredTypeError
@@ -124,6 +132,45 @@ def test_the_reason_says_where_in_the_value() -> None:
 def test_an_object_that_is_not_what_it_says_is_refused_without_a_warning() -> None:
     with pytest.raises(InvalidValueError, match="x: Input should be a valid integer"):
         NodeType.of(Point).to_json(Point("left", 1))  # type: ignore[arg-type]
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretStr
+
+
+class Renamed(BaseModel):
+    total: int = Field(serialization_alias="orderTotal")
+
+
+class Shortened(BaseModel):
+    seen: int
+    hidden: int = Field(exclude=True)
+
+
+class Reformatted(BaseModel):
+    day: date
+
+    @field_serializer("day")
+    def written(self, day: date) -> str:
+        return f"{day:%d.%m.%Y}"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Login, {"user": "ada", "password": "hunter2"}),
+        (Login, Login(user="ada", password=SecretStr("hunter2"))),
+        (SecretStr, "hunter2"),
+        (Renamed, {"total": 3}),
+        (Shortened, {"seen": 1, "hidden": 2}),
+        (Reformatted, {"day": "2026-11-28"}),
+        (Annotated[int, AfterValidator(lambda number: number + 1)], 1),
+    ],
+)
+def test_what_would_not_come_back_as_it_was_set_is_refused(annotation: Any, value: Any) -> None:
+    with pytest.raises(InvalidValueError, match="does not come back as what was set"):
+        NodeType.of(annotation).to_json(value)
 
 
 def test_what_pydantic_does_not_know_is_told_in_one_line() -> None:
