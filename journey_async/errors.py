@@ -32,10 +32,26 @@ Each carries its data as attributes and says in one sentence what was wrong with
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class JourneyError(Exception):
     """The base of all errors of this package."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As pickle and copy want it: most are made of other things than their message."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[JourneyError], args: tuple[Any, ...], data: dict[str, Any]
+) -> JourneyError:
+    # by the base that Python itself lays out: LookupError's would not do for a TimeoutError
+    new = OSError.__new__ if issubclass(kind, OSError) else Exception.__new__
+    error = new(kind, *args)
+    error.args = args
+    error.__dict__.update(data)
+    return error
 
 
 class GraphError(JourneyError):

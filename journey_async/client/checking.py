@@ -8,7 +8,12 @@ from journey_async.client.execution import Execution, state_of
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.engine import Engine
-from journey_async.errors import InvalidValueError, NotAnInputError, UnknownNodeError
+from journey_async.errors import (
+    GraphNotRegisteredError,
+    InvalidValueError,
+    NotAnInputError,
+    UnknownNodeError,
+)
 
 T = TypeVar("T")
 
@@ -39,9 +44,11 @@ async def checked(
     if known is None:
         known = engine.cache.get(options.execution_id(execution))
     if known is not None and not as_of_now:
-        graph = await engine.graph_of(known)
         try:
+            graph = await engine.graph_of(known)
             return Checked(check(graph), known, graph, is_current=False)
+        except GraphNotRegisteredError:
+            pass  # a snapshot may be of another database or schema, which says so
         except (UnknownNodeError, NotAnInputError, InvalidValueError):
             if engine.registry.has_newest_code(known):
                 raise

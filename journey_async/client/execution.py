@@ -36,6 +36,10 @@ class Execution:
     _state: State = field(repr=False, compare=False)
     _graph: Graph = field(repr=False, compare=False)
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> "Execution":
+        """The snapshot itself, which does not change."""
+        return self
+
     @cached_property
     def values(self) -> Mapping[str, NodeValue]:
         """What every node of the graph holds, by name, in the order of the graph.

@@ -364,6 +364,7 @@ class Journey(Getting):
 
 
 async def _start(engine: Engine, graph: Graph, values: options.Inputs | None = None) -> Execution:
+    graph = engine.registry.with_code(graph)
     storable = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
     await engine.register(graph)
     execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import Any, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 from typing_extensions import TypeIs
 
@@ -11,7 +11,7 @@ from journey_async.client.execution import Execution
 from journey_async.core.graph import Graph, GraphKey
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import storable
-from journey_async.core.reference import NodeName, NodeRef, type_of
+from journey_async.core.reference import NodeName, type_of
 from journey_async.core.values import ComputationKey
 from journey_async.engine.results import stored
 from journey_async.errors import (
@@ -23,7 +23,16 @@ from journey_async.errors import (
 
 T = TypeVar("T")
 
-Inputs: TypeAlias = Mapping[str, object] | Mapping[NodeRef[Any], object] | Mapping[NodeName, object]
+
+class Inputs(Protocol):
+    """A mapping of nodes, by name or reference, to values.
+
+    Said by what it gives, for as a Mapping its keys would have to be of one type alone.
+    """
+
+    def items(self) -> Iterable[tuple[NodeName, object]]:
+        """The nodes with their values."""
+
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 

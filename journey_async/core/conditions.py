@@ -24,11 +24,17 @@ Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 class Condition(Model):
     """The base of all conditions; combine them with `&`, `|` and `~`."""
 
-    def __and__(self, other: "Condition") -> "AllOf":
+    def __and__(self, other: "Condition | NodeName") -> "AllOf":
         return all_of(self, other)
 
-    def __or__(self, other: "Condition") -> "AnyOf":
+    def __rand__(self, other: "Condition | NodeName") -> "AllOf":
+        return all_of(other, self)
+
+    def __or__(self, other: "Condition | NodeName") -> "AnyOf":
         return any_of(self, other)
+
+    def __ror__(self, other: "Condition | NodeName") -> "AnyOf":
+        return any_of(other, self)
 
     def __invert__(self) -> "Not":
         return not_(self)

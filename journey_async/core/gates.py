@@ -36,6 +36,8 @@ def unblocked_when(
     `unblocked_when(condition)` is that condition, `unblocked_when(["x", "y"])` all of them.
     """
     if predicate is None:
+        if label is not None:
+            raise ConditionError(f"the label {label!r} wants a predicate, which it is the name of")
         return gate(gated_by)
     if not isinstance(gated_by, str | NodeRef):
         raise ConditionError(f"a predicate is about one node, named by a text, not {gated_by!r}")

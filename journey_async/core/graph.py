@@ -265,6 +265,23 @@ class Graph(Model):
             for leaf in leaves(step.gated_by)
         )
 
+    @cached_property
+    def lacks_code(self) -> bool:
+        """Whether this is a description: what a function does, or a predicate, is elsewhere."""
+        return self.is_opaque or any(self.bindings[name] is None for name in self.with_function)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A graph with other fields, checked like any other.
+
+        `deep` makes no difference: graphs and nodes do not change.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **(update or {})})
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """The graph itself, which does not change."""
+        return self
+
     @overload
     def node(self, name: str, type: type[T]) -> NodeRef[T]: ...
 

@@ -5,6 +5,8 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
+from journey_async.errors import InvalidOptionError
+
 T = TypeVar("T", default=Any)
 
 
@@ -24,3 +26,8 @@ class Continue(Generic[T]):
 
     value: T
     fallback: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InvalidOptionError."""
+        if not isinstance(self.fallback, bool):
+            raise InvalidOptionError(f"fallback is True or False, not {self.fallback!r:.80}")

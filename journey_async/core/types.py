@@ -14,10 +14,9 @@ from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import StoredByName
 from journey_async.errors import InvalidNodeError, InvalidValueError, StoredTypeError
 
-
 ONE_WAY = (
-    "what the type writes does not come back as what was set: it shows secrets as asterisks, leaves "
-    "fields out, or has names or a format of its own for writing"
+    "what the type writes does not come back as what was set: it shows secrets as asterisks, "
+    "leaves fields out, or has names or a format of its own for writing"
 )
 
 

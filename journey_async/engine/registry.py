@@ -85,8 +85,14 @@ class Registry:
         self._asked = 0  # questions to the database so far
 
     def has(self, graph: Graph) -> bool:
-        """Whether this very graph is registered."""
-        return self._registered.get(graph.key) is graph
+        """Whether this very graph is registered, or the code of what it describes."""
+        return self._registered.get(graph.key) is self.with_code(graph)
+
+    def with_code(self, graph: Graph) -> Graph:
+        """The code that is here of what a graph merely describes; else the graph itself."""
+        registered = self._registered.get(graph.key)
+        describes = registered is not None and registered.hash == graph.hash and graph.lacks_code
+        return registered if registered is not None and describes else graph
 
     def registered(self, name: str, version: str) -> Graph | None:
         """The graph whose code is here."""
@@ -111,8 +117,12 @@ class Registry:
         """Make this process's code for a graph known, here and to everybody.
 
         Of one name and version one after the other, so that the last one here is the last one in
-        the database. Raises GraphConflictError if live executions cannot take the definition on.
+        the database. A description takes no code's place. Raises GraphConflictError if live
+        executions cannot take the definition on.
         """
+        if graph.lacks_code:
+            await self._register_description(graph)
+            return
         key = graph.key
         async with self._registering[key]:
             if self.has(graph):
@@ -123,6 +133,19 @@ class Registry:
                 await self._put_down(graph)
                 self._registered[key] = graph
                 self._note_order(key)
+
+    async def _register_description(self, graph: Graph) -> None:
+        """Make a definition known whose code is elsewhere; nobody computes by it here."""
+        key = graph.key
+        async with self._registering[key]:
+            await self._fetch_definitions([key])
+            if graph.hash in self._stored[key].registrations:
+                return
+            await self._refuse_conflicts(graph)
+            definition = graph.model_dump_json()
+            now = self._clock.now()
+            await self._store.register_graph(*key, graph.hash, definition, now=now, worker=None)
+            await self._fetch_definitions([key])
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.

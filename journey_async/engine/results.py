@@ -42,7 +42,7 @@ def success(
         value: JSON = _tick(returned, now())
     elif type(step) is LoopNode:
         continues = isinstance(returned, Continue)
-        fallback = isinstance(returned, Continue) and bool(returned.fallback)
+        fallback = isinstance(returned, Continue) and returned.fallback
         carried = returned.value if isinstance(returned, Done | Continue) else returned
         value = stored(carried, max_bytes)
     elif type(step) is MutateNode:

@@ -58,6 +58,9 @@ class translated:
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
             told = f"PostgreSQL cannot be connected to like this: {error}"
             raise InvalidOptionError(told) from None
+        if isinstance(error, asyncpg.UnsupportedClientFeatureError):
+            told = f"this pool is set up in a way that cannot be used here: {error}"
+            raise InvalidOptionError(told) from None
         if isinstance(error, TimeoutError):
             raise AnswerLate("PostgreSQL did not answer in time") from error
         if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):

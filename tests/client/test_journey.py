@@ -1,6 +1,7 @@
 """The verbs of a Journey, on a database."""
 
 import asyncio
+import copy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -365,3 +366,48 @@ async def test_a_step_in_a_thread_reaches_the_journey_by_way_of_anyio(dsn: str) 
         execution = await journey.start_execution(graph, {"x": 21})
         assert await journey.get_value(execution, "double", wait_any=True) == 42
         assert await journey.get_value(execution.id, "seen") == 21
+
+
+async def test_a_description_does_not_take_the_place_of_the_code(dsn: str) -> None:
+    """It is equal, and has the same hash: what computes goes on, and types are checked."""
+    graph = Graph("g", "v1", [input_node("x", type=int), compute("y", ["x"], lambda x: -x)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        [described] = await journey.graphs()
+        assert described == graph
+        assert described.lacks_code
+        await journey.register(described)
+        execution = await journey.start_execution(described, {"x": 1})
+        assert await journey.get_value(execution, "y", wait_any=True) == -1
+        with pytest.raises(InvalidValueError):
+            await journey.start_execution(described, {"x": "one"})
+
+
+async def test_a_description_is_no_code_of_a_worker(dsn: str) -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: -x)])
+    described = Graph.model_validate(graph.model_dump(mode="json"))
+    async with Journey(dsn, graphs=[described]) as idle:
+        execution = await idle.start_execution(described, {"x": 1})
+        async with Journey(dsn, graphs=[graph]):
+            assert await idle.get_value(execution, "y", wait_any=True) == -1
+
+
+async def test_a_snapshot_of_another_schema_is_no_execution_of_this_one(empty_dsn: str) -> None:
+    graph = Graph("g", "v1", [input_node("x")])
+    async with (
+        Journey(empty_dsn, schema="here") as here,
+        Journey(empty_dsn, schema="there") as there,
+    ):
+        execution = await there.start_execution(graph, {"x": 1})
+        for act in (
+            here.set_value(execution, "x", 2),
+            here.get_value(execution, "x"),
+            here.unset_value(execution, "x"),
+        ):
+            with pytest.raises(ExecutionNotFound):
+                await act
+
+
+async def test_a_deep_copy_of_a_snapshot_is_the_snapshot_itself(dsn: str) -> None:
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(basic_graph(), {"x": 1})
+    assert copy.deepcopy(execution) is execution

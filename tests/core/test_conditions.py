@@ -220,8 +220,9 @@ def test_a_condition_as_a_bool_raises(misuse: Callable[[], object]) -> None:
 
 
 def test_equal_operators_flatten() -> None:
-    flat = provided("x") & "y" & (provided("z") & "w")  # type: ignore[operator]
-    assert flat == all_of("x", "y", "z", "w")
+    flat = provided("x") & "y" & (provided("z") & "w")
+    assert flat == all_of("x", "y", "z", "w") == ("x" & (provided("y") & "z" & "w"))
+    assert ("x" | provided("y")) == any_of("x", "y")
     assert len(flat.conditions) == 4
     assert len((provided("x") | provided("y") & provided("z")).conditions) == 2
 

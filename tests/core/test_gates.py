@@ -40,6 +40,7 @@ def test_a_gate_is_a_list_a_name_or_a_condition() -> None:
         lambda: gate([value("x")]),  # type: ignore[list-item]
         lambda: unblocked_when(["x"], bool),
         lambda: unblocked_when("x", 5),  # type: ignore[arg-type]
+        lambda: unblocked_when(provided("x"), label="named"),
     ],
 )
 def test_a_gate_that_means_nothing_is_refused(wrong: Callable[[], object]) -> None:

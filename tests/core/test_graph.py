@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from journey_async.errors import (
     CircularDependencyError,
     DuplicateNodeError,
     GraphError,
+    InvalidNodeError,
     MutationTargetError,
     UnknownNodeError,
     UnknownUpstreamError,
@@ -387,3 +389,28 @@ def test_the_hash_changes_with_names_kinds_types_conditions_and_targets() -> Non
         g(x, y, mutate("m", [], f, mutates="y")),
     ]
     assert len({graph.hash for graph in graphs}) == len(graphs)
+
+
+def test_a_copy_with_other_fields_is_a_graph_of_its_own() -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("a", ["x"], lambda x: x)])
+    assert graph.key == ("g", "v1")  # what is derived is there, and not copied
+    newer = graph.model_copy(update={"version": "v2"})
+    assert (newer.key, newer.hash) == (("g", "v2"), graph.hash)
+    larger = graph.model_copy(update={"nodes": [*graph.nodes, compute("b", ["x"], lambda x: -x)]})
+    assert "b" in larger.by_name
+    assert larger.hash != graph.hash
+    assert graph.model_copy() == graph
+    with pytest.raises(InvalidNodeError):
+        graph.model_copy(update={"version": ""})
+
+
+def test_a_deep_copy_is_the_graph_itself_which_does_not_change() -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("a", ["x"], lambda x: x)])
+    assert copy.deepcopy(graph) is graph
+
+
+def test_a_description_lacks_the_code() -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("a", ["x"], lambda x: x)])
+    assert not graph.lacks_code
+    assert Graph.model_validate(graph.model_dump(mode="json")).lacks_code
+    assert not Graph("g", "v1", [input_node("x"), historian("h", ["x"])]).lacks_code

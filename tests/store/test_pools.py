@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.errors import DatabaseUnavailable
+from journey_async.errors import DatabaseUnavailable, InvalidOptionError
 from journey_async.store import store as store_module
 from journey_async.store.connecting import open_pool
 from journey_async.store.lending import Lending
@@ -190,3 +190,19 @@ async def ended_by_the_server(dsn: str, backend: int) -> None:
         await other.fetch("SELECT pg_terminate_backend($1, 10000)", backend)
     finally:
         await other.close()
+
+
+@pytest.mark.direct("has a pool with codecs of its own")
+async def test_a_pool_whose_codecs_cannot_be_used_is_told_of(dsn: str) -> None:
+    """And not taken for an outage, which is waited for."""
+
+    async def with_codec(connection: Any) -> None:
+        await connection.set_type_codec(
+            "timestamptz", schema="pg_catalog", encoder=str, decoder=str, format="text"
+        )
+
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=3, init=with_codec) as pool:
+        journey = Journey(pool=pool, graphs=[basic_graph()])
+        with pytest.raises(InvalidOptionError, match="this pool is set up"):
+            async with journey:
+                await journey.start_execution(basic_graph(), {"x": 1, "y": 2})

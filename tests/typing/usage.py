@@ -79,6 +79,9 @@ async def setting(journey: Journey, execution: Execution) -> None:
     await journey.set_value(execution, "person", {"name": "Ada"})
     await journey.set_values(execution, {"person": 1, "other": "a"})
     await journey.set_values(execution, {person: Person(name="Ada")})
+    await journey.set_values(execution, {person: Person(name="Ada"), "other": "a"})
+    await journey.start_execution(graph, {person: Person(name="Ada"), "other": 1})
+    await journey.set_values(execution, {1: 2})  # type: ignore[dict-item]
     given: dict[str, int] = {"person": 1}
     await journey.set_values(execution, given, metadata="why")
     await journey.unset_value(execution, person, "other")
