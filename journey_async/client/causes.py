@@ -60,6 +60,7 @@ class _Causes:
         self._state = state
         self._graph = graph
         self._written: dict[tuple[str, datetime], list[Computation]] = {}
+        self._left: dict[datetime, list[Computation]] = {}  # mutations that the graph has no more
         self._completed: dict[_Key, Computation] = {}
         for computation in computations:
             if computation.state is ComputationState.SUCCESS and computation.completed_at:
@@ -69,6 +70,8 @@ class _Causes:
     def _note(self, computation: Computation, at: datetime) -> None:
         step = self._graph.steps.get(computation.node)
         targets = step.mutates if isinstance(step, MutateNode) else ()
+        if computation.kind is NodeKind.MUTATE and not targets:
+            self._left.setdefault(at, []).append(computation)
         for node in (computation.node, *targets):
             # a value and the computation that wrote it were written at the same moment
             self._written.setdefault((node, at), []).append(computation)
@@ -147,6 +150,9 @@ class _Causes:
             return completed
         ended_then = self._written.get((value.name, value.set_time), [])
         wrote = [c for c in ended_then if self._wrote(c, value)]
+        if not wrote and value.kind is NodeKind.INPUT:  # nobody knows its targets any more
+            left = self._left.get(value.set_time, [])
+            wrote = [c for c in left if value.revision <= (c.revision_at_completion or 0)]
         return max(wrote, key=lambda c: c.revision_at_completion or 0, default=completed)
 
     def _wrote(self, computation: Computation, value: NodeValue) -> bool:

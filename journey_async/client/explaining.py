@@ -30,8 +30,8 @@ class Blocker:
 
 
 def blockers(step: Step, reading: Reading) -> list[Blocker]:
-    """The leaves of a step's gate that do not hold, in the order of writing."""
-    return list(_unmet(step, reading))
+    """The leaves of a gate that keep it from holding, in the order of writing; none if it holds."""
+    return [] if reading.evaluation.holds(step.gated_by) else list(_unmet(step, reading))
 
 
 def _unmet(step: Step, reading: Reading) -> Iterator[Blocker]:
@@ -74,8 +74,9 @@ def _hindrance_of(
         return f"{node!r} waits for a worker that has the code of {code} and is free", None
     if (failed := failed_computation(graph, state, node)) is not None:
         return f"{node!r} has failed: {failed.error or MAX_ITERATIONS_REACHED}", None
-    if unmet := list(islice(_unmet(step, reading), MAX_UNMET + 1)):
-        gate = step.gated_by
+    gate = step.gated_by
+    if not reading.evaluation.holds(gate):
+        unmet = list(islice(_unmet(step, reading), MAX_UNMET + 1))
         parts = gate.conditions if isinstance(gate, AllOf) else [gate]
         if all(isinstance(part, Leaf) for part in parts):
             more = [] if len(unmet) <= MAX_UNMET else ["…"]

@@ -143,7 +143,7 @@ class Looking:
     async def blockers(
         self, execution: Execution | str, node: NodeName
     ) -> list[explaining.Blocker]:
-        """The conditions of a node's gate that do not hold; none for an input.
+        """The conditions that keep a node's gate from holding; none if it holds, or for an input.
 
         A predicate whose code is not here counts as not met. Raises UnknownNodeError.
         """

@@ -1,13 +1,15 @@
 """preview(): what would follow from setting and unsetting, decided by the core, not written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from journey_async.core.commands import Command, SetValues, UnsetValues
-from journey_async.core.draft import nobody
+from journey_async.core.draft import Draft, nobody
 from journey_async.core.graph import Graph
 from journey_async.core.jsonvalue import JSON
+from journey_async.core.nodes import MutateNode
+from journey_async.core.queueing import is_stale
 from journey_async.core.settle import settle
 from journey_async.core.state import State
 from journey_async.errors import JourneyError
@@ -18,8 +20,9 @@ class Preview:
     """What would become of the nodes of an execution, each list in the order of the graph.
 
     `set` and `unset` are the inputs that would change; `cleared` lose their value; `computed` are
-    queued at once; `perhaps` follow if a result of those is another one than before; `kept` are
-    set and stay as they are.
+    queued at once, or when the attempt that runs has ended, or computed at once where that needs
+    no function; `perhaps` follow if a result of those is another one than before; `kept` are set
+    and stay as they are. If the execution would be `archived`, nothing else follows.
     """
 
     set: tuple[str, ...]
@@ -28,6 +31,7 @@ class Preview:
     computed: tuple[str, ...]
     perhaps: tuple[str, ...]
     kept: tuple[str, ...]
+    archived: bool = False
 
     def to_text(self) -> str:
         """A line for each list that is not empty."""
@@ -40,6 +44,8 @@ class Preview:
             "kept": self.kept,
         }
         lines = [f"{what}: {', '.join(nodes)}" for what, nodes in lists.items() if nodes]
+        if self.archived:
+            lines.append("and the execution is archived")
         return "\n".join(lines) or "nothing would change"
 
 
@@ -65,19 +71,24 @@ def previewed(
     after = state
     for command in commands:
         after = settle(graph, after, command, nobody(now)).state
-    return _compared(graph, state, after)
+        if after.archived_at is not None and state.archived_at is None:
+            break  # and takes no more
+    return _compared(graph, state, after, now)
 
 
-def _compared(graph: Graph, before: State, after: State) -> Preview:
+def _compared(graph: Graph, before: State, after: State, now: datetime) -> Preview:
     was, stays, changed = set(), set(), set()
     for node in graph.nodes:
         old, new = before.value_of(node), after.value_of(node)
         was |= {node.name} if old.is_set else set()
         stays |= {node.name} if new.is_set else set()
         changed |= {node.name} if old is not new and old != new else set()
-    computed = after.queued - before.queued
-    perhaps = graph.descendants(computed) - computed
     inputs = changed & graph.inputs.keys()
+    archived = after.archived_at is not None and before.archived_at is None
+    computed = changed & stays & graph.steps.keys()  # by what is built in
+    if not archived:
+        computed |= _queued_anew(graph, before, after, now)
+    perhaps = frozenset() if archived else _reached(graph, computed) - computed
 
     def ordered(names: set[str] | frozenset[str]) -> tuple[str, ...]:
         return tuple(sorted(names & graph.by_name.keys(), key=graph.position.__getitem__))
@@ -90,4 +101,34 @@ def _compared(graph: Graph, before: State, after: State) -> Preview:
         computed=ordered(computed),
         perhaps=ordered(perhaps),
         kept=ordered((was & stays) - changed - computed - perhaps - system),
+        archived=archived,
     )
+
+
+def _queued_anew(graph: Graph, before: State, after: State, now: datetime) -> set[str]:
+    """The steps that are to be computed by what differs: also those that are queued or run already
+    on what was there before.
+    """
+    draft = Draft(graph, after, nobody(now))
+    evaluation = draft.evaluation()
+
+    def will_be_outdated(name: str) -> bool:
+        gate, newest = graph.steps[name].gated_by, after.newest[name]
+        holds = evaluation.holds(gate, keeping=True)
+        return holds and is_stale(draft, newest, evaluation.met(gate))
+
+    queued = {name for name in after.queued if after.newest[name] is not before.newest.get(name)}
+    return queued | {n for n in after.computing & graph.steps.keys() if will_be_outdated(n)}
+
+
+def _reached(graph: Graph, steps: Set[str]) -> frozenset[str]:
+    """What may follow from the results of steps; mutations reach what they write to, too."""
+    reached: set[str] = set()
+    ahead = set(steps)
+    while ahead:
+        found = set(graph.descendants(ahead))
+        for step in map(graph.by_name.__getitem__, ahead):
+            found.update(step.mutates if isinstance(step, MutateNode) else ())
+        ahead = found - reached
+        reached |= found
+    return frozenset(reached)

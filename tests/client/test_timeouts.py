@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from journey_async import Continue, Graph, Journey, Retry, compute, input_node, loop, value
+from journey_async import (
+    Continue,
+    Graph,
+    Journey,
+    Retry,
+    any_of,
+    compute,
+    input_node,
+    loop,
+    value,
+)
 from journey_async.errors import ComputationFailed, WaitTimeout
 from tests.support.eventually import eventually
 
@@ -138,3 +148,18 @@ async def test_what_has_a_value_follows_what_runs_upstream_or_has_failed(dsn: st
             "'after' waits for provided(l); 'l' has failed: max_iterations_reached"
         )
         ends.set()
+
+
+async def test_what_does_not_hold_keeps_nothing_where_the_gate_holds_without_it(dsn: str) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [input_node("a"), input_node("b"), compute("c", any_of("a", "b"), lambda a=0: a)],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"a": 1})
+        execution_now = (await journey.get_node(execution, "c", wait_any=True)).revision
+        with pytest.raises(WaitTimeout) as ended:
+            await journey.get_value(execution, "c", newer_than=execution_now, timeout=0.05)
+        assert ended.value.why == "nothing has changed for 'c'"
+        assert await journey.blockers(execution.id, "c") == []

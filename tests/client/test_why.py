@@ -1,12 +1,23 @@
 """Where values came from, and what would follow from others."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, compute, input_node, mutate, unblocked_when
+from journey_async import (
+    Graph,
+    Journey,
+    archive,
+    compute,
+    historian,
+    input_node,
+    mutate,
+    unblocked_when,
+    value,
+)
 from journey_async.cli.shapes import causes_data
 from journey_async.client.causes import cause_of
 from journey_async.client.previewing import previewed
@@ -111,6 +122,22 @@ def test_of_what_ended_at_the_same_moment_it_is_known_what_wrote_the_value() -> 
     assert (written_by(), told.value("y")) == ("EXEC1:y:3", 30)
 
 
+async def test_a_mutated_value_is_traced_to_a_mutation_that_has_left_the_graph(dsn: str) -> None:
+    def graph(mutation: str) -> Graph:
+        changes = mutate(mutation, ["x"], lambda: "changed", mutates="y")
+        return Graph("g", "v1", [input_node("x"), input_node("y"), changes])
+
+    async with Journey(dsn, graphs=[graph("m")]) as journey:
+        execution = await journey.start_execution(graph("m"), {"x": 1})
+        await journey.get_value(execution, "m", wait_any=True)
+        other = Graph("g", "v1", [input_node("x"), input_node("y")])
+        await journey.register(other)
+        execution = await journey.set_value(execution, "x", 2)
+        assert execution.graph_hash == other.hash
+        told = await journey.why(execution, "y")
+        assert (told.value, told.computation) == ("changed", f"{execution.id}:m:1")
+
+
 async def test_a_node_is_explained_once(dsn: str) -> None:
     depth = 40  # a diamond at each step: a tree written out would have 2^40 leaves
     nodes: list[Any] = [input_node("n0"), input_node("m0")]
@@ -191,6 +218,69 @@ async def test_what_would_follow_is_what_follows_and_nothing_is_written(
         same = await journey.preview(execution, set={"x": 40})
         assert (same.set, same.computed, same.cleared) == ((), (), ())
         assert await everything(connection) == before
+
+
+async def test_what_runs_already_will_be_computed_anew(dsn: str) -> None:
+    running, end = asyncio.Event(), asyncio.Event()
+
+    async def slowly(x: int) -> int:
+        if x > 1:
+            running.set()
+            await end.wait()
+        return x
+
+    nodes = [input_node("x"), compute("c", ["x"], slowly), compute("d", ["c"], lambda c: c)]
+    graph = Graph("g", "v1", nodes)
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(execution, "d", wait_any=True)
+        await journey.set_value(execution, "x", 2)
+        await running.wait()
+        told = await journey.preview(execution, set={"x": 3})
+        assert (told.computed, told.perhaps, told.kept) == (("c",), ("d",), ())
+        same = await journey.preview(execution, set={"x": 2})
+        assert (same.computed, same.perhaps) == ((), ())
+        end.set()
+
+
+async def test_that_the_execution_would_be_archived_is_told(dsn: str) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("x"),
+            input_node("y"),
+            compute("c", ["x"], lambda x: x),
+            archive("done", value("x") == 9),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"y": 1})
+        told = await journey.preview(execution, set={"x": 9})
+        assert (told.archived, told.set, told.computed) == (True, ("x",), ("done",))
+        assert (told.unset, told.kept) == ((), ("y",))
+        assert told.to_text().endswith("and the execution is archived")
+        assert await journey.preview(execution, set={"x": 9}, unset=["y"]) == told
+        assert not (await journey.preview(execution, set={"x": 8})).archived
+
+
+async def test_what_is_built_in_and_what_mutations_write_to_may_follow(dsn: str) -> None:
+    graph = Graph(
+        "g",
+        "v1",
+        [
+            input_node("x"),
+            input_node("y"),
+            historian("h", ["x"]),
+            mutate("m", ["x"], lambda x: x, mutates="y", update_revision_on_change=True),
+            compute("z", ["y"], lambda y: y),
+        ],
+    )
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        await journey.get_value(execution, "z", wait_any=True)
+        told = await journey.preview(execution, set={"x": 2})
+        assert (told.computed, told.perhaps, told.kept) == (("h", "m"), ("y", "z"), ())
 
 
 def test_to_look_ahead_takes_no_longer_than_the_graph_is_long() -> None:
