@@ -184,9 +184,10 @@ class ValueCheck:
     def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
         """By the definition that holds now: another one may have held when the wait began."""
         node = graph.node_named(self.node)
-        if not is_settled(graph, state, node.name):
+        now = self.engine.clock.now()
+        if not is_settled(graph, state, node.name, now):
             return NOT_YET
-        if has_come(graph, state, node.name, self.engine.clock.now()):
+        if has_come(graph, state, node.name, now):
             return NOT_YET
         _raise_if_failed(failed_upstream(graph, state, node.name))
         value = state.value_of(node)

@@ -33,7 +33,7 @@ def _is_outdated(state: State, computation: Computation) -> bool:
     )
 
 
-def is_settled(graph: Graph, state: State, node: str) -> bool:
+def is_settled(graph: Graph, state: State, node: str, now: datetime) -> bool:
     """Whether nothing of the node, or upstream of it, is stale, queued or running.
 
     A tick that lies ahead is neither. After a write of a process that could not settle it only
@@ -44,7 +44,7 @@ def is_settled(graph: Graph, state: State, node: str) -> bool:
     upstream = graph.ancestors(node)
     if _is_active(state, node, upstream) or wants_attention(graph, state):
         return False
-    followed = _followed(graph, state)
+    followed = _followed(graph, state, now)
     return followed is state or (
         not _is_active(followed, node, upstream)
         and all(followed.values.get(n) is state.values.get(n) for n in (node, *upstream))
@@ -70,14 +70,14 @@ def _is_active(state: State, node: str, upstream: frozenset[str]) -> bool:
     return not (upstream.isdisjoint(state.queued) and upstream.isdisjoint(state.computing))
 
 
-def _followed(graph: Graph, state: State) -> State:
+def _followed(graph: Graph, state: State, now: datetime) -> State:
     """The state once everything has followed that is to: of an archived one nothing has yet.
 
     What is on another definition, or has predicates whose code is elsewhere, is taken as it is.
     """
     if state.archived_at is None or graph.hash != state.graph_hash or graph.is_opaque:
         return state
-    return settle(graph, state, Unarchive(), nobody(state.updated_at)).state
+    return settle(graph, state, Unarchive(), nobody(now)).state
 
 
 def failed_upstream(graph: Graph, state: State, node: str) -> Computation | None:

@@ -55,7 +55,7 @@ def test_what_was_the_last_stays_so_though_more_is_allowed_by_now(
     told.graph = make(3)
     assert looked_at_as_a_whole(told, Wake()).newest == told.state.newest
     assert failed_computation(told.graph, told.state, "y") == told.newest("y")
-    assert is_settled(told.graph, told.state, "y")
+    assert is_settled(told.graph, told.state, "y", told.now)
     told.set(x=2)
     ends(told)
     assert told.running() == ["y"]

@@ -16,7 +16,7 @@ from journey_async.core.reading import is_settled
 from journey_async.core.schedules import every
 from journey_async.core.settle import settle, settling
 from journey_async.core.values import NodeValue
-from tests.core.story import Story, some_function, state_at
+from tests.core.story import NOON, Story, some_function, state_at
 from tests.support.effort import effort, growth
 
 LINEAR = 5.0  # times for four times the size, with room for a logarithm
@@ -125,8 +125,8 @@ def test_what_is_upstream_is_found_once_however_many_wait_for_it_to_be_settled()
     graph = Graph("layers", "v1", [*map(input_node, names[0]), *steps])
     state = state_at(graph)
     node = names[-1][-1]
-    first = effort(lambda: is_settled(graph, state, node))
-    assert effort(lambda: is_settled(graph, state, node)) < first / 2
+    first = effort(lambda: is_settled(graph, state, node, NOON))
+    assert effort(lambda: is_settled(graph, state, node, NOON)) < first / 2
 
 
 def test_whether_a_value_is_settled_is_not_asked_of_each_node_upstream() -> None:
@@ -135,8 +135,8 @@ def test_whether_a_value_is_settled_is_not_asked_of_each_node_upstream() -> None
         steps = [compute(name, [above], some_function) for above, name in pairwise(names)]
         told = Story(Graph("g", "v1", [input_node(names[0]), *steps]))
         told.start(n0=1)
-        is_settled(told.graph, told.state, names[-1])
-        return lambda: is_settled(told.graph, told.state, names[-1])
+        is_settled(told.graph, told.state, names[-1], told.now)
+        return lambda: is_settled(told.graph, told.state, names[-1], told.now)
 
     assert growth(work) < 1.1
 

@@ -233,7 +233,7 @@ def test_attention_wanted_is_not_taken_for_work_that_became_due_just_then(how: s
     told.can_run = lambda node: False
     told.set(y=1)
     getattr(told, how)(*["a"] if how == "retry" else [])
-    assert not is_settled(told.graph, told.state, "b")
+    assert not is_settled(told.graph, told.state, "b", told.now)
     told.graph = whole
     told.can_run = lambda node: True
     told.set(x=2)
@@ -269,8 +269,8 @@ def test_an_execution_that_wants_attention_is_not_settled() -> None:
     told = Story(opaque())
     told.start()
     told.set(x=1)
-    assert not is_settled(told.graph, told.state, "a")
-    assert is_settled(told.graph, told.state, "x")
+    assert not is_settled(told.graph, told.state, "a", told.now)
+    assert is_settled(told.graph, told.state, "x", told.now)
 
 
 def test_a_failure_on_inputs_that_nobody_has_attended_to_yet_is_not_the_last() -> None:

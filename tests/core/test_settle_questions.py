@@ -18,13 +18,13 @@ from tests.core.story import NOON, Story
 
 def test_settled_means_nothing_upstream_is_queued_or_running() -> None:
     told = x_and(compute("a", ["x"], f), compute("b", ["a"], f), tick_once("t", [], f))
-    assert not is_settled(told.graph, told.state, "b")
+    assert not is_settled(told.graph, told.state, "b", told.now)
     told.succeed("t", NOW + 60)
     told.succeed("a", 1)
-    assert is_settled(told.graph, told.state, "a")
-    assert not is_settled(told.graph, told.state, "b")
+    assert is_settled(told.graph, told.state, "a", told.now)
+    assert not is_settled(told.graph, told.state, "b", told.now)
     told.succeed("b", 1)
-    assert is_settled(told.graph, told.state, "b")
+    assert is_settled(told.graph, told.state, "b", told.now)
 
 
 def test_the_time_of_a_tick_that_has_come_counts_for_what_depends_on_it() -> None:
@@ -50,11 +50,24 @@ def test_what_is_stale_in_an_archived_execution_is_not_settled() -> None:
     told.succeed("c", 2)
     told.archive()
     told.succeed("a", 2)
-    assert [is_settled(told.graph, told.state, name) for name in "abc"] == [True, False, True]
+    assert [is_settled(told.graph, told.state, name, told.now) for name in "abc"] == [
+        True,
+        False,
+        True,
+    ]
     told.unarchive()
     told.succeed("b", 2)
     told.archive()
-    assert is_settled(told.graph, told.state, "b")
+    assert is_settled(told.graph, told.state, "b", told.now)
+
+
+def test_nor_is_what_follows_from_a_tick_that_has_come_meanwhile() -> None:
+    told = x_and(tick_once("t", ["x"], f), compute("after", ["t"], f))
+    told.succeed("t", NOW + 60)
+    told.archive()
+    assert is_settled(told.graph, told.state, "after", told.now)
+    told.later(60)
+    assert not is_settled(told.graph, told.state, "after", told.now)
 
 
 def test_nor_is_what_would_be_cleared() -> None:
@@ -64,10 +77,10 @@ def test_nor_is_what_would_be_cleared() -> None:
     told.set(x=2)
     told.archive()
     told.succeed("a", 1)
-    assert not is_settled(told.graph, told.state, "b")
+    assert not is_settled(told.graph, told.state, "b", told.now)
     told.unarchive()
     told.archive()
-    assert is_settled(told.graph, told.state, "b")
+    assert is_settled(told.graph, told.state, "b", told.now)
 
 
 def test_last_updated_at_as_a_gate_does_not_trigger_itself() -> None:
