@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from journey_async.client import options
 from journey_async.client.execution import Execution, state_of
 from journey_async.core import jsonvalue
+from journey_async.core.events import MAX_ITERATIONS_REACHED, has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import MutateNode, own_copy
 from journey_async.core.reference import NodeName
@@ -37,6 +38,7 @@ class EventKind(StrEnum):
     UNREADABLE = "unreadable"  # set to what is not of the node's type
     CLEARED = "cleared"
     COMPUTING = "computing"
+    UNCHANGED = "unchanged"  # was computed, and has the value that it had
     FAILED = "failed"
     ABANDONED = "abandoned"
     ARCHIVED = "archived"
@@ -126,7 +128,10 @@ def news(
     """What a state says about later than a revision, in the order of revisions."""
     values = _differing({} if seen is None else seen.values, state.values, nodes)
     computations = _differing({} if seen is None else seen.newest, state.newest, nodes)
-    found = [*_of_values(graph, seen, since, state, values), *_of_computations(since, computations)]
+    found = [
+        *_of_values(graph, seen, since, state, values),
+        *_of_computations(since, state, computations),
+    ]
     if nodes is None:
         found += _of_the_whole(seen, since, state)
     return sorted(found, key=lambda event: (event.revision, event.node or ""))
@@ -200,20 +205,42 @@ def _is_another(graph: Graph, seen: State, now: NodeValue) -> bool:
     return now.name in graph.mutated and not jsonvalue.equal(before.value, now.value)
 
 
-def _of_computations(since: int, computations: Mapping[str, Computation]) -> Iterator[Event]:
+def _of_computations(
+    since: int, state: State, computations: Mapping[str, Computation]
+) -> Iterator[Event]:
     for computation in computations.values():
         if computation.state is ComputationState.COMPUTING:
-            yield from _event(computation, since, computation.revision_at_start)
+            yield from _event(computation, since, EventKind.COMPUTING)
         elif computation.state in UNSUCCESSFUL:
-            yield from _event(computation, since, computation.revision_at_completion)
+            yield from _event(computation, since, EventKind(computation.state.value))
+        elif has_failed(computation):  # a loop
+            told = computation._replace(error=MAX_ITERATIONS_REACHED)
+            yield from _event(told, since, EventKind.FAILED)
+        elif _kept_its_value(state.values.get(computation.node), computation):
+            yield from _event(computation, since, EventKind.UNCHANGED)
 
 
-def _event(computation: Computation, since: int, revision: int | None) -> Iterator[Event]:
+def _kept_its_value(value: NodeValue | None, computation: Computation) -> bool:
+    """Whether a success gave what was there already, of an earlier revision."""
+    revision = computation.revision_at_completion
+    has_ended = computation.state is ComputationState.SUCCESS and computation.disposition is None
+    return (
+        has_ended
+        and revision is not None
+        and value is not None
+        and value.is_set
+        and value.revision < revision
+    )
+
+
+def _event(computation: Computation, since: int, kind: EventKind) -> Iterator[Event]:
+    begins = kind is EventKind.COMPUTING
+    revision = computation.revision_at_start if begins else computation.revision_at_completion
     if revision is None or revision <= since:
         return
     yield Event(
         execution_id=computation.execution_id,
-        kind=EventKind(computation.state.value),
+        kind=kind,
         revision=revision,
         node=computation.node,
         error=computation.error,

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from journey_async import Event, Graph, Journey, Retry, compute, input_node, mutate
+from journey_async import (
+    Continue,
+    Event,
+    Graph,
+    Journey,
+    Retry,
+    compute,
+    input_node,
+    loop,
+    mutate,
+)
 from journey_async.client.watching import MAX_BEHIND, news
 from journey_async.errors import (
     DatabaseUnavailable,
@@ -98,6 +108,44 @@ async def test_failures_are_told_with_their_error(dsn: str) -> None:
             assert (computing.kind, failed.kind) == ("computing", "failed")
             assert failed.error == "ValueError: too bad"
             assert failed.time is not None
+
+
+async def test_that_a_computation_has_ended_is_told_though_its_value_is_the_same(dsn: str) -> None:
+    """Who shows that it is being computed shows it no longer."""
+    graph = Graph("g", "v1", [input_node("x"), compute("parity", ["x"], lambda x: x % 2)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        value = await journey.get_node(execution, "parity", wait_any=True)
+        execution = await journey.load(execution)
+        async with aclosing(journey.watch(execution, nodes=["parity"])) as events:
+            first = await begun(journey, events)
+            await journey.set_value(execution, "x", 3)
+            kinds = [(await first).kind, (await anext(events)).kind]
+        assert kinds == ["computing", "unchanged"]
+        async with aclosing(
+            journey.watch(execution, nodes=["parity"], since_revision=execution.revision)
+        ) as later:
+            assert [(await anext(later)).kind] == ["unchanged"]
+        assert (await journey.get_node(execution, "parity")).revision == value.revision
+        await journey.unset_value(execution, "x")  # what is cleared since was not kept
+        async with aclosing(
+            journey.watch(execution, nodes=["parity"], since_revision=execution.revision)
+        ) as later:
+            assert [(await anext(later)).kind] == ["cleared"]
+
+
+async def test_a_loop_that_ran_out_is_told_to_have_failed(dsn: str) -> None:
+    endless = loop("l", ["x"], lambda x: Continue(-x), max_iterations=2)
+    graph = Graph("g", "v1", [input_node("x"), endless])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph)
+        async with aclosing(journey.watch(execution, nodes=["l"])) as events:
+            first = await begun(journey, events)
+            await journey.set_value(execution, "x", 1)
+            found = [await first]
+            while found[-1].kind == "computing":
+                found.append(await anext(events))
+        assert (found[-1].kind, found[-1].error) == ("failed", "max_iterations_reached")
 
 
 async def test_another_process_is_heard_and_only_chosen_nodes_are_told(dsn: str) -> None:

@@ -73,6 +73,7 @@ class Event(BaseModel):
         "unreadable",
         "cleared",
         "computing",
+        "unchanged",
         "failed",
         "abandoned",
         "archived",
