@@ -80,9 +80,10 @@ class NodeType:
             parsed = adapter.validate_python(value, strict=True)
             stored = _dumped(adapter, parsed)
         else:
-            parsed = adapter.validate_json(jsonvalue.encode(plain), strict=True)
+            text = jsonvalue.encode(plain)
+            parsed = adapter.validate_json(text, strict=True)
             stored = _dumped(adapter, parsed)
-            if jsonvalue.equal(stored, plain):
+            if jsonvalue.encode(stored) == text:
                 return stored
         self._refuse_what_does_not_come_back(adapter, stored, parsed)
         return stored
