@@ -17,10 +17,10 @@ from journey_async.store.channels import Channels
 from journey_async.store.connecting import Connect, ServerTime
 from journey_async.store.listening import NotificationConnection
 
-PROBE_INTERVAL = 10.0  # seconds between proofs that the connection still leads somewhere
+PROBE_INTERVAL = 12.0  # seconds between proofs that the connection still leads somewhere
 PROBE_PATIENCE = 5.0  # seconds that a probe may take to come back
-HEARD_EVERY = 4  # probes: that it hears, too, is proved by what every other process is woken for
-CHECKED_EVERY = 6  # probes
+HEARD_EVERY = 3  # probes: that it hears, too, is proved by what every other process is woken for
+CHECKED_EVERY = 5  # probes
 MAX_PAUSE = 0.5  # seconds between attempts to connect
 PROBE = "probe"
 

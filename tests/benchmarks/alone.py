@@ -23,7 +23,7 @@ from tests.support.waits import waits_in
 
 RUNS = 200
 PARKED = 10_000
-IDLE = 60.0  # seconds
+IDLE = 120.0  # seconds: a minute would hold one safety check more or less
 TICKS = 40
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
 Figures = dict[str, list[float]]
