@@ -27,7 +27,8 @@ T = TypeVar("T")
 class Inputs(Protocol):
     """A mapping of nodes, by name or reference, to values.
 
-    Said by what it gives, for as a Mapping its keys would have to be of one type alone.
+    Said by what it gives, for as a Mapping its keys would have to be of one type alone; what is no
+    Mapping is refused all the same.
     """
 
     def items(self) -> Iterable[tuple[NodeName, object]]:

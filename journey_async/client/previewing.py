@@ -109,16 +109,21 @@ def _queued_anew(graph: Graph, before: State, after: State, now: datetime) -> se
     """The steps that are to be computed by what differs: also those that are queued or run already
     on what was there before.
     """
-    draft = Draft(graph, after, nobody(now))
-    evaluation = draft.evaluation()
-
-    def will_be_outdated(name: str) -> bool:
-        gate, newest = graph.steps[name].gated_by, after.newest[name]
-        holds = evaluation.holds(gate, keeping=True)
-        return holds and is_stale(draft, newest, evaluation.met(gate))
-
     queued = {name for name in after.queued if after.newest[name] is not before.newest.get(name)}
-    return queued | {n for n in after.computing & graph.steps.keys() if will_be_outdated(n)}
+    running = after.computing & graph.steps.keys()
+    return queued | (_outdated(graph, after, running, now) - _outdated(graph, before, running, now))
+
+
+def _outdated(graph: Graph, state: State, running: Set[str], now: datetime) -> set[str]:
+    """Those of the running steps that will be computed anew when they have ended."""
+    draft = Draft(graph, state, nobody(now))
+    evaluation = draft.evaluation()
+    return {
+        name
+        for name in running & state.computing
+        if evaluation.holds(graph.steps[name].gated_by, keeping=True)
+        and is_stale(draft, state.newest[name], evaluation.met(graph.steps[name].gated_by))
+    }
 
 
 def _reached(graph: Graph, steps: Set[str]) -> frozenset[str]:

@@ -32,7 +32,7 @@ from journey_async.core.nodes import (
 )
 from journey_async.core.paths import Ancestors, cycle_in, reached
 from journey_async.core.reference import NodeName, NodeRef, name_of
-from journey_async.core.types import NodeType, as_type, name_of_type
+from journey_async.core.types import ANY, NodeType, as_type, name_of_type
 from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
     CircularDependencyError,
@@ -267,8 +267,14 @@ class Graph(Model):
 
     @cached_property
     def lacks_code(self) -> bool:
-        """Whether this is a description: what a function does, or a predicate, is elsewhere."""
-        return self.is_opaque or any(self.bindings[name] is None for name in self.with_function)
+        """Whether this is a description: functions, predicates or types are elsewhere."""
+        functions = [self.on_save, *(node.on_save for node in self.nodes)]
+        return (
+            self.is_opaque
+            or any(self.bindings[name] is None for name in self.with_function)
+            or any(function is not None and function.call is None for function in functions)
+            or any(node.type.is_any and node.type != ANY for node in self.inputs.values())
+        )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A graph with other fields, checked like any other.

@@ -10,6 +10,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 
 from journey_async.core import jsonvalue
+from journey_async.core.alike import alike
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import StoredByName
 from journey_async.errors import InvalidNodeError, InvalidValueError, StoredTypeError
@@ -96,7 +97,7 @@ class NodeType:
             again = adapter.validate_json(jsonvalue.encode(stored), strict=True)
         except PydanticError as error:
             raise self._misfit(f"{_faults(error)} ({ONE_WAY})") from None
-        if again != parsed:
+        if not alike(again, parsed):
             raise self._misfit(ONE_WAY)
 
     def parse(self, value: JSON, *, node: str, execution_id: str) -> Any:

@@ -152,6 +152,8 @@ class Functions:
             is_last = final or attempt.computation.attempt >= retry.max_attempts
             is_last = is_last and not (attempt.given_up or attempt.interrupted)
             self._log(attempt, error, is_last=is_last)
+            if attempt.interrupted:  # its answer to that; others will run it anew
+                return None
             return attempt.failed(_described(error), permanent=final)
         try:
             return success(

@@ -50,7 +50,10 @@ MAX_BATCH = 64  # executions in a batch: deciding them takes some 4 ms of the ev
 SHARED_FROM = 16  # waiting executions of which idle flights take equal shares
 LOCKING = 2  # executions whose row lock is waited for at once, each with a connection
 LAST_PATIENCE = 5.0  # seconds in which a closing Journey tries to write what waits
+SHORT_PATIENCE = 0.5  # the same, where some of it has been waited for in vain
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
+
+NOT_WRITTEN = "Journey was closed before it could write this"
 
 
 class Committer:
@@ -93,6 +96,7 @@ class Committer:
         )
         self._outage = Outage()
         self._closed_because: str | None = None
+        self._is_closing = False
         self._queue = RequestQueue()
         self._flying = 0  # batches at the database
         self._locking = asyncio.Semaphore(LOCKING)
@@ -103,12 +107,17 @@ class Committer:
         for number in range(FLIGHTS):
             self._tasks.spawn(self._fly(), f"flight {number}")
 
-    async def finish(self, *, at_once: bool) -> None:
-        """Write what waits, if the database lets it; refuse the rest later, or `at_once`."""
+    async def finish(self, *, in_vain: bool) -> None:
+        """Take nothing more, and write what waits, if the database lets it in time.
+
+        Then the rest is refused, and what is being written is cancelled. `in_vain`: others have
+        waited for the database already.
+        """
+        self._is_closing = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(0 if at_once else LAST_PATIENCE):
+            async with asyncio.timeout(SHORT_PATIENCE if in_vain else LAST_PATIENCE):
                 await self._queue.idle.wait()
-        self._end("Journey was closed before it could write this")
+        self._end(NOT_WRITTEN)
         self._tasks.kill()
 
     async def ended(self) -> None:
@@ -159,8 +168,8 @@ class Committer:
         the call that wants it. Raises what the core refuses with, ExecutionNotFound,
         InvalidValueError, SingletonGraphError, DatabaseUnavailable; if it `yields`, Overtaken.
         """
-        if self._closed_because is not None:
-            raise DatabaseUnavailable(self._closed_because)
+        if self._closed_because is not None or self._is_closing:
+            raise DatabaseUnavailable(self._closed_because or NOT_WRITTEN)
         loop = asyncio.get_running_loop()
         give_up_at = None if patience is None else loop.time() + patience
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -293,8 +302,12 @@ class Committer:
             raise error
 
     def _interrupted(self) -> DatabaseUnavailable:
-        why = self._closed_because or "Journey was closed while it was writing this"
-        return DatabaseUnavailable(why)
+        killed = self._closed_because is not None and not self._is_closing
+        return DatabaseUnavailable(
+            self._closed_because
+            if killed
+            else "Journey was closed while it was writing this, which may have been written"
+        )
 
     def _share(self) -> int:
         """How many executions a flight takes: with two, one is decided while one is written."""

@@ -305,8 +305,8 @@ class Engine:
         )
 
     async def _finish_writing(self) -> None:
-        """Write what waits; if the runner has waited in vain, all that can be written is."""
-        await self.committer.finish(at_once=self.runner.owes)
+        """Write what waits; if the runner has waited in vain, most of what can be written is."""
+        await self.committer.finish(in_vain=self.runner.owes)
 
     async def _finish_callbacks(self) -> None:
         await self._callbacks.finish(self.settings.grace_period)

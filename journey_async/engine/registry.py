@@ -85,8 +85,11 @@ class Registry:
         self._asked = 0  # questions to the database so far
 
     def has(self, graph: Graph) -> bool:
-        """Whether this very graph is registered, or the code of what it describes."""
-        return self._registered.get(graph.key) is self.with_code(graph)
+        """Whether this very graph is registered; of a description, whether it is known."""
+        if not graph.lacks_code:
+            return self._registered.get(graph.key) is graph
+        stored = self._stored.get(graph.key)
+        return stored is not None and graph.hash in stored.registrations
 
     def with_code(self, graph: Graph) -> Graph:
         """The code that is here of what a graph merely describes; else the graph itself."""

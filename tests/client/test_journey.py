@@ -382,6 +382,27 @@ async def test_a_description_does_not_take_the_place_of_the_code(dsn: str) -> No
             await journey.start_execution(described, {"x": "one"})
 
 
+async def test_a_description_that_is_known_is_not_asked_for_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: -x)])
+    described = Graph.model_validate(graph.model_dump(mode="json"))
+    async with Journey(dsn, run_computations=False) as journey:
+        await journey.start_execution(described, {"x": 1})
+        asked = 0
+        graphs = journey._engine.store.graphs
+
+        async def counted(*args: Any, **kwargs: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await graphs(*args, **kwargs)
+
+        monkeypatch.setattr(journey._engine.store, "graphs", counted)
+        for _ in range(3):
+            await journey.start_execution(described, {"x": 1})
+        assert asked == 0
+
+
 async def test_a_description_is_no_code_of_a_worker(dsn: str) -> None:
     graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], lambda x: -x)])
     described = Graph.model_validate(graph.model_dump(mode="json"))

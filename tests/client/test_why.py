@@ -240,6 +240,9 @@ async def test_what_runs_already_will_be_computed_anew(dsn: str) -> None:
         assert (told.computed, told.perhaps, told.kept) == (("c",), ("d",), ())
         same = await journey.preview(execution, set={"x": 2})
         assert (same.computed, same.perhaps) == ((), ())
+        execution = await journey.set_value(execution, "x", 3)  # it will be, without anything more
+        same = await journey.preview(execution, set={"x": 3})
+        assert (same.computed, same.perhaps) == ((), ())
         end.set()
 
 

@@ -414,3 +414,8 @@ def test_a_description_lacks_the_code() -> None:
     assert not graph.lacks_code
     assert Graph.model_validate(graph.model_dump(mode="json")).lacks_code
     assert not Graph("g", "v1", [input_node("x"), historian("h", ["x"])]).lacks_code
+    typed = Graph("g", "v1", [input_node("x", type=int), historian("h", ["x"])])
+    told = Graph("g", "v1", [input_node("x")], on_save=lambda *_: None)
+    for whole in (typed, told):
+        assert not whole.lacks_code
+        assert Graph.model_validate(whole.model_dump(mode="json")).lacks_code

@@ -1,9 +1,11 @@
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import (
@@ -11,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     computed_field,
     field_serializer,
@@ -171,6 +174,32 @@ class Reformatted(BaseModel):
 def test_what_would_not_come_back_as_it_was_set_is_refused(annotation: Any, value: Any) -> None:
     with pytest.raises(InvalidValueError, match="does not come back as what was set"):
         NodeType.of(annotation).to_json(value)
+
+
+class Stamped(BaseModel):
+    x: int
+    y: int = 0
+    _made: float = PrivateAttr(default_factory=time.perf_counter)
+
+
+@dataclass(eq=False)
+class WithoutEquality:
+    x: int
+    y: int = 0
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Stamped, {"x": 1}),
+        (list[WithoutEquality], [{"x": 1}]),
+        (datetime, datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))),
+        (datetime, datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)),
+    ],
+)
+def test_what_comes_back_is_told_by_what_is_in_it(annotation: Any, value: Any) -> None:
+    """Not by an equality that it may lack."""
+    NodeType.of(annotation).to_json(value)
 
 
 def test_what_pydantic_does_not_know_is_told_in_one_line() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Journey
+from journey_async import Execution, Graph, Journey, Retry, compute, input_node
 from journey_async.engine import committer, runner
 from journey_async.errors import DatabaseUnavailable, JourneyError
 from tests.support.eventually import eventually
@@ -163,3 +163,48 @@ async def test_the_lock_of_a_worker_that_is_killed_while_it_takes_leave_goes(
 
 async def nobody_holds_a_lock(connection: Any) -> bool:
     return bool(await connection.fetchval(HELD) == 0)
+
+
+async def test_who_is_told_that_nothing_was_written_is_told_the_truth(dsn: str) -> None:
+    """Somebody writes on and on while it closes: what is under way is answered first."""
+    graph = Graph("g", "v1", [input_node("n")])
+    for _ in range(3):
+        last = 0
+        async with Journey(dsn) as journey:
+            execution = await journey.start_execution(graph, {"n": last})
+
+            async def write_on(journey: Journey = journey, to: Execution = execution) -> int:
+                number = 0
+                while True:
+                    try:
+                        await journey.set_value(to, "n", number + 1)
+                    except DatabaseUnavailable:
+                        return number
+                    number += 1
+
+            writing = asyncio.create_task(write_on())
+            await eventually(lambda: journey._engine.committer._queue.is_any_in_flight)
+        last = await writing
+        async with Journey(dsn) as other:
+            assert await other.get_value(execution.id, "n") == last
+
+
+async def test_what_a_function_makes_of_its_cancellation_is_no_failure(dsn: str) -> None:
+    running = asyncio.Event()
+
+    async def tidies_up(x: int) -> None:
+        running.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise ValueError("could not tidy up") from None
+
+    def once(f: Any) -> Graph:
+        steps = [compute("y", ["x"], f, retry=Retry(max_attempts=1))]
+        return Graph("g", "v1", [input_node("x"), *steps])
+
+    async with Journey(dsn, graphs=[once(tidies_up)], grace_period=0) as closing:
+        execution = await closing.start_execution(once(tidies_up), {"x": 1})
+        await running.wait()
+    async with Journey(dsn, graphs=[once(lambda x: -x)]) as other:
+        assert await other.get_value(execution.id, "y", wait_any=True) == -1

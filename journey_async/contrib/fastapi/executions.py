@@ -104,9 +104,12 @@ class Executions:
 
     def _add_find_or_start(self, router: APIRouter) -> None:
         @router.post("", response_model=self._models.execution, responses=problems(422))
-        async def find_or_start(journey: JourneyDep, request: Request) -> Response:
+        async def find_or_start(
+            journey: JourneyDep, request: Request, body: Annotated[Any, Body()] = None
+        ) -> Response:
             """The one live execution of this graph, which is started if there is none."""
-            if (await request.body()).strip() not in (b"", b"{}"):
+            is_empty = body is None and not await request.body()
+            if not is_empty and members_of(body, {"values"}, required=False).get("values"):
                 raise InvalidOptionError(
                     f"graph {self._graph.name!r} is a singleton: its execution is found or started "
                     f"without values; send them by PATCH to its path"
