@@ -54,6 +54,7 @@ SHORT_PATIENCE = 0.5  # the same, where some of it has been waited for in vain
 MAX_PAUSE = 0.5  # seconds between attempts at a database that is away
 
 NOT_WRITTEN = "Journey was closed before it could write this"
+PERHAPS_WRITTEN = "Journey was closed while it was writing this, which may have been written"
 
 
 class Committer:
@@ -302,12 +303,9 @@ class Committer:
             raise error
 
     def _interrupted(self) -> DatabaseUnavailable:
-        killed = self._closed_because is not None and not self._is_closing
-        return DatabaseUnavailable(
-            self._closed_because
-            if killed
-            else "Journey was closed while it was writing this, which may have been written"
-        )
+        if self._closed_because is not None and not self._is_closing:
+            return DatabaseUnavailable(self._closed_because)  # it was killed
+        return DatabaseUnavailable(PERHAPS_WRITTEN)
 
     def _share(self) -> int:
         """How many executions a flight takes: with two, one is decided while one is written."""
