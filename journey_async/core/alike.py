@@ -9,26 +9,31 @@ from pydantic import BaseModel
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values of a type hold the same: by what is in them, whatever `==` makes of that.
+    """Whether two values of a type are equal, or of the same class and alike in what they hold.
 
     Private attributes of models do not count, nor what has no equality of its own; a time in the
     hour that comes twice is the same in both zones; NaN is NaN.
     """
-    if isinstance(one, BaseModel) and isinstance(other, BaseModel):
-        return alike(_content(one), _content(other))
-    if is_dataclass(one) and is_dataclass(other):
-        return all(alike(getattr(one, f.name), getattr(other, f.name, None)) for f in fields(one))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
+    if _equal(one, other):
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, BaseModel):
+        return alike(_held_by_model(one), _held_by_model(other))
+    if is_dataclass(one):
+        return all(alike(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(alike(v, other[k]) for k, v in one.items())
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+    if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(alike, one, other))
-    if isinstance(one, datetime) and isinstance(other, datetime) and one.tzinfo and other.tzinfo:
-        return one.astimezone(UTC) == other.astimezone(UTC)
-    return _equal(one, other) or (type(one) is type(other) and _is_unequal_to_itself(one))
+    if isinstance(one, datetime) and one.tzinfo and other.tzinfo:
+        return bool(one.astimezone(UTC) == other.astimezone(UTC))
+    return _is_unequal_to_itself(one)
 
 
-def _content(model: BaseModel) -> dict[str, Any]:
-    return {"": type(model), **model.__dict__, **(model.model_extra or {})}
+def _held_by_model(model: BaseModel) -> dict[str, Any]:
+    held = {name: getattr(model, name) for name in type(model).model_fields}
+    return held | (model.model_extra or {})
 
 
 def _equal(one: Any, other: Any) -> bool:

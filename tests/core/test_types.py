@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -186,6 +187,35 @@ class Stamped(BaseModel):
 class WithoutEquality:
     x: int
     y: int = 0
+
+
+class Remembering(BaseModel):
+    x: int
+
+    @cached_property
+    def doubled(self) -> int:
+        return 2 * self.x
+
+
+@dataclass
+class Plain:
+    x: int
+
+
+@dataclass
+class Richer(Plain):
+    y: int
+
+
+def test_an_object_of_a_richer_class_is_not_stored_as_a_plain_one() -> None:
+    with pytest.raises(InvalidValueError, match="does not come back as what was set"):
+        NodeType.of(Plain).to_json(Richer(1, 2))
+
+
+def test_what_an_object_remembers_beside_its_fields_does_not_count() -> None:
+    value = Remembering(x=1)
+    assert value.doubled == 2
+    assert NodeType.of(Remembering).to_json(value) == {"x": 1}
 
 
 @pytest.mark.parametrize(
