@@ -317,7 +317,7 @@ class Engine:
     # --- what the verbs need ------------------------------------------------------------------
 
     async def register(self, graph: Graph) -> None:
-        """Make the code of a graph known; raises GraphConflictError, DatabaseUnavailable.
+        """Make a graph known, or the code of it; raises GraphConflictError, DatabaseUnavailable.
 
         Cancelling the caller stops no attempt half-way: others may know of it already.
         """

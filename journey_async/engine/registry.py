@@ -94,8 +94,9 @@ class Registry:
     def with_code(self, graph: Graph) -> Graph:
         """The code that is here of what a graph merely describes; else the graph itself."""
         registered = self._registered.get(graph.key)
-        describes = registered is not None and registered.hash == graph.hash and graph.lacks_code
-        return registered if registered is not None and describes else graph
+        if registered is None or not graph.lacks_code or registered.hash != graph.hash:
+            return graph
+        return registered
 
     def registered(self, name: str, version: str) -> Graph | None:
         """The graph whose code is here."""
@@ -142,13 +143,9 @@ class Registry:
         key = graph.key
         async with self._registering[key]:
             await self._fetch_definitions([key])
-            if graph.hash in self._stored[key].registrations:
-                return
-            await self._refuse_conflicts(graph)
-            definition = graph.model_dump_json()
-            now = self._clock.now()
-            await self._store.register_graph(*key, graph.hash, definition, now=now, worker=None)
-            await self._fetch_definitions([key])
+            if not self.has(graph):
+                await self._refuse_conflicts(graph)
+                await self._put_down(graph)
 
     async def learn(self, state: State, connection: Connection | None = None) -> None:
         """Make sure that `resolve` can answer for the state.
@@ -255,12 +252,11 @@ class Registry:
         return found
 
     async def _put_down(self, graph: Graph) -> None:
-        definition = graph.model_dump_json()
+        definition, now = graph.model_dump_json(), self._clock.now()
+        worker, own = (None, None) if graph.lacks_code else (self._worker(), graph)
         key = graph.key
-        await self._store.register_graph(
-            *key, graph.hash, definition, now=self._clock.now(), worker=self._worker()
-        )
-        await self._fetch_definitions([key], own=graph)
+        await self._store.register_graph(*key, graph.hash, definition, now=now, worker=worker)
+        await self._fetch_definitions([key], own=own)
 
     async def _put_down_again(self, graph: Graph) -> None:
         """Put down what the database has lost, unless live executions cannot take it on."""

@@ -94,9 +94,7 @@ class Executions:
             body: Annotated[Any, DocumentedBy(model), Body(title=model.__name__)] = None,
         ) -> Response:
             """Start an execution, with values set at once."""
-            is_empty = body is None and not await request.body()
-            sent = {} if is_empty else members_of(body, {"values"}, required=False)
-            values = sent.get("values", {})
+            values = await _values_to_start_with(request, body)
             self._exposure.check_settable(values)
             execution = await journey.start_execution(self._graph, values)
             here = quote(request.scope["path"].rstrip("/"))
@@ -108,8 +106,7 @@ class Executions:
             journey: JourneyDep, request: Request, body: Annotated[Any, Body()] = None
         ) -> Response:
             """The one live execution of this graph, which is started if there is none."""
-            is_empty = body is None and not await request.body()
-            if not is_empty and members_of(body, {"values"}, required=False).get("values"):
+            if await _values_to_start_with(request, body):
                 raise InvalidOptionError(
                     f"graph {self._graph.name!r} is a singleton: its execution is found or started "
                     f"without values; send them by PATCH to its path"
@@ -285,3 +282,11 @@ class Executions:
 
 def _text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
+
+
+async def _values_to_start_with(request: Request, body: Any) -> dict[str, Any]:
+    """The values in a body that may be missing; raises InvalidOptionError."""
+    if body is None and not await request.body():
+        return {}
+    values: dict[str, Any] = members_of(body, {"values"}, required=False).get("values", {})
+    return values
