@@ -32,6 +32,11 @@ HELD = """
     SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
     WHERE locktype = 'advisory' AND d.datname = current_database()
 """
+RENEWED = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND datname = current_database()
+        AND state = 'idle' AND query LIKE '%A worker says that it is alive%'
+"""
 CUT_LIFE_SIGN = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS d ON d.oid = database
     WHERE locktype = 'advisory' AND d.datname = current_database()
