@@ -175,7 +175,8 @@ class Looking:
     async def graphs(self) -> list[Graph]:
         """The newest definition of each graph and version that was ever registered, without code.
 
-        The one registered last comes first.
+        The one registered last comes first. Raises GraphError for one that cannot be read here,
+        as of a newer release.
         """
         engine = self._engine
         definitions = await engine.patiently(engine.store.newest_graphs)

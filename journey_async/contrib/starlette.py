@@ -15,7 +15,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from journey_async.client.journey import Journey
 from journey_async.contrib.problems import Problem, problem_of
@@ -132,13 +132,16 @@ class EventStream(Response):
         """Send the messages."""
         one_at_a_time = asyncio.Lock()
 
-        async def say(text: str, *, more: bool = True) -> None:
-            body = {"type": "http.response.body", "body": text.encode(), "more_body": more}
+        async def reply(message: Message) -> None:
             try:
                 async with one_at_a_time:
-                    await send(body)
+                    await send(message)
             except OSError:  # how some servers say that the client has gone
                 group.cancel_scope.cancel()
+
+        async def say(text: str, *, more: bool = True) -> None:
+            body = text.encode()
+            await reply({"type": "http.response.body", "body": body, "more_body": more})
 
         async def keep_alive() -> None:
             while True:
@@ -151,7 +154,7 @@ class EventStream(Response):
 
         head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with aclosing(self._messages), anyio.create_task_group() as group:
-            await send(head)
+            await reply(head)
             await say(HELLO)
             group.start_soon(keep_alive)
             group.start_soon(end_when_gone)

@@ -26,6 +26,17 @@ def signature_of(call: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(call)
 
 
+def takes(call: Callable[..., Any], *arguments: object) -> bool:
+    """Whether it can be called with so many arguments, as far as its signature can be read."""
+    try:
+        signature_of(call).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # it has none that can be read
+        return True
+    return True
+
+
 def hints_of(call: Callable[..., Any]) -> Hints:
     """The annotations of a function; one that cannot be evaluated here is none."""
     signature = signature_of(call)

@@ -5,12 +5,13 @@ diagrams, and the graph's hash. Only `Predicate` is opaque.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
 from journey_async.core import jsonvalue
+from journey_async.core.annotations import takes
 from journey_async.core.functions import FunctionField
 from journey_async.core.jsonvalue import JSON
 from journey_async.core.model import Model, storable
@@ -135,7 +136,7 @@ class Predicate(Leaf):
     @model_validator(mode="after")
     def _decides_at_once(self) -> Self:
         call = self.function.call
-        if call is not None and not _takes_one(call):
+        if call is not None and not takes(call, None):
             raise ConditionError(
                 f"the predicate on {self.node!r} must take one argument, the NodeValue; "
                 f"{call!r} does not"
@@ -298,16 +299,6 @@ def as_condition(item: object) -> "AnyCondition":
     raise ConditionError(
         f"{item!r} is neither a node's name nor a condition, such as value('x') > 1"
     )
-
-
-def _takes_one(predicate: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(predicate).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # a signature that cannot be read
-        return True
-    return True
 
 
 def _flattened(kind: type[AllOf | AnyOf], items: Sequence[object]) -> tuple["AnyCondition", ...]:

@@ -1,9 +1,9 @@
 """Functions attached to data: stored and compared by qualified name, called if the code is here."""
 
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
+from journey_async.core.annotations import takes
 from journey_async.core.model import StoredByName
 from journey_async.errors import GraphError, InvalidNodeError
 
@@ -56,25 +56,15 @@ class Function:
 
 def callback(of: str, on_save: object, node: str | None = None) -> Any:
     """What is to be called back with outcomes; raises InvalidNodeError for what cannot be."""
-    if on_save is not None and not _takes_outcomes(on_save):
+    if on_save is None:
+        return None
+    if not callable(on_save) or not takes(on_save, "", "", None):
         raise InvalidNodeError(
             f"on_save of {of} must be a function of three: the execution's id, the node's name "
             f"and the outcome; {on_save!r} is none",
             node=node,
         )
     return on_save
-
-
-def _takes_outcomes(on_save: object) -> bool:
-    if not callable(on_save):
-        return False
-    try:
-        inspect.signature(on_save).bind("", "", None)
-    except TypeError:
-        return False
-    except ValueError:  # a signature that cannot be read
-        return True
-    return True
 
 
 def _as_function(given: object) -> Function:

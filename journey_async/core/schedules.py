@@ -15,29 +15,14 @@ LONGEST = timedelta(days=36500)
 
 
 class Cron(Model):
-    """A cron expression of five fields, read in an IANA time zone."""
+    """A cron expression of five fields, read in an IANA time zone; `cron` checks both.
+
+    Not so the model: a stored one is also read where there is nothing to check it with.
+    """
 
     kind: Literal["cron"] = "cron"
     expression: str
     tz: str = "UTC"
-
-    @field_validator("tz")
-    @classmethod
-    def _known(cls, tz: str) -> str:
-        try:
-            ZoneInfo(tz)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{tz!r} is no IANA time zone") from None
-        return tz
-
-    @field_validator("expression")
-    @classmethod
-    def _readable(cls, expression: str) -> str:
-        if len(expression.split()) != FIELDS:
-            raise ValueError(f"{expression!r} is no cron expression: it needs {FIELDS} fields")
-        if next(_cronsim()(expression, datetime(2000, 1, 1, tzinfo=UTC)), None) is None:
-            raise ValueError(f"{expression!r} never comes")
-        return expression
 
     def next_after(self, now: datetime) -> datetime | None:
         """The first time of the expression after `now`; None if there is none for decades."""
@@ -72,8 +57,20 @@ class Every(Model):
 
 
 def cron(expression: str, *, tz: str = "UTC") -> Cron:
-    """`cron("0 9 * * MON-FRI", tz="Europe/Berlin")`; wants the extra `journey-async[cron]`."""
-    return Cron(expression=expression, tz=tz)
+    """`cron("0 9 * * MON-FRI", tz="Europe/Berlin")`; wants the extra `journey-async[cron]`.
+
+    Raises InvalidNodeError for an expression or a zone that cannot be read, or that never comes.
+    """
+    schedule = Cron(expression=expression, tz=tz)
+    try:
+        ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidNodeError(f"{tz!r} is no IANA time zone, such as 'Europe/Berlin'") from None
+    if len(expression.split()) != FIELDS:
+        raise InvalidNodeError(f"{expression!r} is no cron expression: it needs {FIELDS} fields")
+    if schedule.next_after(datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise InvalidNodeError(f"{expression!r} never comes")
+    return schedule
 
 
 def every(interval: timedelta) -> Every:
@@ -95,6 +92,7 @@ def _cronsim() -> Callable[[str, datetime], Any]:
         try:
             return CronSim(expression, start)
         except CronSimError as error:
-            raise ValueError(f"{expression!r} is no cron expression: {error}") from None
+            told = f"{expression!r} is no cron expression: {error}"
+            raise InvalidNodeError(told) from None
 
     return parsed

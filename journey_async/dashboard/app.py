@@ -23,6 +23,7 @@ from journey_async.client.options import shown
 from journey_async.client.texts import compact, stamp
 from journey_async.contrib.starlette import EventStream
 from journey_async.core.condition_parser import parse_condition
+from journey_async.core.graph import Graph
 from journey_async.core.pieces import each
 from journey_async.dashboard.feed import StatusFeed, execution_changes, messages
 from journey_async.dashboard.security import CSRF_FIELD, Auth, Guard, check_csrf, csrf_token
@@ -37,6 +38,7 @@ from journey_async.errors import (
     ComputationNotFound,
     DatabaseUnavailable,
     ExecutionNotFound,
+    GraphError,
     InvalidOptionError,
     JourneyError,
 )
@@ -136,7 +138,7 @@ class Pages:
         """Executions, searched by graph and by value."""
         asked = request.query_params
         where, graph = asked.get("where", "").strip(), asked.get("graph", "")
-        page = int(asked["page"]) if re.fullmatch("[0-9]{1,9}", asked.get("page", "")) else 1
+        page = int(asked["page"]) if re.fullmatch("[1-9][0-9]{,8}", asked.get("page", "")) else 1
         if await self._exists(where):
             return RedirectResponse(f"{self._root(request)}/executions/{where}", 303)
         found: list[Execution] = []
@@ -150,7 +152,7 @@ class Pages:
                 include_archived="archived" in asked,
                 order_by=[("updated_at", "desc")],
                 limit=PAGE + 1,
-                offset=PAGE * (max(page, 1) - 1),
+                offset=PAGE * (page - 1),
             )
         except DatabaseUnavailable:
             raise
@@ -161,7 +163,7 @@ class Pages:
             request,
             "executions.html",
             400 if problem else 200,
-            graphs=await self._journey.graphs(),
+            graphs=await self._graphs(),
             rows=rows,
             more=len(found) > PAGE,
             page=page,
@@ -234,6 +236,11 @@ class Pages:
         return self._problem(request, 400, str(error))
 
     # --- the way there ------------------------------------------------------------------------
+
+    async def _graphs(self) -> list[Graph]:
+        with contextlib.suppress(GraphError):
+            return await self._journey.graphs()
+        return []  # a definition of newer code is no reason to show nothing
 
     async def _exists(self, execution_id: str) -> bool:
         with contextlib.suppress(ExecutionNotFound):

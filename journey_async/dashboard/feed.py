@@ -28,15 +28,18 @@ class StatusFeed:
         self._looking: asyncio.Task[None] | None = None
 
     async def changes(self) -> AsyncGenerator[None, None]:
-        """Yields whenever the figures have changed."""
+        """Yields whenever the figures have changed; raises JourneyError if they cannot be read."""
         changed = asyncio.Event()
         self._watchers.add(changed)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="looks at the status")
+        looking = self._looking
         try:
             while True:
                 await changed.wait()
                 changed.clear()
+                if looking.done():
+                    looking.result()  # raises what ended it
                 yield
         finally:
             self._watchers.discard(changed)
@@ -45,14 +48,20 @@ class StatusFeed:
                 self._looking = None  # who comes before it has ended begins another one
 
     async def _look(self) -> None:
-        seen = await self._journey.status()
-        while True:
-            await asyncio.sleep(STATUS_INTERVAL)
-            now = await self._journey.status()
-            if now != seen:
-                seen = now
-                for watcher in self._watchers:
-                    watcher.set()
+        try:
+            seen = await self._journey.status()
+            while True:
+                await asyncio.sleep(STATUS_INTERVAL)
+                now = await self._journey.status()
+                if now != seen:
+                    seen = now
+                    self._tell()
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher.set()
 
 
 async def messages(changes: AsyncGenerator[None, None]) -> AsyncGenerator[str, None]:

@@ -24,6 +24,7 @@ class Evolver:
         self._again = False
         self._evolving: asyncio.Task[None] | None = None
         self._slow: set[str] = set()  # whose turn comes when somebody lets go of them
+        self._failed: set[str] = set()  # whose turn comes with the next pass
         self.tasks = Tasks("evolver")
 
     def evolve_soon(self) -> None:
@@ -42,13 +43,14 @@ class Evolver:
         with suppress(DatabaseUnavailable):  # the next safety check looks again
             while self._again:
                 self._again = False
+                self._failed.clear()
                 await self._registry.restore()
-                while outdated := await self._registry.outdated(BATCH, self._slow):
+                while outdated := await self._registry.outdated(BATCH, self._slow | self._failed):
                     if not await self._wake_all(outdated):
                         break  # others are at it
 
     async def _wake_all(self, executions: list[str]) -> bool:
-        """Wake them, by which they evolve; whether any of them did, or goes on by itself."""
+        """Wake them, by which they evolve; whether any of them is out of the way of the others."""
         waking = {i: self.tasks.start(self._wake(i), f"lets {i} evolve") for i in executions}
         done, slow = await asyncio.wait(waking.values(), timeout=SLOW)
         for execution_id, task in waking.items():
@@ -68,4 +70,5 @@ class Evolver:
                 execution_id,
                 extra=about(execution_id),
             )
-            return False
+            self._failed.add(execution_id)
+            return True

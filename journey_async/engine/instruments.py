@@ -48,20 +48,20 @@ class Instruments:
         """A command is submitted for a caller; for a `with` block."""
         if (told := self._told) is None:
             return UNWATCHED
-        return Watching(self, lambda: told.call(_call(execution_id, command)))
+        return Watching(self, "call", lambda: told.call(_call(execution_id, command)))
 
     def read(self, execution_id: str, node: str) -> "Watched":
         """The value of a node is asked for; for a `with` block."""
         if (told := self._told) is None:
             return UNWATCHED
         call = Call(verb="get", execution_id=execution_id, nodes=(node,))
-        return Watching(self, lambda: told.call(call))
+        return Watching(self, "call", lambda: told.call(call))
 
     def run(self, begun: Begun, graph: Graph, now: Callable[[], datetime]) -> "Watched":
         """The function of a node is called; for a `with` block. `now` tells the time."""
         if (told := self._told) is None:
             return UNWATCHED
-        return Watching(self, lambda: told.run(_run(begun, graph, now())))
+        return Watching(self, "run", lambda: told.run(_run(begun, graph, now())))
 
     def committed(self, change: Change) -> None:
         """A change was written."""
@@ -117,10 +117,11 @@ UNWATCHED = Watched()
 class Watching(Watched):
     """What goes on while a Span is open."""
 
-    __slots__ = ("_begin", "_end", "_instruments", "_span")
+    __slots__ = ("_begin", "_end", "_instruments", "_span", "_what")
 
-    def __init__(self, instruments: Instruments, begin: Callable[[], Span]) -> None:
+    def __init__(self, instruments: Instruments, what: str, begin: Callable[[], Span]) -> None:
         self._instruments = instruments
+        self._what = what
         self._begin = begin
         self._span: Span | None = None
         self._end: dict[str, Any] = {"outcome": "success"}
@@ -134,7 +135,7 @@ class Watching(Watched):
         return found if isinstance(found, str) else None
 
     def __enter__(self) -> Self:
-        self._span = self._instruments.safely("call or run", self._begin)
+        self._span = self._instruments.safely(self._what, self._begin)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

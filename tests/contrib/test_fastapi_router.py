@@ -13,7 +13,7 @@ from pydantic import PlainSerializer
 from journey_async import Graph, Journey, input_node
 from journey_async.contrib.fastapi import execution_router, journey_lifespan
 from journey_async.errors import InvalidOptionError
-from tests.contrib.shop import SECRET, other, shop
+from tests.contrib.shop import SECRET, other, settings, shop
 from tests.support.eventually import eventually
 from tests.support.serving import hanging, served
 from tests.support.waits import waits_in
@@ -365,7 +365,7 @@ async def test_dependencies_protect_every_route(dsn: str) -> None:
 
 def test_openapi_has_the_types_of_each_graph() -> None:
     app = FastAPI()
-    app.include_router(execution_router([shop, other], prefix="/api", hidden=["ssn"]))
+    app.include_router(execution_router([shop, other, settings], prefix="/api", hidden=["ssn"]))
     described = app.openapi()
     paths, schemas = described["paths"], described["components"]["schemas"]
 
@@ -379,6 +379,8 @@ def test_openapi_has_the_types_of_each_graph() -> None:
     assert inputs["age"] == {"type": "integer", "minimum": 0, "title": "age"}
     assert inputs["address"] == {"$ref": "#/components/schemas/Address", "title": "address"}
     assert schemas["Address"]["required"] == ["street name", "since"]
+    for path in ("/api/shop-more", "/api/other", "/api/settings"):
+        assert {"400", "422"} <= paths[path]["post"]["responses"].keys()
     assert schemas["OtherInputs"]["properties"]["count"]["type"] == "integer"
     assert "required" not in schemas["OtherInputs"]
     assert "greeting" in schemas["ShopMoreValues"]["properties"]

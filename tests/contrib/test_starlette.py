@@ -1,7 +1,7 @@
 """A Journey in an application of one's own: its life, its errors, who has gone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -11,10 +11,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import Message
 
 from journey_async import Journey, JourneyError
 from journey_async.contrib.fastapi import JourneyDep
 from journey_async.contrib.starlette import (
+    EventStream,
     get_journey,
     install_exception_handlers,
     journey_lifespan,
@@ -112,3 +114,30 @@ async def test_an_application_without_a_journey_says_so() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         with pytest.raises(JourneyError, match="lifespan=journey_lifespan"):
             await client.get("/read")
+
+
+@pytest.mark.parametrize("refused", ["http.response.start", "http.response.body"])
+async def test_a_stream_whose_client_has_gone_ends_quietly(refused: str) -> None:
+    ended = asyncio.Event()
+
+    async def messages() -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield "data: \n\n"
+        finally:
+            ended.set()
+
+    async def send(message: Message) -> None:
+        if message["type"] == refused:
+            raise OSError("the client has gone")
+
+    async def receive() -> Message:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody goes")
+
+    stream = messages()
+    await anext(stream)
+    async with asyncio.timeout(30):
+        await EventStream(stream)({"type": "http"}, receive, send)
+    assert ended.is_set()

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 from journey_async.core.conditions import provided, value
 from journey_async.core.functions import Function
+from journey_async.core.gates import unblocked_when
 from journey_async.core.nodes import (
     ComputeNode,
     InputNode,
@@ -193,8 +195,21 @@ def test_a_time_in_place_of_a_function_that_returns_it_is_told_apart() -> None:
 
 
 def test_a_callback_that_cannot_be_called_is_refused() -> None:
-    with pytest.raises(InvalidNodeError):
-        input_node("x", on_save="oops")  # type: ignore[arg-type]
+    for call in ("oops", lambda outcome: None):
+        with pytest.raises(InvalidNodeError, match="must be a function of three"):
+            input_node("x", on_save=call)  # type: ignore[arg-type]
+
+
+def test_annotations_that_only_a_type_checker_can_read_refuse_no_function() -> None:
+    names: dict[str, Any] = {}
+    source = """
+def told(execution_id: Known, node: Known, outcome: Known) -> None: ...
+def holds(value: Known) -> Known: ...
+"""
+    as_text = sys.version_info < (3, 14)  # where an annotation is evaluated with its function
+    exec(source.replace("Known", "'Known'") if as_text else source, names)
+    input_node("x", on_save=names["told"])
+    unblocked_when("x", names["holds"])
 
 
 def test_a_type_that_is_a_text_is_refused() -> None:

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from journey_async import Graph, input_node, tick_recurring
+from journey_async.core import schedules
+from journey_async.core.description import Description
 from journey_async.core.schedules import Cron, Every, cron, every
 from journey_async.errors import InvalidNodeError
 
@@ -160,3 +163,21 @@ def test_an_interval_beyond_all_times_is_refused() -> None:
 )
 def test_a_description_is_equal(schedule: Cron | Every) -> None:
     assert type(schedule).model_validate(schedule.model_dump(mode="json")) == schedule
+
+
+def test_a_stored_definition_is_read_where_nothing_is_there_to_check_its_schedule_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client without the extra, on a machine without the data of time zones."""
+    schedule = cron("0 9 * * MON-FRI", tz="Europe/Berlin")
+    graph = Graph("g", "v1", [input_node("x"), tick_recurring("daily", ["x"], schedule)])
+    stored = graph.model_dump_json()
+
+    def nothing_there(*_: object) -> None:
+        raise InvalidNodeError("there is nothing to read it with")
+
+    monkeypatch.setattr(schedules, "_cronsim", nothing_there)
+    monkeypatch.setattr(schedules, "ZoneInfo", nothing_there)
+    assert Description(stored).graph.hash == graph.hash
+    with pytest.raises(InvalidNodeError, match="nothing to read it with"):
+        cron("0 9 * * MON-FRI")

@@ -12,17 +12,19 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from journey_async import Graph, Journey, input_node
+from journey_async import Graph, Journey, JourneyError, input_node
 from journey_async.client.execution import snapshot
 from journey_async.core.state import new_state
 from journey_async.core.values import NodeKind, NodeValue
-from journey_async.dashboard import basic_auth, dashboard, feed, token_auth
+from journey_async.dashboard import app, basic_auth, dashboard, feed, token_auth
 from journey_async.dashboard.views import execution_row
 from tests.dashboard.conftest import GRAPH
 from tests.support.effort import growth
 from tests.support.eventually import eventually
 from tests.support.serving import served
 from tests.support.waits import waits_in
+
+OF_A_NEWER_RELEASE = """UPDATE journey.graphs SET definition = definition || '{"colour": "red"}'"""
 
 
 async def started(journey: Journey, **values: Any) -> str:
@@ -253,9 +255,44 @@ async def test_who_comes_as_the_last_one_goes_is_told_of_changes(
         await changes.aclose()
 
 
+async def test_who_watches_the_figures_is_told_when_they_cannot_be_read_any_more(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "STATUS_INTERVAL", 0.01)
+    async with Journey(dsn) as journey:
+        status = feed.StatusFeed(journey)
+        watchers = [status.changes() for _ in range(2)]
+        waiting = [asyncio.ensure_future(anext(watcher)) for watcher in watchers]
+        await asyncio.sleep(0)  # they wait now
+    async with asyncio.timeout(30):
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in ended] == [JourneyError, JourneyError]
+
+
 async def test_a_page_of_any_number_is_answered(browser: httpx.AsyncClient) -> None:
     for page in ("0", "-1", "x", "9" * 9, "9" * 5000):
         assert (await browser.get("/executions", params={"page": page})).status_code == 200
+
+
+async def test_what_is_no_page_is_the_first(
+    journey: Journey, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PAGE", 1)
+    for _ in range(3):
+        await started(journey)
+    for page, following in {"0": 2, "-1": 2, "1": 2, "2": 3}.items():
+        text = (await browser.get("/executions", params={"page": page})).text
+        assert re.findall(r'rel="next" href=".*page=(\d+)"', text) == [str(following)]
+
+
+async def test_a_definition_that_cannot_be_read_hides_no_execution(
+    journey: Journey, browser: httpx.AsyncClient, connection: Any
+) -> None:
+    execution_id = await started(journey)
+    await connection.execute(OF_A_NEWER_RELEASE)
+    page = await browser.get("/executions")
+    assert page.status_code == 200
+    assert execution_id in page.text
 
 
 def test_a_row_of_a_list_is_no_more_work_for_an_execution_of_many_values() -> None:

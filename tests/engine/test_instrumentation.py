@@ -146,7 +146,7 @@ async def test_what_it_raises_is_logged_and_changes_nothing(
             assert await journey.get_value(execution, "y", settled=True) == 2 * n
     complaints = [r for r in caplog.records if r.levelno >= logging.ERROR]
     assert complaints
-    assert all("the instrumentation raised" in record.message for record in complaints)
+    assert all(f"the instrumentation raised in {where}()" in r.message for r in complaints)
     assert len(complaints) == len({record.message for record in complaints})
 
 

@@ -47,9 +47,9 @@ async def check(*journeys: Journey) -> None:
             await journey._engine.safety_check.check()
 
 
-async def on(journey: Journey, execution: Execution) -> str:
+async def on(journey: Journey, execution: Execution | str) -> str:
     """The definition that an execution has."""
-    return (await journey.load(execution.id)).graph_hash
+    return (await journey.load(execution)).graph_hash
 
 
 async def taken_on(graph: Graph, journey: Journey, execution: Execution) -> None:
@@ -125,6 +125,30 @@ async def test_a_row_that_somebody_holds_keeps_no_other_from_evolving(
         await checks
         for execution in idle:
             await taken_on(NEW, new, execution)
+
+
+@pytest.mark.parametrize("bad", [3, 7])
+async def test_those_that_cannot_evolve_keep_no_other_from_it_and_are_told_of_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bad: int
+) -> None:
+    monkeypatch.setattr(evolver, "BATCH", 2)
+    async with Journey(dsn, graphs=[OLD], run_computations=False) as old:
+        idle = sorted([(await old.start_execution(OLD)).id for _ in range(9)])
+    defective, sound = set(idle[:bad]), set(idle[bad:])
+    async with Journey(dsn, run_computations=False) as journey:
+        submit = journey._engine.evolver._submit
+
+        async def fails(execution_id: str, command: Any) -> Any:
+            if execution_id in defective:
+                raise RuntimeError("a defect")
+            return await submit(execution_id, command)
+
+        monkeypatch.setattr(journey._engine.evolver, "_submit", fails)
+        await journey.register(NEW)
+        await journey._engine.evolver.check()
+        assert {i for i in idle if await on(journey, i) == NEW.hash} == sound
+    told = [r for r in caplog.records if "could not take on a changed graph" in r.message]
+    assert len(told) in (bad, 2 * bad)  # when the graph is registered, and with the check
 
 
 # --- whoever came last has gone -----------------------------------------------------------------

@@ -101,7 +101,9 @@ class Executions:
             return self._execution(execution, 201, {"Location": f"{here}/{execution.id}"})
 
     def _add_find_or_start(self, router: APIRouter) -> None:
-        @router.post("", response_model=self._models.execution, responses=problems(422))
+        @router.post(
+            "", response_model=self._models.execution, responses=UNREADABLE | problems(422)
+        )
         async def find_or_start(
             journey: JourneyDep, request: Request, body: Annotated[Any, Body()] = None
         ) -> Response:
