@@ -9,12 +9,11 @@ from journey_async.client.introspection import inputs_used, iteration_parts
 from journey_async.client.texts import NOT_A_STEP, stamp, state_text
 from journey_async.client.trees import Reading, leaf_line, reading_of, tree_text
 from journey_async.core.conditions import AllOf, Leaf, Not, negatable_leaves, text
-from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, Step
 from journey_async.core.reading import failed_computation, failed_upstream
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
-from journey_async.core.values import UNSUCCESSFUL, Computation
+from journey_async.core.values import UNSUCCESSFUL, Computation, failure_of
 
 NO_COMPUTATION = "no computation yet"
 MAX_TOLD = 3  # nodes of a way upstream
@@ -73,7 +72,7 @@ def _hindrance_of(
         code = f"graph {graph.name!r} version {graph.version!r}"
         return f"{node!r} waits for a worker that has the code of {code} and is free", None
     if (failed := failed_computation(graph, state, node)) is not None:
-        return f"{node!r} has failed: {failed.error or MAX_ITERATIONS_REACHED}", None
+        return f"{node!r} has failed: {failure_of(failed)}", None
     gate = step.gated_by
     if not reading.evaluation.holds(gate):
         unmet = list(islice(_unmet(step, reading), MAX_UNMET + 1))

@@ -9,13 +9,12 @@ from journey_async.client import options
 from journey_async.client.checking import checked
 from journey_async.client.execution import Execution, state_of
 from journey_async.client.explaining import hindrance
-from journey_async.core.events import MAX_ITERATIONS_REACHED
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, own_copy
 from journey_async.core.reading import failed_computation, failed_upstream, has_come, is_settled
 from journey_async.core.reference import NodeName, name_of, type_of
 from journey_async.core.state import State
-from journey_async.core.values import Computation, ComputationState, NodeValue
+from journey_async.core.values import Computation, ComputationState, NodeValue, failure_of
 from journey_async.engine.engine import Engine
 from journey_async.engine.waiters import NOT_YET, lost
 from journey_async.errors import (
@@ -231,8 +230,8 @@ def checked_timeout(timeout: float | None) -> float | None:
 def _raise_if_failed(failed: Computation | None) -> None:
     if failed is None:
         return
-    error, attempts = failed.error, failed.attempt
     is_loop = failed.state is ComputationState.SUCCESS  # of an iteration that wants another one
-    if is_loop:
-        error, attempts = MAX_ITERATIONS_REACHED, failed.iteration or attempts
-    raise ComputationFailed(failed.node, failed.execution_id, attempts, error, is_loop=is_loop)
+    attempts = (is_loop and failed.iteration) or failed.attempt
+    raise ComputationFailed(
+        failed.node, failed.execution_id, attempts, failure_of(failed), is_loop=is_loop
+    )

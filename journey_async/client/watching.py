@@ -16,12 +16,18 @@ from typing import Any, TypeVar
 from journey_async.client import options
 from journey_async.client.execution import Execution, state_of
 from journey_async.core import jsonvalue
-from journey_async.core.events import MAX_ITERATIONS_REACHED, has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import MutateNode, own_copy
 from journey_async.core.reference import NodeName
 from journey_async.core.state import State
-from journey_async.core.values import UNSUCCESSFUL, Computation, ComputationState, NodeValue
+from journey_async.core.values import (
+    UNSUCCESSFUL,
+    Computation,
+    ComputationState,
+    NodeValue,
+    failure_of,
+    has_failed,
+)
 from journey_async.engine.engine import Engine
 from journey_async.engine.waiters import NOT_YET, lost
 from journey_async.errors import InvalidOptionError, StoredTypeError
@@ -214,7 +220,7 @@ def _of_computations(
         elif computation.state in UNSUCCESSFUL:
             yield from _event(computation, since, EventKind(computation.state.value))
         elif has_failed(computation):  # a loop
-            told = computation._replace(error=MAX_ITERATIONS_REACHED)
+            told = computation._replace(error=failure_of(computation))
             yield from _event(told, since, EventKind.FAILED)
         elif _kept_its_value(state.values.get(computation.node), computation):
             yield from _event(computation, since, EventKind.UNCHANGED)

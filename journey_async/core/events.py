@@ -16,8 +16,10 @@ from journey_async.core.values import (
     CANCELLED,
     COMPUTING,
     FAILED,
+    NO_FALLBACK,
     SUCCESS,
     UNSUCCESSFUL,
+    WITH_FALLBACK,
     Computation,
     ComputationKey,
     ComputationState,
@@ -29,8 +31,6 @@ MAX_ERROR = 1000  # characters of an error that are kept
 MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
 LEFT_THE_GRAPH = "the node left the graph"
 OTHER_KIND = "the node became one of another kind"
-MAX_ITERATIONS_REACHED = "max_iterations_reached"
-WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an iteration wants
 
 
 def start(draft: Draft, command: c.Start) -> None:
@@ -214,13 +214,6 @@ def unarchive(draft: Draft) -> None:
         draft.archived_at = None
         draft.everything = True
         draft.take_slot()
-
-
-def has_failed(computation: Computation) -> bool:
-    """Whether nothing more is tried on its inputs, and the node got no value of it."""
-    return computation.permanent and (
-        computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
-    )
 
 
 def prune(draft: Draft, step: Step, finished: Computation) -> None:

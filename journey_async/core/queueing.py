@@ -8,6 +8,7 @@ from journey_async.core.draft import Draft
 from journey_async.core.evaluation import Evaluation, tick_time
 from journey_async.core.nodes import Step
 from journey_async.core.pieces import PIECE, Pieces
+from journey_async.core.state import was_cleared_since
 from journey_async.core.values import (
     AVAILABLE,
     CANCELLED,
@@ -219,7 +220,7 @@ def _is_new_to(draft: Draft, step: Step, newest: Computation, met: Mapping[str, 
     return (
         newest.kind is not step.kind
         or is_stale(draft, newest, met)
-        or _cleared_since(draft, step, newest)
+        or (step.clearable and was_cleared_since(newest, draft.value_of(step.name)))
     )
 
 
@@ -227,14 +228,6 @@ def _goes_on(newest: Computation) -> bool:
     """Whether an iteration ended that wants another one, and was not the last."""
     ended = newest.state is SUCCESS
     return ended and newest.disposition is not None and not newest.permanent
-
-
-def _cleared_since(draft: Draft, step: Step, newest: Computation) -> bool:
-    """Whether the node's value was cleared after its newest computation ended."""
-    if not step.clearable or newest.revision_at_completion is None:
-        return False
-    value = draft.value_of(step.name)
-    return not value.is_set and value.revision > newest.revision_at_completion
 
 
 def _moved_on(draft: Draft, node: str) -> bool:

@@ -5,11 +5,10 @@ from datetime import datetime
 from journey_async.core.alarm import tick_times, wants_attention
 from journey_async.core.commands import Unarchive
 from journey_async.core.draft import nobody
-from journey_async.core.events import has_failed
 from journey_async.core.graph import Graph
 from journey_async.core.settle import settle
 from journey_async.core.state import State
-from journey_async.core.values import TICKS, Computation
+from journey_async.core.values import TICKS, Computation, has_failed
 
 
 def failed_computation(graph: Graph, state: State, node: str) -> Computation | None:

@@ -42,6 +42,7 @@ from journey_async.core.graph import Graph
 from journey_async.core.pieces import PIECE, Pieces, at_once
 from journey_async.core.queueing import begin, next_of, reconsider
 from journey_async.core.state import State
+from journey_async.core.values import failure_of, has_failed
 
 
 def settle(graph: Graph, state: State, command: c.Command, env: Env) -> Change:
@@ -171,14 +172,12 @@ def _report_failures(draft: Draft) -> None:
     """
     for node, kind in draft.ended_badly.items():
         step, newest = draft.graph.steps.get(node), draft.newest[node]
-        if step is None or not events.has_failed(newest):
+        if step is None or not has_failed(newest):
             continue
         is_archived = draft.archived_at is not None
         if is_archived and next_of(draft, step, newest, draft.evaluation()) is not None:
             continue
-        ran_out = kind == "max_iterations"
-        reason = events.MAX_ITERATIONS_REACHED if ran_out else newest.error or kind
-        draft.outcome(node, SaveFailed(reason, kind))
+        draft.outcome(node, SaveFailed(failure_of(newest), kind))
 
 
 def _wake_at(draft: Draft) -> datetime | None:

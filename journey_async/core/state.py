@@ -133,10 +133,10 @@ def shown_state(state: Contents, node: str) -> str:
         return NOT_SET_STATE
     if newest.state is CANCELLED:  # what ran before it may still be seen
         return SUCCESS if value and value.is_set else NOT_SET_STATE
-    cleared = (
-        value is not None
-        and not value.is_set
-        and newest.revision_at_completion is not None
-        and value.revision > newest.revision_at_completion
-    )
-    return NOT_SET_STATE if cleared else newest.state.value
+    return NOT_SET_STATE if was_cleared_since(newest, value) else newest.state.value
+
+
+def was_cleared_since(computation: Computation, value: NodeValue | None) -> bool:
+    """Whether the value of its node was cleared after it ended."""
+    ended = computation.revision_at_completion
+    return value is not None and not value.is_set and ended is not None and value.revision > ended

@@ -46,6 +46,9 @@ AVAILABLE, COMPUTING, SUCCESS, FAILED, ABANDONED, CANCELLED = ComputationState
 ACTIVE = frozenset({AVAILABLE, COMPUTING})
 UNSUCCESSFUL = frozenset({FAILED, ABANDONED})
 
+WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an iteration wants
+MAX_ITERATIONS_REACHED = "max_iterations_reached"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeValue(Generic[T]):
@@ -129,3 +132,15 @@ class Computation(NamedTuple):
     def key(self) -> ComputationKey:
         """Its place within the execution."""
         return ComputationKey(self.node, self.number)
+
+
+def has_failed(computation: Computation) -> bool:
+    """Whether nothing more is tried on its inputs, and the node got no value of it."""
+    return computation.permanent and (
+        computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
+    )
+
+
+def failure_of(computation: Computation) -> str:
+    """Why one that `has_failed` did; a loop's last iteration raised nothing, and wanted another."""
+    return computation.error or MAX_ITERATIONS_REACHED
