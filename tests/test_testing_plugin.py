@@ -94,6 +94,54 @@ def test_users_test_with_it(
     ended.assert_outcomes(passed=3)
 
 
+CHECK_NOTHING = """
+@pytest.mark.fault_points(Point.AFTER_FUNCTION, Point.AFTER_RELEASE)
+async def test_nothing_computes(journey):
+    await journey.start_execution(graph)
+
+async def test_a_node_that_was_renamed(journey):
+    journey.crash_at(Point.AFTER_FUNCTION, node="letter")
+    await journey.start_execution(graph)
+"""
+WRONG = {
+    "no point": """
+@pytest.mark.fault_points("after_function")
+async def test_it(journey):
+    pass
+""",
+    "no journey": """
+@pytest.mark.fault_points
+async def test_it():
+    pass
+""",
+}
+
+
+def test_tests_of_crashes_that_check_nothing_are_told(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, databases: Databases
+) -> None:
+    monkeypatch.setenv("JOURNEY_TEST_DATABASE_URL", databases.dsn)
+    pytester.makepyfile(HEAD + CHECK_NOTHING)
+    ended = pytester.runpytest_subprocess(*BARE, "-o", "asyncio_mode=auto", "-rs")
+    ended.assert_outcomes(passed=3, skipped=2, warnings=1)
+    ended.stdout.fnmatch_lines(
+        [
+            "*nobody died at AFTER_FUNCTION: it was not reached*",
+            "*nobody died at AFTER_RELEASE: it was not reached*",
+        ]
+    )
+    ended.stdout.fnmatch_lines(["*at AFTER_FUNCTION of 'letter', and no graph here has such*"])
+
+
+@pytest.mark.parametrize("mark", WRONG)
+def test_a_mark_that_cannot_be_followed_is_refused(pytester: pytest.Pytester, mark: str) -> None:
+    pytester.makepyfile(HEAD + WRONG[mark])
+    ended = pytester.runpytest_subprocess(*BARE, "-o", "asyncio_mode=auto")
+    ended.assert_outcomes(errors=1)
+    ended.stdout.fnmatch_lines(["*fault_points *"])
+    ended.stdout.no_fnmatch_line("*Traceback*")
+
+
 @pytest.mark.exhaustive
 def test_what_the_page_shows_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, databases: Databases

@@ -1,12 +1,14 @@
 """Finds the application's code: what `--app MODULE:NAME` names."""
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from journey_async.client.journey import Journey
+from journey_async.core.annotations import takes
 from journey_async.core.graph import Graph
 from journey_async.errors import InvalidOptionError
 
@@ -38,6 +40,10 @@ def load_application(spec: str) -> Application:
     except AttributeError as error:
         raise InvalidOptionError(f"--app {spec}: {error}") from None
     if callable(found) and not isinstance(found, Graph | Journey | type):
+        if inspect.iscoroutinefunction(found) or not takes(found):
+            raise InvalidOptionError(
+                f"--app {spec}: a function that gives graphs is a plain def without parameters"
+            )
         found = found()
     return _application(spec, found)
 

@@ -55,6 +55,7 @@ EXIT_CODES: Sequence[tuple[type[JourneyError], int]] = (
     (NotAnInputError, USAGE),
     (GraphError, USAGE),
 )
+SCHEMA = "journey"
 WIDE = 100_000  # columns where nobody looks: nothing is cut or wrapped
 # Control characters but for tab and newline, and those that turn the direction of what follows.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -67,7 +68,7 @@ class Terminal:
 
     dsn: str | None = None
     listen_dsn: str | None = None
-    schema: str = "journey"
+    schema: str = SCHEMA
     app: str | None = None
     as_json: bool = False
     console: Console = field(default_factory=lambda: _console(sys.stdout.isatty()))
@@ -75,7 +76,9 @@ class Terminal:
 
     @asynccontextmanager
     async def journey(self) -> AsyncIterator[Journey]:
-        """A client that computes nothing, and migrates no database but an embedded one."""
+        """A client that computes nothing, and migrates nothing but the usual schema of an embedded
+        database: another one may be a typing mistake.
+        """
         graphs = load_application(self.app).graphs if self.app else ()
         async with Journey(
             self.dsn,
@@ -83,7 +86,7 @@ class Terminal:
             schema=self.schema,
             graphs=graphs,
             run_computations=False,
-            migrate=(self.dsn or "").startswith(EMBEDDED),
+            migrate=self.schema == SCHEMA and (self.dsn or "").startswith(EMBEDDED),
             patience=PATIENCE,
         ) as journey:
             yield journey
@@ -211,7 +214,7 @@ def _shared_options() -> list[click.Option]:
         shared(
             "--schema",
             envvar="JOURNEY_SCHEMA",
-            default="journey",
+            default=SCHEMA,
             show_default=True,
             help="The schema in which everything is.",
         ),

@@ -46,7 +46,7 @@ async def open_store(
     Raises DatabaseUnavailable, MigrationError, EmbeddedPostgresError, InvalidOptionError.
     """
     if pool is None:
-        dsn = await _resolved(stack, dsn)
+        dsn = await resolved(stack, dsn)
     connect = _direct(dsn, pool, listen_dsn)
     first = await (connecting.connect(dsn) if dsn else connect())
     try:
@@ -74,7 +74,7 @@ async def open_store(
     return Opened(Store(lending, schema, Channels.of(schema)), connect)
 
 
-async def _resolved(stack: AsyncExitStack, dsn: str | None) -> str:
+async def resolved(stack: AsyncExitStack, dsn: str | None) -> str:
     """The DSN given, or of the environment; an embedded server is started for it."""
     dsn = dsn or os.environ.get(VARIABLE)
     if not dsn:

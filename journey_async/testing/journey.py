@@ -65,6 +65,7 @@ class TestJourney(Journey):
         finally:
             if self._successor is None:
                 self._leave_clock()
+            self._points.warn_of_what_cannot_come()
 
     def another(self, **settings: Any) -> "TestJourney":
         """Another process, so to speak: on the same database and clock, with the same graphs.

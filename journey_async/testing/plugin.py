@@ -39,9 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Once for each fault point, where the marker says so."""
     marker = metafunc.definition.get_closest_marker(MARKER)
-    if marker is None or "journey_fault_point" not in metafunc.fixturenames:
+    if marker is None:
         return
+    if "journey_fault_point" not in metafunc.fixturenames:
+        pytest.fail(f"{MARKER} is for a test that uses the fixture `journey`", pytrace=False)
     points = marker.args or tuple(Point)
+    for point in points:
+        if not isinstance(point, Point):
+            told = f"{MARKER} wants a Point, such as Point.AFTER_COMMIT, not {point!r}"
+            pytest.fail(told, pytrace=False)
     metafunc.parametrize("journey_fault_point", points, ids=[point.name for point in points])
 
 
@@ -99,3 +105,5 @@ async def journey(
         opened = RelayJourney(journey_dsn, point=journey_fault_point, **settings)
     async with opened:
         yield opened
+    if isinstance(opened, RelayJourney) and not opened.has_reached_point:
+        pytest.skip(f"nobody died at {opened.point.name}: it was not reached")

@@ -26,13 +26,21 @@ class RelayJourney(TestJourney):
         self, dsn: str | None = None, *, point: Point, nth: int = 1, **settings: Any
     ) -> None:
         super().__init__(dsn, **settings | {"run_computations": False})
+        self.point = point
         self.deaths = 0
         self._settings_of_workers = settings
         self._deaths_to_come = [(point, nth)]
         if point in OF_THE_NEXT:
             self._deaths_to_come.insert(0, (Point.AFTER_BEGIN, 1))
         self._worker: TestJourney | None = None
+        self._crash: Crash | None = None  # to which the worker has come, or will
         self._following: asyncio.Task[None] | None = None
+
+    @property
+    def has_reached_point(self) -> bool:
+        """Whether a worker has died at the point, and not only another one before it."""
+        is_last = not self._deaths_to_come
+        return is_last and (self._crash is None or self._crash.has_happened)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -72,13 +80,13 @@ class RelayJourney(TestJourney):
         """Open a worker that is to die at the next of the points, if one is left."""
         await worker.__aenter__()
         self._worker = worker
-        crash = None
+        self._crash = None
         if self._deaths_to_come:
             point, nth = self._deaths_to_come.pop(0)
             worker.will_be_followed()
-            crash = worker.crash_at(point, nth=nth)
+            self._crash = worker.crash_at(point, nth=nth)
         await _hand(worker, self._code.values())  # those that were registered meanwhile
-        return crash
+        return self._crash
 
     async def _follow(self, worker: TestJourney, crash: Crash | None) -> None:
         while crash is not None:

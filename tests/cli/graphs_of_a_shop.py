@@ -35,3 +35,8 @@ def journey() -> Journey:
 def measured() -> Journey:
     """As `journey`, and measures what it does."""
     return Journey(graphs=graphs, instrumentation=OpenTelemetry())
+
+
+async def found_later() -> list[Graph]:
+    """What `--app` does not wait for."""
+    return graphs

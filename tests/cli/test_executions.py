@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from journey_async import Execution, Journey
+from journey_async import Execution, Graph, Journey, input_node
 from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import graphs, shop
 
@@ -33,6 +33,16 @@ async def test_a_graph_is_started_set_and_read_without_its_code(
     shown = (await journey("values", started, "--all")).out.splitlines()
     assert any(line.split() == ["price", "1", "12"] for line in shown)
     assert any(line.startswith("total") and "(not set)" in line for line in shown)
+
+
+async def test_of_several_versions_the_one_registered_last_is_started(
+    dsn: str, journey: Run
+) -> None:
+    for version in ("v2", "v1"):
+        async with Journey(dsn, graphs=[Graph("versions", version, [input_node("x")])]):
+            pass
+    for _ in range(3):
+        assert (await journey("start", "versions", "--json")).data["graph_version"] == "v1"
 
 
 async def test_what_is_printed_is_what_the_client_tells(worker: Journey, journey: Run) -> None:
@@ -192,6 +202,8 @@ async def test_executions_are_searched_by_their_values(worker: Journey, journey:
         (["worker", "--app", f"{APP}:journey", "--metrics-port", "0"], 2),
         (["worker", "--app", f"{APP}:Journey.nothing"], 2),
         (["worker", "--app", f"{APP}:Graph"], 2),
+        (["worker", "--app", f"{APP}:total"], 2),
+        (["worker", "--app", f"{APP}:found_later"], 2),
         (["funnel", "shop", "v1", "--ends-after", "soon"], 2),
     ],
 )

@@ -188,7 +188,12 @@ async def test_an_execution_is_watched_until_interrupted(dsn: str) -> None:
 
 
 async def test_an_embedded_database_needs_no_migrating(journey: Run, tmp_path: Path) -> None:
-    assert "HEALTHY" in (await journey("status", "--dsn", f"embedded:{tmp_path}")).out
+    dsn = ("--dsn", f"embedded:{tmp_path}")
+    assert "HEALTHY" in (await journey("status", *dsn)).out
+    mistyped = await journey("status", *dsn, "--schema", "jurney", code=5)
+    assert "jurney" in mistyped.err
+    await journey("migrate", *dsn, "--schema", "mine")
+    assert "HEALTHY" in (await journey("status", *dsn, "--schema", "mine")).out
 
 
 async def test_a_role_that_may_not_migrate_is_told_what_it_needs(

@@ -10,7 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import PlainSerializer
 
-from journey_async import Graph, Journey, input_node
+from journey_async import Graph, Journey, any_of, historian, input_node
 from journey_async.contrib.fastapi import execution_router, journey_lifespan
 from journey_async.errors import InvalidOptionError
 from tests.contrib.shop import SECRET, other, settings, shop
@@ -395,6 +395,12 @@ def test_graphs_need_paths_of_their_own_and_options_that_mean_something() -> Non
             execution_router(graphs)  # type: ignore[arg-type]
     with pytest.raises(InvalidOptionError, match=r"execution_router\(\[graph\]\)"):
         execution_router(other)  # type: ignore[arg-type]
+    tells = Graph(
+        "tells", "v1", [input_node("ssn"), input_node("n"), historian("log", any_of("ssn", "n"))]
+    )
+    with pytest.raises(InvalidOptionError, match="the historian 'log' of graph 'tells' records"):
+        execution_router([tells], hidden=["ssn"])
+    execution_router([tells], hidden=["ssn", "log"])
     for options in ({"hidden": ["nothing"]}, {"read_only": "name"}, {"max_wait": -1}):
         with pytest.raises(InvalidOptionError):
             execution_router([other], **options)

@@ -1,10 +1,11 @@
 """Commands about the schema: bringing it up to date, printing its SQL."""
 
+from contextlib import AsyncExitStack
+
 import click
 
 from journey_async.cli.terminal import Terminal, command
-from journey_async.client.opening import EMBEDDED, VARIABLE
-from journey_async.errors import InvalidOptionError
+from journey_async.client.opening import resolved
 from journey_async.store import migrations
 from journey_async.store.connecting import connect
 from journey_async.store.sql import as_script, checked_schema
@@ -18,12 +19,12 @@ async def migrate(terminal: Terminal, check: bool) -> int:
     Any number of processes may do so at once. Wants a role that may create the schema.
     """
     schema = checked_schema(terminal.schema)
-    connection = await connect(_database(terminal))
-    try:
+    async with AsyncExitStack() as stack:
+        dsn = await resolved(stack, terminal.listen_dsn or terminal.dsn)
+        connection = await connect(dsn)
+        stack.callback(connection.terminate)
         find = migrations.pending if check else migrations.migrate
         found = await find(connection, schema)
-    finally:
-        connection.terminate()
     data = {"schema": schema, "missing" if check else "applied": [m.number for m in found]}
     said = "\n".join(
         f"{'missing' if check else 'applied'}: {m.number:04} {m.name.replace('_', ' ')}"
@@ -58,16 +59,6 @@ async def sql(terminal: Terminal, what: str, role: str) -> None:
     else:
         text = as_script(SQL_FILES[what], schema, role)
     terminal.say({"sql": text}, text)
-
-
-def _database(terminal: Terminal) -> str:
-    dsn = terminal.listen_dsn or terminal.dsn
-    if not dsn or dsn.startswith(EMBEDDED):
-        raise InvalidOptionError(
-            f"migrate wants the DSN of a database: pass --dsn, or set {VARIABLE}; "
-            f"an embedded one is migrated when it is opened"
-        )
-    return dsn
 
 
 COMMANDS = (migrate, sql)

@@ -4,7 +4,8 @@ import asyncio
 import gc
 import logging
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -91,12 +92,8 @@ def _collect_less_often() -> None:
 
 def _instrumentation(application: Application) -> Instrumentation:
     """What measures; a Journey of the application's own must bring its own."""
-    try:
+    with _extra_wanted():
         from journey_async.contrib.opentelemetry import OpenTelemetry
-    except ModuleNotFoundError as error:
-        raise InvalidOptionError(
-            f"{error}; metrics want an extra: pip install 'journey-async[telemetry]'"
-        ) from None
     if application.journey is not None and application.journey.instrumentation is None:
         raise InvalidOptionError(
             "--metrics-port wants a Journey that measures: Journey(…, "
@@ -107,12 +104,22 @@ def _instrumentation(application: Application) -> Instrumentation:
 
 def _served(stack: ExitStack, port: int, host: str) -> str:
     """The address at which metrics are served for as long as `stack` is open."""
-    from journey_async.contrib.prometheus import serving_metrics
-
+    with _extra_wanted():
+        from journey_async.contrib.prometheus import serving_metrics
     try:
         return stack.enter_context(serving_metrics(port, host))
     except OSError as error:
         raise InvalidOptionError(f"--metrics-port {port}: {error}") from None
+
+
+@contextmanager
+def _extra_wanted() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InvalidOptionError(
+            f"{error}; metrics want an extra: pip install 'journey-async[telemetry]'"
+        ) from None
 
 
 COMMANDS = (worker,)

@@ -51,7 +51,7 @@ async def start(
 
 async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
     """The code for a graph, if `--app` brought it, else its newest definition."""
-    known = [*journey.own_graphs, *reversed(await journey.graphs())]
+    known = [*journey.own_graphs, *await journey.graphs()]
     for graph in known:
         if graph.name == name and version in (None, graph.version):
             return graph

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import InputNode, Node
+from journey_async.core.values import NodeKind
 from journey_async.errors import InvalidOptionError, NotAnInputError, UnknownNodeError
 
 
@@ -39,6 +40,19 @@ class Exposure:
         for name in names:
             if name not in self.inputs:
                 raise NotAnInputError(name, self.graph.name, list(self.inputs))
+
+
+def refuse_historians_of_hidden(hidden: frozenset[str], graphs: Iterable[Graph]) -> None:
+    """Raises InvalidOptionError for one that is shown, and records what is not to be."""
+    for graph in graphs:
+        for name, node in graph.steps.items():
+            if node.kind is not NodeKind.HISTORIAN or name in hidden:
+                continue
+            if told := sorted(hidden.intersection(graph.upstream[name])):
+                raise InvalidOptionError(
+                    f"hidden names {told[0]!r}, whose values the historian {name!r} of graph "
+                    f"{graph.name!r} records; hide {name!r}, too"
+                )
 
 
 def checked_names(option: str, names: Collection[str], graphs: Iterable[Graph]) -> frozenset[str]:

@@ -12,7 +12,11 @@ from journey_async.client import options
 from journey_async.contrib import sse
 from journey_async.contrib.fastapi.answers import Route, problems
 from journey_async.contrib.fastapi.executions import Executions, Times
-from journey_async.contrib.fastapi.exposure import Exposure, checked_names
+from journey_async.contrib.fastapi.exposure import (
+    Exposure,
+    checked_names,
+    refuse_historians_of_hidden,
+)
 from journey_async.contrib.fastapi.models import model_name, models_of
 from journey_async.core.graph import Graph
 from journey_async.errors import InvalidOptionError
@@ -41,10 +45,12 @@ def execution_router(
     In seconds: a request waits for a value at most `max_wait`; a stream of events ends after
     `max_stream`, if that is given, and has a comment each `keep_alive`.
 
-    Raises InvalidOptionError for graphs that would share a path, and for nodes that none has.
+    Raises InvalidOptionError for graphs that would share a path, for nodes that none has, and for a
+    historian that is shown and would tell of what is hidden.
     """
     by_path = _by_path(graphs)
     hidden = checked_names("hidden", hidden, by_path.values())
+    refuse_historians_of_hidden(hidden, by_path.values())
     read_only = checked_names("read_only", read_only, by_path.values())
     times = Times(
         max_wait=options.seconds("max_wait", max_wait),
