@@ -8,12 +8,13 @@ from itertools import islice
 from journey_async.client.introspection import inputs_used, iteration_parts
 from journey_async.client.texts import NOT_A_STEP, stamp, state_text
 from journey_async.client.trees import Reading, leaf_line, reading_of, tree_text
-from journey_async.core.conditions import AllOf, Leaf, Not, negatable_leaves, text
+from journey_async.core.conditions import AllOf, Condition, Not, negatable_leaves, text
+from journey_async.core.evaluation import tick_time
 from journey_async.core.graph import Graph
 from journey_async.core.nodes import SYSTEM_NAMES, Step
 from journey_async.core.reading import failed_computation, failed_upstream
 from journey_async.core.state import NOT_SET_STATE, State, shown_state
-from journey_async.core.values import UNSUCCESSFUL, Computation, failure_of
+from journey_async.core.values import TICKS, UNSUCCESSFUL, Computation, NodeValue, failure_of
 
 NO_COMPUTATION = "no computation yet"
 MAX_TOLD = 3  # nodes of a way upstream
@@ -73,18 +74,32 @@ def _hindrance_of(
         return f"{node!r} waits for a worker that has the code of {code} and is free", None
     if (failed := failed_computation(graph, state, node)) is not None:
         return f"{node!r} has failed: {failure_of(failed)}", None
+    if (time := _time_ahead(reading.view(node), now)) is not None:
+        return f"the time of {node!r} comes at {stamp(time)}", None
     gate = step.gated_by
     if not reading.evaluation.holds(gate):
-        unmet = list(islice(_unmet(step, reading), MAX_UNMET + 1))
         parts = gate.conditions if isinstance(gate, AllOf) else [gate]
-        if all(isinstance(part, Leaf) for part in parts):
-            more = [] if len(unmet) <= MAX_UNMET else ["…"]
-            what = " & ".join([*(b.condition for b in unmet[:MAX_UNMET]), *more])
-        else:
-            what = text(gate)
-        unset = (b.node for b in unmet if not reading.view(b.node).is_set)
-        return f"{node!r} waits for {what}", next(unset, None)
+        unmet = list(islice((p for p in parts if not reading.evaluation.holds(p)), MAX_UNMET + 1))
+        told = AllOf(conditions=tuple(unmet[:MAX_UNMET]))
+        more = " & …" if len(unmet) > MAX_UNMET else ""
+        return f"{node!r} waits for {text(told)}{more}", _to_ask(told, reading, now)
     return _upstream(node, state, graph)
+
+
+def _to_ask(unmet: Condition, reading: Reading, now: datetime) -> str | None:
+    """The first node in unmet conditions that has no value yet, or whose time has not come."""
+    for leaf, negated in negatable_leaves(unmet):
+        if reading.evaluation.leaf_holds(leaf) is negated:
+            value = reading.view(leaf.node)
+            if not value.is_set or _time_ahead(value, now) is not None:
+                return leaf.node
+    return None
+
+
+def _time_ahead(value: NodeValue, now: datetime) -> datetime | None:
+    """The time of a tick, if it is yet to come."""
+    time = tick_time(value) if value.kind in TICKS else None
+    return time if time is not None and time > now else None
 
 
 def _upstream(node: str, state: State, graph: Graph) -> tuple[str, str | None]:

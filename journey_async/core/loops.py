@@ -7,24 +7,24 @@ from typing_extensions import TypeVar
 
 from journey_async.errors import InvalidOptionError
 
-T = TypeVar("T", default=Any)
+T_co = TypeVar("T_co", default=Any, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Done(Generic[T_co]):
     """The loop ends with this value."""
 
-    value: T
+    value: T_co
 
 
 @dataclass(frozen=True, slots=True)
-class Continue(Generic[T]):
+class Continue(Generic[T_co]):
     """The loop goes on; the value is carried into the next iteration.
 
     `fallback`: should the iterations be used up, the value becomes the node's.
     """
 
-    value: T
+    value: T_co
     fallback: bool = False
 
     def __post_init__(self) -> None:

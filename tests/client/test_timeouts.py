@@ -1,6 +1,7 @@
 """A wait that has ended in vain says what keeps the value, as far as this process knows."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +11,18 @@ from journey_async import (
     Graph,
     Journey,
     Retry,
+    all_of,
     any_of,
     compute,
     input_node,
     loop,
+    provided,
+    tick_once,
     value,
 )
+from journey_async.client.texts import stamp
 from journey_async.errors import ComputationFailed, WaitTimeout
+from journey_async.testing import TestClock, TestJourney
 from tests.support.eventually import eventually
 
 
@@ -63,6 +69,35 @@ async def test_a_gate_that_several_things_open_is_told_whole(dsn: str) -> None:
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph, {"x": 1, "y": 1})
         assert await said(journey, execution, "z") == "'z' waits for (x > 1) | (y > 2)"
+
+
+async def test_of_a_gate_with_conditions_of_all_kinds_those_are_told_that_do_not_hold(
+    dsn: str,
+) -> None:
+    gate = all_of("x", ~provided("y"), any_of(value("x") > 5, value("y") > 2))
+    graph = graph_of(compute("z", gate, lambda: 1))
+    async with Journey(dsn, graphs=[graph]) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        waits = "'z' waits for (x > 5) | (y > 2); nobody has set 'y'"
+        assert await said(journey, execution, "z") == waits
+        await journey.set_values(execution, {"x": 9, "y": 1})
+        assert await said(journey, execution, "z") == "'z' waits for ~provided(y)"
+
+
+async def test_the_time_of_a_tick_that_lies_ahead(dsn: str) -> None:
+    graph = graph_of(
+        tick_once("due", ["x"], lambda: timedelta(days=3)),
+        compute("reminder", all_of("x", "due", ~provided("y")), lambda x: x),
+    )
+    clock = TestClock()
+    async with TestJourney(dsn, graphs=[graph], clock=clock) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        due = await journey.get_value(execution, "due", wait_any=True)
+        comes = f"the time of 'due' comes at {stamp(datetime.fromtimestamp(due, UTC))}"
+        waits = f"'reminder' waits for provided(due); {comes}"
+        assert await said(journey, execution, "reminder") == waits
+        now = await journey.load(execution)
+        assert await said(journey, now, "due", wait_new=True) == comes
 
 
 async def test_of_a_long_way_the_beginning_is_told(dsn: str) -> None:
