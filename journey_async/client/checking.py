@@ -34,24 +34,22 @@ async def checked(
     *,
     as_of_now: bool = False,
 ) -> Checked[T]:
-    """Check by the execution as it is known here, be it a snapshot; or else `as_of_now`.
+    """Check by the execution as it is known here, be it by a snapshot; or else `as_of_now`.
 
-    What is refused is checked as of now, too, if the execution may have moved on to a definition
-    that is newer than what is known here. Raises what `check` raises, ExecutionNotFound,
-    GraphNotRegisteredError, DatabaseUnavailable.
+    What is refused is checked as of now, too: the execution may have moved on to a definition that
+    welcomes it. Raises what `check` raises, ExecutionNotFound, GraphNotRegisteredError,
+    DatabaseUnavailable.
     """
     known = state_of(execution)
-    if known is None:
-        known = engine.cache.get(options.execution_id(execution))
+    cached = engine.cache.get(options.execution_id(execution))
+    if known is None or (cached is not None and cached.version > known.version):
+        known = cached
     if known is not None and not as_of_now:
         try:
             graph = await engine.graph_of(known)
             return Checked(check(graph), known, graph, is_current=False)
-        except GraphNotRegisteredError:
-            pass  # a snapshot may be of another database or schema, which says so
-        except (UnknownNodeError, NotAnInputError, InvalidValueError):
-            if engine.registry.has_newest_code(known):
-                raise
+        except (GraphNotRegisteredError, UnknownNodeError, NotAnInputError, InvalidValueError):
+            pass  # a snapshot may also be of another database or schema, which says so
     state = await engine.current(options.execution_id(execution))
     graph = await engine.graph_of(state)
     return Checked(check(graph), state, graph, is_current=True)

@@ -82,8 +82,9 @@ def storable_values(graph: Graph, values: Inputs, max_bytes: int) -> dict[str, J
         name = node.name
         if name in checked:
             raise InvalidOptionError(f"the node {name!r} is named twice; give it one value")
+        said = type_of(given)
         try:
-            node_type = type_of(given) if node.type.is_any else node.type
+            node_type = said if node.type.is_any and not said.is_any else node.type
             checked[name] = stored(value, max_bytes, node_type)
         except InvalidValueError as error:
             raise InvalidValueError(str(error), node=name, reasons=error.reasons) from None

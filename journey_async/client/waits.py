@@ -61,19 +61,18 @@ async def get_node(
             )
     except TimeoutError:
         raise WaitTimeout(name_of(node), options.execution_id(execution), limit or 0.0) from None
-    defined = check.graph.node_named(check.node)
     try:
         with engine.instruments.read(check.execution_id, check.node) as watched:
             watched.of(check.graph.name, check.graph.version)
             if not check.waits or limit == 0:
-                found = check.at_once(fresh or await engine.current(check.execution_id))
+                found = check.at_once(fresh or await check.current())
             else:
                 del fresh  # what was read before anybody listened may be old; nor is it to be kept
                 known = check.newer_than is not None
                 with engine.waiters.waiting(check.execution_id, check, ends_on_loss=known) as wait:
                     try:
                         async with asyncio.timeout_at(deadline):
-                            current = await engine.current(check.execution_id)
+                            current = await check.current()
                             if known and current.revision < check.revision:
                                 raise lost(current)
                             wait.begin(current)
@@ -84,7 +83,8 @@ async def get_node(
     except NotSetError:
         if default is RAISE:
             raise
-        return NodeValue(defined.name, defined.kind, default)
+        return NodeValue(check.node, check.graph.node_named(check.node).kind, default)
+    defined = check.graph.node_named(check.node)
     return own_copy(defined, found, check.execution_id, type_of(node))
 
 
@@ -111,6 +111,7 @@ async def _checked_call(
         engine=engine,
         execution_id=state.execution_id,
         graph=named.graph,
+        definition=named.state.graph_hash,
         node=defined.name,
         newer_than=state.value_of(defined).revision if wait_new else newer_than,
         revision=state.revision if wait_new else 0,
@@ -127,17 +128,26 @@ class ValueCheck:
     Called with a state, it gives the NodeValue or NOT_YET, or raises what the caller gets. `waits`:
     the caller wants to wait for it, be it for 0 seconds. `revision` is the execution's as the
     caller knows it, if that counts; `is_archived` is how the execution was when last looked at.
+    `graph` is what that state is read by, whose `definition` is the one with this hash.
     """
 
     engine: Engine
     execution_id: str
     graph: Graph
+    definition: str
     node: str
     newer_than: int | None
     revision: int
     settled: bool
     waits: bool
     is_archived: bool = False
+
+    async def current(self) -> State:
+        """The execution as of now, and what there is to know to look at it."""
+        state = await self.engine.current(self.execution_id)
+        if state.graph_hash != self.definition:
+            await self.engine.graph_of(state)
+        return state
 
     def at_once(self, state: State) -> NodeValue:
         """The value, for a caller who does not wait; raises NotSetError, or WaitTimeout."""
@@ -163,12 +173,14 @@ class ValueCheck:
 
     def __call__(self, state: State) -> NodeValue | object:
         self.is_archived = state.archived_at is not None
-        if not self.settled:
-            return self._value(state)
-        graph, evolves = self.engine.registry.resolve(state)
-        if evolves and state.archived_at is None:  # else it stays as it is
-            return NOT_YET
-        return self._settled_value(graph, state)
+        if self.settled or state.graph_hash != self.definition:
+            self.graph, evolves = self.engine.registry.resolve(state)
+            self.definition = state.graph_hash
+            self.graph.node_named(self.node)  # raises UnknownNodeError if it has left the graph
+            if self.settled:
+                is_to_evolve = evolves and state.archived_at is None  # else it stays as it is
+                return NOT_YET if is_to_evolve else self._settled_value(state)
+        return self._value(state)
 
     def _value(self, state: State) -> NodeValue | object:
         node = self.node
@@ -180,10 +192,8 @@ class ValueCheck:
         _raise_if_failed(failed_computation(self.graph, state, node))
         return NOT_YET
 
-    def _settled_value(self, graph: Graph, state: State) -> NodeValue | object:
-        """By the definition that holds now: another one may have held when the wait began."""
-        node = graph.node_named(self.node)
-        now = self.engine.clock.now()
+    def _settled_value(self, state: State) -> NodeValue | object:
+        graph, node, now = self.graph, self.graph.node_named(self.node), self.engine.clock.now()
         if not is_settled(graph, state, node.name, now):
             return NOT_YET
         if has_come(graph, state, node.name, now):

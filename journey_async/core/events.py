@@ -16,6 +16,7 @@ from journey_async.core.values import (
     CANCELLED,
     COMPUTING,
     FAILED,
+    LEFT_THE_GRAPH,
     NO_FALLBACK,
     SUCCESS,
     UNSUCCESSFUL,
@@ -29,7 +30,6 @@ from journey_async.errors import ExecutionArchivedError
 
 MAX_ERROR = 1000  # characters of an error that are kept
 MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
-LEFT_THE_GRAPH = "the node left the graph"
 OTHER_KIND = "the node became one of another kind"
 
 

@@ -18,6 +18,7 @@ from journey_async.core.values import (
     UNSUCCESSFUL,
     Computation,
     NodeKind,
+    was_dropped,
 )
 
 # A recurring tick whose time lies in the past when it is computed would run without pause.
@@ -131,6 +132,8 @@ def _planned(
     if newest.state in UNSUCCESSFUL:
         if newest.permanent:
             return None
+        if was_dropped(newest):
+            return repeated(draft, newest, due_at=draft.now)
         delay = step.retry.delay(newest.attempt, draft.env.chance())
         ended = newest.completed_at or draft.now
         again = repeated(draft, newest, due_at=ended + timedelta(seconds=delay))

@@ -21,10 +21,15 @@ ONE_WAY = (
 )
 
 
+# Types that are checked where only their names are known.
+PLAIN = {kind.__name__: TypeAdapter[Any](kind) for kind in (str, int, float, bool)}
+
+
 class NodeType:
     """A type by its name, with the annotation where the code is here; equal if the names are.
 
-    Values are validated strictly, in pydantic's JSON mode, and stored as JSON.
+    Values are validated strictly, in pydantic's JSON mode, and stored as JSON. Without the
+    annotation only values of PLAIN types are validated, when they are set.
     """
 
     __slots__ = ("_adapter", "annotation", "name")
@@ -48,15 +53,16 @@ class NodeType:
 
     @property
     def is_any(self) -> bool:
-        """Whether every JSON value is welcome, unparsed."""
+        """Whether what is read is not parsed: it may be anything, or the code is elsewhere."""
         return self._adapter is None
 
     def to_json(self, value: object) -> JSON:
         """The normalised JSON of a value, validated; raises InvalidValueError."""
-        if self._adapter is None:
+        adapter = self._adapter or PLAIN.get(self.name)
+        if adapter is None:
             return jsonvalue.normalise(value)
         try:
-            return self._to_json(self._adapter, value)
+            return self._to_json(adapter, value)
         except InvalidValueError:
             raise
         except PydanticUserError as error:

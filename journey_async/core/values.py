@@ -48,6 +48,7 @@ UNSUCCESSFUL = frozenset({FAILED, ABANDONED})
 
 WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an iteration wants
 MAX_ITERATIONS_REACHED = "max_iterations_reached"
+LEFT_THE_GRAPH = "the node left the graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,11 @@ def has_failed(computation: Computation) -> bool:
     return computation.permanent and (
         computation.state in UNSUCCESSFUL or computation.disposition == NO_FALLBACK
     )
+
+
+def was_dropped(computation: Computation) -> bool:
+    """Whether it ended because its node had left the graph: no failure, should the node be back."""
+    return computation.state is ABANDONED and computation.error == LEFT_THE_GRAPH
 
 
 def failure_of(computation: Computation) -> str:

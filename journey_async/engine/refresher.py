@@ -125,6 +125,8 @@ class Refresher:
                 running = self._runner.tokens(execution_id)
                 try:
                     state = await self._reader.current(execution_id)
+                    if state is not None:
+                        await self._registry.learn(state)  # by which those who wait read it
                 except DatabaseUnavailable:
                     await asyncio.sleep(PAUSE)
                     continue

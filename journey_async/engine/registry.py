@@ -195,12 +195,6 @@ class Registry:
         stored = self._stored.get(key, Definitions({}, {}))
         return key in self._registered or state.graph_hash in stored.described
 
-    def has_newest_code(self, state: State) -> bool:
-        """Whether the code of the state's graph is here, and as far as is known none is newer."""
-        key = state.graph_key
-        registered = self._registered.get(key)
-        return registered is not None and not self._newer[key]
-
     def resolve(self, state: State) -> tuple[Graph, bool]:
         """The graph to settle the state by, and whether the execution has to evolve to it.
 

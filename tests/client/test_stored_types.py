@@ -2,9 +2,10 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
 from journey_async import (
     ComputationFailed,
@@ -20,6 +21,7 @@ from journey_async import (
 )
 from journey_async.cli.shapes import execution_data
 from journey_async.dashboard.views import execution_row
+from journey_async.errors import InvalidValueError
 
 SECRET = "a secret text"
 
@@ -137,13 +139,30 @@ async def test_a_watch_tells_of_it_and_goes_on(dsn: str) -> None:
         assert (again.kind, again.value) == ("set", 7)
 
 
+@pytest.mark.parametrize(
+    ("plain", "fits", "misfits"),
+    [(str, "7", 7), (int, 7, "7"), (float, 7, "7.0"), (bool, False, "no")],
+)
+async def test_plain_types_are_known_by_their_names(
+    dsn: str, plain: type, fits: Any, misfits: Any
+) -> None:
+    graph = Graph("g", "v1", [input_node("x", type=plain)])
+    async with Journey(dsn) as journey:
+        execution = await journey.start_execution(graph)
+    async with Journey(dsn) as without_code:
+        await without_code.set_value(execution.id, "x", fits)
+        with pytest.raises(InvalidValueError, match="is not of the type"):
+            await without_code.set_value(execution.id, "x", misfits)
+        assert await without_code.get_value(execution.id, "x") == fits
+
+
 async def test_who_does_not_know_the_type_can_set_and_read_anything(dsn: str) -> None:
     told: asyncio.Queue[Any] = asyncio.Queue()
 
     async def tell(execution_id: str, node: str, outcome: Any) -> None:
         await told.put(outcome)
 
-    graph = Graph("g", "v1", [input_node("x", type=int, on_save=tell)])
+    graph = Graph("g", "v1", [input_node("x", type=Annotated[int, Field(ge=0)], on_save=tell)])
     async with Journey(dsn, graphs=[graph]) as journey:
         execution = await journey.start_execution(graph)
     async with Journey(dsn) as without_code:

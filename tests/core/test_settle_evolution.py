@@ -17,6 +17,7 @@ from journey_async.core.nodes import (
     tick_recurring,
 )
 from journey_async.core.reading import failed_computation, is_settled
+from journey_async.core.retry import Retry
 from journey_async.core.state import State
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.errors import UnknownNodeError
@@ -71,6 +72,34 @@ def test_a_result_of_a_removed_node_is_dropped_and_stops_nothing(how: str) -> No
     assert told.state.newest["a"].state in {ABANDONED, FAILED}
     told.set(x=2)
     assert told.state.wake_at is None
+
+
+@pytest.mark.parametrize("how", ["succeed", "release"])
+def test_what_was_dropped_is_no_attempt_of_a_node_that_is_back(how: str) -> None:
+    new = graph(input_node("x"), compute("a", ["x"], f, retry=Retry(max_attempts=2)))
+    told = story(*new.nodes)
+    told.start(x=1)
+    for _ in range(3):
+        told.evolve(graph(input_node("x")))
+        getattr(told, how)(*(["a"] if how == "succeed" else []))
+        told.evolve(new)
+        newest = told.state.newest["a"]
+        assert (newest.state, newest.attempt) == (COMPUTING, 1)
+    told.fail("a")
+    assert (newest := told.state.newest["a"]).state is AVAILABLE
+    assert newest.attempt == 2
+
+
+def test_an_iteration_that_was_dropped_is_repeated_once_the_loop_is_back() -> None:
+    new = graph(input_node("x"), loop("l", ["x"], f, max_iterations=9))
+    told = story(*new.nodes)
+    told.start(x=1)
+    told.carry_on("l", 1)
+    told.evolve(graph(input_node("x")))
+    told.carry_on("l", 2)
+    told.evolve(new)
+    newest = told.state.newest["l"]
+    assert (newest.state, newest.iteration, newest.attempt) == (COMPUTING, 2, 1)
 
 
 def test_a_result_of_a_node_that_became_another_kind_is_dropped_and_it_runs_anew() -> None:
