@@ -210,17 +210,26 @@ class Journey(Getting):
     # --- executions ---------------------------------------------------------------------------
 
     async def start_execution(
-        self, graph: Graph, values: options.Inputs | None = None
+        self,
+        graph: Graph,
+        values: options.Inputs | None = None,
+        *,
+        execution_id: str | None = None,
     ) -> Execution:
         """A new execution of a graph, with `values` set in the same commit.
 
-        Raises SingletonGraphError for a singleton graph; else as `register` and `set_values`.
+        With an `execution_id` of your own (letters, digits, _ and -, at most 80) the call can be
+        repeated: it gives the execution that has the id, as it is by now, if there is one.
+
+        Raises SingletonGraphError for a singleton graph, InvalidOptionError for an id that an
+        execution of another graph has; else as `register` and `set_values`.
         """
         if options.checked_graph(graph).singleton:
             raise SingletonGraphError(
                 f"graph {graph.name!r} is a singleton; use find_or_start", graph_name=graph.name
             )
-        return await _start(self._engine, graph, values)
+        given = None if execution_id is None else options.new_id(execution_id)
+        return await _start(self._engine, graph, values, execution_id=given)
 
     async def find_or_start(self, graph: Graph) -> Execution:
         """The one live execution of a singleton graph, started if there is none.
@@ -363,12 +372,23 @@ class Journey(Getting):
 # engine says so.
 
 
-async def _start(engine: Engine, graph: Graph, values: options.Inputs | None = None) -> Execution:
+async def _start(
+    engine: Engine,
+    graph: Graph,
+    values: options.Inputs | None = None,
+    *,
+    execution_id: str | None = None,
+) -> Execution:
     graph = engine.registry.with_code(graph)
     storable = options.storable_values(graph, values or {}, engine.settings.max_value_bytes)
     await engine.register(graph)
-    execution_id = f"{graph.execution_id_prefix.upper()}{ULID()}"
-    answer = await engine.create(graph, execution_id, storable)
+    new_id = execution_id or f"{graph.execution_id_prefix.upper()}{ULID()}"
+    answer = await engine.create(graph, new_id, storable)
+    if answer.state.graph_name != graph.name:
+        raise InvalidOptionError(
+            f"execution_id {execution_id!r} is that of an execution of graph "
+            f"{answer.state.graph_name!r} already; give one of graph {graph.name!r} another id"
+        )
     return snapshot(answer.state, answer.graph)
 
 

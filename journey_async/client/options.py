@@ -49,6 +49,15 @@ def execution_id(execution: Execution | str) -> str:
     return execution
 
 
+def new_id(execution_id: str) -> str:
+    """The id for a new execution; raises InvalidOptionError for what cannot be one."""
+    if not isinstance(execution_id, str) or not _ID.fullmatch(execution_id):
+        raise InvalidOptionError(
+            f"execution_id must be 1 to 80 letters, digits, _ or -, not {shown(execution_id)}"
+        )
+    return execution_id
+
+
 def checked_graph(graph: Graph) -> Graph:
     """The graph, if it is one; raises InvalidOptionError."""
     if not isinstance(graph, Graph):

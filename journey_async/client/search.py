@@ -92,6 +92,10 @@ def _selection(
 ) -> Selection:
     if graph_version is not None and graph_name is None:
         raise InvalidOptionError("graph_version means nothing without graph_name; give both")
+    if isinstance(where, str):  # which is the name of a node in a gate; here it would find nothing
+        raise InvalidOptionError(
+            f"where wants a condition, such as value('x') > 1 or provided('x'), not {shown(where)}"
+        )
     return Selection(
         now=engine.clock.now(),
         graph_name=_name("graph_name", graph_name),

@@ -34,7 +34,9 @@ OTHER_KIND = "the node became one of another kind"
 
 
 def start(draft: Draft, command: c.Start) -> None:
-    """A new execution: what needs no value may begin."""
+    """A new execution: what needs no value may begin. One that exists stays as it is."""
+    if draft.before.version > 0:
+        return
     draft.to_reconsider.update(draft.graph.may_start_at_once)
     draft.take_slot()
     if command.values:

@@ -91,8 +91,9 @@ class Deaths:
         if not all_are_back:
             self._suspects = {}
             return
-        await self._see_to_the_dead(connection, {other.id: other for other in others})
-        others = [other for other in others if other.id not in self._deaths]
+        forgotten = await self._see_to_the_dead(connection, {other.id: other for other in others})
+        seen_to = self._deaths.keys() | forgotten
+        others = [other for other in others if other.id not in seen_to]
         expired = self.expired(others)
         keys = {
             other.lock_key: other.id
@@ -127,9 +128,11 @@ class Deaths:
 
     async def _see_to_the_dead(
         self, connection: WorkerConnection, others: dict[str, OtherWorker]
-    ) -> None:
-        """Release their work once more before they are forgotten; or see that they live."""
-        now = asyncio.get_running_loop().time()
+    ) -> set[str]:
+        """Release their work once more before they are forgotten, or see that they live; those
+        that were forgotten.
+        """
+        now, forgotten = asyncio.get_running_loop().time(), set()
         again: list[str] = []
         for worker, death in list(self._deaths.items()):
             other = others.get(worker)
@@ -142,6 +145,7 @@ class Deaths:
             elif death.is_last_release:
                 await connection.forget(worker, death.life_sign)
                 del self._deaths[worker]
+                forgotten.add(worker)
             elif death.released_at is None:
                 death.released_at = now
             elif now - death.released_at >= self._remembered():
@@ -150,6 +154,7 @@ class Deaths:
             release = self._release(again)
             for worker in again:
                 self._deaths[worker] = _Death(self._deaths[worker].life_sign, release, is_last=True)
+        return forgotten
 
     def _watched(self, others: list[OtherWorker]) -> list[OtherWorker]:
         """Those that come next in a ring of all, lest everybody look at everybody.

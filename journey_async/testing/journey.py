@@ -173,10 +173,12 @@ class TestJourney(Journey):
         await super().register(*graphs)
         self._code.update({graph.key: graph for graph in graphs})
 
-    async def start_execution(self, graph: Graph, values: Inputs | None = None) -> Execution:
+    async def start_execution(
+        self, graph: Graph, values: Inputs | None = None, *, execution_id: str | None = None
+    ) -> Execution:
         """As of Journey."""
         await self.register(graph)
-        return await super().start_execution(graph, values)
+        return await super().start_execution(graph, values, execution_id=execution_id)
 
     async def find_or_start(self, graph: Graph) -> Execution:
         """As of Journey."""

@@ -35,6 +35,14 @@ async def test_a_graph_is_started_set_and_read_without_its_code(
     assert any(line.startswith("total") and "(not set)" in line for line in shown)
 
 
+async def test_a_start_with_an_id_can_be_repeated(worker: Journey, journey: Run) -> None:
+    for price in ("1", "2"):
+        started = await journey("start", "shop", f"price={price}", "--id", "order-17")
+        assert started.out.strip() == "order-17"
+    assert (await journey("get", "order-17", "price")).data == 1
+    assert "execution_id must be" in (await journey("start", "shop", "--id", "a b", code=2)).err
+
+
 async def test_of_several_versions_the_one_registered_last_is_started(
     dsn: str, journey: Run
 ) -> None:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("dead_are_forgotten_at_once")
 
 @pytest.mark.parametrize("locked, lease", [(True, 1000), (False, -1)])
 async def test_a_free_lock_or_an_old_lease_means_dead(
-    dsn: str, connection: Any, locked: bool, lease: int
+    dsn: str, connection: Any, locked: bool, lease: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     execution = await begun(dsn, connection, graph_of(hangs))
     await connection.execute(DEAD, locked, lease)
@@ -45,6 +45,7 @@ async def test_a_free_lock_or_an_old_lease_means_dead(
         [computation] = await journey.computations(execution.id)
         assert (computation.deaths, computation.attempt) == (1, 1)
         await eventually(lambda: workers_are(connection, 1))
+    assert len([r for r in caplog.records if "have died" in r.message]) == 1
 
 
 async def test_what_one_that_is_dead_still_began_is_released_before_it_is_forgotten(

@@ -29,8 +29,13 @@ PAGE = 500  # executions that are looked up at once
 @click.argument("graph")
 @click.argument("values", metavar="[NODE=VALUE]...", nargs=-1)
 @click.option("--version", help="The graph's version; by default the one registered last.")
+@click.option("--id", "execution_id", help="An id of your own; if it is there, it is left alone.")
 async def start(
-    terminal: Terminal, graph: str, values: tuple[str, ...], version: str | None
+    terminal: Terminal,
+    graph: str,
+    values: tuple[str, ...],
+    version: str | None,
+    execution_id: str | None,
 ) -> None:
     """Start an execution of GRAPH, and print its id.
 
@@ -40,12 +45,12 @@ async def start(
     given = parse_values(values)
     async with terminal.journey() as journey:
         found = await _graph(journey, graph, version)
-        if found.singleton:
+        if found.singleton and execution_id is None:
             execution = await journey.find_or_start(found)
             if given:
                 execution = await journey.set_values(execution, given)
         else:
-            execution = await journey.start_execution(found, given)
+            execution = await journey.start_execution(found, given, execution_id=execution_id)
     terminal.say(execution_data(execution), execution.id)
 
 

@@ -21,7 +21,12 @@ from journey_async.contrib.fastapi.exposure import Exposure
 from journey_async.contrib.fastapi.models import EVENTS, DocumentedBy, Models, Value
 from journey_async.contrib.starlette import EventStream, get_journey, while_connected
 from journey_async.core.values import NodeValue
-from journey_async.errors import ExecutionNotFound, InvalidOptionError, WaitTimeout
+from journey_async.errors import (
+    ExecutionArchivedError,
+    ExecutionNotFound,
+    InvalidOptionError,
+    WaitTimeout,
+)
 
 USUAL_WAIT = 5.0  # seconds
 Documented = dict[int | str, dict[str, Any]]
@@ -185,7 +190,8 @@ class Executions:
 
             `wait`: `any` until it is set, `new` until it is set anew, `settled` until it reflects
             everything that was set; `newer_than`: until its revision is newer than this one. After
-            `timeout` seconds without it the answer is 204; ask again then.
+            `timeout` seconds without it the answer is 204, ask again then; or 409 if the execution
+            is archived, for nothing of it runs.
             """
             self._exposure.check_shown([node])
             execution = await self._load(journey, execution_id)
@@ -200,7 +206,9 @@ class Executions:
             )
             try:
                 return self._held(execution, await while_connected(request, work))
-            except WaitTimeout:
+            except WaitTimeout as error:
+                if error.archived:  # whoever asks again would do so for ever
+                    raise ExecutionArchivedError(error.execution_id) from None
                 return Response(status_code=204, headers=UNSEEN)
 
     def _add_events(self, router: APIRouter) -> None:
