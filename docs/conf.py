@@ -34,6 +34,8 @@ NAVIGATION = {
     ],
     "Guides": [
         "docs/searching",
+        "docs/watching",
+        "docs/approvals",
         "docs/fastapi",
         "docs/aiohttp",
         "docs/testing",
