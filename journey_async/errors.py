@@ -11,7 +11,7 @@
     │  ├─ ConditionError              a condition that means nothing, or is used as a bool
     │  └─ GraphConflictError          a changed definition that live executions cannot take on
     ├─ SingletonGraphError            start_execution on a singleton, find_or_start on another graph
-    ├─ GraphNotRegisteredError        the code of a graph is needed and isn't here
+    ├─ GraphNotRegisteredError        neither this process nor the database knows the graph
     ├─ ExecutionNotFound
     ├─ ExecutionArchivedError
     ├─ ComputationNotFound
@@ -75,6 +75,7 @@ class DuplicateNodeError(GraphError):
             f"graph {graph!r} has two nodes named {node!r}{also}; each needs its own name"
         )
         self.node = node
+        self.graph_name = graph
 
 
 class UnknownUpstreamError(GraphError):
@@ -98,6 +99,7 @@ class CircularDependencyError(GraphError):
             f"gate one of them by something else"
         )
         self.path = tuple(path)
+        self.graph_name = graph
 
 
 class MutationTargetError(GraphError):
@@ -107,6 +109,7 @@ class MutationTargetError(GraphError):
         super().__init__(f"mutate node {node!r} cannot write {target!r}: {reason}")
         self.node = node
         self.target = target
+        self.reason = reason
 
 
 class ParameterError(GraphError):
@@ -136,6 +139,8 @@ class GraphConflictError(GraphError):
         self.graph_name = graph_name
         self.graph_version = graph_version
         self.node = node
+        self.was = was
+        self.now = now
         self.executions = executions
 
 

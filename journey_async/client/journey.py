@@ -351,7 +351,8 @@ class Journey(Getting):
         storable = await checked(
             engine, execution, lambda graph: options.storable_values(graph, values, limit)
         )
-        command = SetValues(storable.result, options.storable_metadata(metadata, limit))
+        kept = options.storable_metadata(metadata, limit)
+        command = SetValues(storable.result, kept, checked_by=storable.graph.hash)
         return await _submit(engine, execution, command)
 
     async def unset_value(self, execution: Execution | str, *nodes: NodeName) -> Execution:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from journey_async.engine.clock import Clock, take_over
-from journey_async.engine.committer import FLIGHTS
+from journey_async.engine.flights import FLIGHTS
 from journey_async.errors import InvalidOptionError
 from journey_async.store import connecting
 from journey_async.store.channels import Channels

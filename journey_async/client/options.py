@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from math import inf
+from math import inf, isfinite
 from typing import Protocol, TypeVar
 
 from typing_extensions import TypeIs
@@ -39,7 +39,9 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 def execution_id(execution: Execution | str) -> str:
-    """The id of what a verb was given; raises ExecutionNotFound for what cannot be one."""
+    """The id of what a verb was given; raises ExecutionNotFound for a text that cannot be one, and
+    InvalidOptionError for what is neither an execution nor a text.
+    """
     if isinstance(execution, Execution):
         return execution.id
     if not isinstance(execution, str):
@@ -177,6 +179,18 @@ def seconds(name: str, number: object, *, least: float = 0.0, most: float = inf)
         limits = f"at least {least:g}" + (f" and at most {most:g}" if most < inf else "")
         raise InvalidOptionError(f"{name} must be seconds, {limits}, not {shown(number)}")
     return found
+
+
+def timeout(given: object) -> float | None:
+    """The seconds of a timeout, None for no limit; raises InvalidOptionError."""
+    if given is None:
+        return None
+    limit = as_float(given)
+    if limit is None or limit < 0 or not isfinite(limit):
+        raise InvalidOptionError(
+            f"timeout must be a number of seconds, or None for no limit, not {shown(given)}"
+        )
+    return limit
 
 
 def as_float(number: object) -> float | None:

@@ -15,13 +15,11 @@ from datetime import datetime
 from journey_async.core.conditions import (
     AllOf,
     AnyOf,
-    Compare,
     Condition,
-    Contains,
-    In,
     Leaf,
     Not,
     Predicate,
+    is_comparison,
     leaf_text,
 )
 from journey_async.core.evaluation import Evaluation
@@ -61,7 +59,7 @@ def leaf_line(leaf: Leaf, reading: Reading, *, negated: bool = False) -> str:
     raised_before = len(reading.evaluation.failures)
     holds = reading.evaluation.leaf_holds(leaf) is not negated
     raised = reading.evaluation.failures[raised_before:]
-    compares = isinstance(leaf, Compare | In | Contains)
+    compares = is_comparison(leaf)
     subject = leaf_text(leaf) if compares else leaf.node
     parts = [f"not({subject})" if negated else subject]
     if not compares:

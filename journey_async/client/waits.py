@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from journey_async.client import options
@@ -45,7 +44,7 @@ async def get_node(
     needs the kind of its node. There may be tens of thousands of these at once, so what only the
     beginning needs is left behind in `_checked_call`.
     """
-    limit = checked_timeout(timeout)
+    limit = options.timeout(timeout)
     waits = _is_wait(wait_any=wait_any, wait_new=wait_new, newer_than=newer_than, settled=settled)
     deadline = asyncio.get_running_loop().time() + limit if waits and limit else None
     try:
@@ -222,19 +221,6 @@ def _is_wait(*, wait_any: bool, wait_new: bool, newer_than: int | None, settled:
     if newer_than is not None and not options.is_whole(newer_than):
         raise InvalidOptionError(f"newer_than must be a revision, not {options.shown(newer_than)}")
     return bool(given)
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """The timeout in seconds; raises InvalidOptionError."""
-    if timeout is None:
-        return None
-    limit = options.as_float(timeout)
-    if limit is None or limit < 0 or not isfinite(limit):
-        raise InvalidOptionError(
-            "timeout must be a number of seconds, or None for no limit, "
-            f"not {options.shown(timeout)}"
-        )
-    return limit
 
 
 def _raise_if_failed(failed: Computation | None) -> None:

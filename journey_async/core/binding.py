@@ -20,15 +20,16 @@ CONTEXT = "context"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """How to call a node's function: which node's value goes into which parameter.
+    """How to call a node's function.
 
-    `nodes` maps parameters to nodes; `values` and `context` name the parameters that get the
-    mapping of all values and the Context. `positional` lists parameters that can't be named.
+    `nodes` are the parameters that get the values of the nodes after which they are named;
+    `values` is the one that gets the mapping of all values. `positional` lists parameters that
+    can't be named.
     """
 
-    nodes: Mapping[str, str]
+    nodes: tuple[str, ...]
     values: str | None
-    context: str | None
+    takes_context: bool
     positional: tuple[str, ...]
     is_async: bool
 
@@ -40,11 +41,11 @@ class Binding:
         context: Any,
     ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named arguments; a node that isn't set is left to its default."""
-        named = {p: value_of(node) for p, node in self.nodes.items() if is_set(node)}
+        named = {node: value_of(node) for node in self.nodes if is_set(node)}
         if self.values is not None:
             named[self.values] = all_values()
-        if self.context is not None:
-            named[self.context] = context
+        if self.takes_context:
+            named[CONTEXT] = context
         ordered = []
         for parameter in self.positional:
             if parameter not in named:
@@ -63,8 +64,8 @@ def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding 
         return None
     parameters = _parameters(step, function)
     surely = set_nodes | SYSTEM_NAMES
-    bound: dict[str, str] = {}
-    special: dict[str, str] = {}
+    bound: list[str] = []
+    values, takes_context = None, False
     for parameter in parameters:
         name = parameter.name
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -76,11 +77,11 @@ def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding 
             )
         if name in nodes:
             _check_set(step, parameter, surely)
-            bound[name] = name
-        elif name in (VALUES, CONTEXT):
-            special[name] = name
-        elif len(parameters) == 1 and parameter.default is parameter.empty:
-            special[VALUES] = name
+            bound.append(name)
+        elif name == CONTEXT:
+            takes_context = True
+        elif name == VALUES or (len(parameters) == 1 and parameter.default is parameter.empty):
+            values = name
         elif parameter.default is parameter.empty:
             raise ParameterError(
                 step.name,
@@ -89,9 +90,9 @@ def bind(step: Step, nodes: Mapping[str, Node], set_nodes: Set[str]) -> Binding 
                 f"node; name one, take `values` or `context`, or give it a default",
             )
     return Binding(
-        nodes=bound,
-        values=special.get(VALUES),
-        context=special.get(CONTEXT),
+        nodes=tuple(bound),
+        values=values,
+        takes_context=takes_context,
         positional=tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY),
         is_async=_is_async(function.call),
     )

@@ -17,10 +17,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class SetValues:
-    """A caller sets inputs, all with the same metadata; the values are normalised."""
+    """A caller sets inputs, all with the same metadata; the values are normalised.
+
+    `checked_by` is the hash of the definition by whose types they were checked; None: by no other
+    than the execution has.
+    """
 
     values: Mapping[str, JSON]
     metadata: JSON = None
+    checked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,7 +354,7 @@ def text(condition: Condition) -> str:
             return f"~{_bracketed(item)}"
         case Leaf():
             caption = leaf_text(condition)
-            return caption if _is_comparison(condition) else f"{caption}({condition.node})"
+            return caption if is_comparison(condition) else f"{caption}({condition.node})"
     raise AssertionError(condition)
 
 
@@ -374,11 +374,12 @@ def leaf_text(leaf: Leaf) -> str:
     raise AssertionError(leaf)
 
 
-def _is_comparison(leaf: Leaf) -> bool:
+def is_comparison(leaf: Leaf) -> bool:
+    """Whether its text names the node."""
     return isinstance(leaf, Compare | In | Contains)
 
 
 def _bracketed(condition: Condition, *, alone: bool = False) -> str:
-    simple = isinstance(condition, Leaf) and not _is_comparison(condition)
+    simple = isinstance(condition, Leaf) and not is_comparison(condition)
     inner = text(condition)
     return inner if alone or simple or isinstance(condition, Not) else f"({inner})"

@@ -110,8 +110,8 @@ class Edges:
     def _check_parameters(self, step: Step, binding: Binding, hints: Hints) -> None:
         # A gate that asks more than whether one is set may let only some of its values through.
         narrowed = {x.node for x in leaves(step.gated_by) if not isinstance(x, Provided)}
-        for parameter, name in binding.nodes.items():
-            wanted = hints.parameters.get(parameter, Any)
+        for name in binding.nodes:
+            wanted = hints.parameters.get(name, Any)
             given = self.given_by(name)
             if name == step.name and isinstance(step, LoopNode):
                 given = _carried(self._returned(name))
@@ -120,8 +120,8 @@ class Edges:
                 continue
             raise ParameterError(
                 step.name,
-                parameter,
-                f"the function of node {step.name!r} takes {parameter!r} as "
+                name,
+                f"the function of node {step.name!r} takes {name!r} as "
                 f"{name_of_type(wanted)}, but {self._said(name, given)}",
             )
         mapping = binding.values

@@ -101,7 +101,6 @@ class Evaluation:
         """Whether the negation of the condition holds.
 
         A negated leaf on a tick means the same for staying as for starting: until the tick is due.
-        (In the original it starts while the tick lies ahead and may not stay: it runs for ever.)
         """
         if isinstance(condition, Not):
             return self.holds(condition.condition, keeping=keeping)

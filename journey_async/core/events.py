@@ -1,6 +1,6 @@
 """What each command does to a draft, before anything follows from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from journey_async.core import commands as c
@@ -26,7 +26,7 @@ from journey_async.core.values import (
     ComputationState,
     NodeKind,
 )
-from journey_async.errors import ExecutionArchivedError
+from journey_async.errors import ExecutionArchivedError, InvalidValueError
 
 MAX_ERROR = 1000  # characters of an error that are kept
 MAX_DEATHS = 10  # processes that an attempt may take down before it counts as failed
@@ -48,7 +48,7 @@ def set_values(draft: Draft, command: c.SetValues) -> None:
     _refuse(draft, command.values)
     differing = {
         name: value
-        for name, value in command.values.items()
+        for name, value in _fitting(draft, command).items()
         if not (
             (old := draft.value_of(name)).is_set
             and jsonvalue.equal(old.value, value)
@@ -233,6 +233,19 @@ def _refuse(draft: Draft, inputs: Iterable[str]) -> None:
     _refuse_archived(draft)
     for name in inputs:
         draft.graph.input_named(name)
+
+
+def _fitting(draft: Draft, command: c.SetValues) -> Mapping[str, JSON]:
+    """The values, of the types that the inputs have by now; raises InvalidValueError."""
+    if command.checked_by in (None, draft.graph.hash):
+        return command.values
+    fitting: dict[str, JSON] = {}
+    for name, value in command.values.items():
+        try:
+            fitting[name] = draft.graph.inputs[name].type.to_json(value)
+        except InvalidValueError as error:
+            raise InvalidValueError(str(error), node=name, reasons=error.reasons) from None
+    return fitting
 
 
 def _refuse_archived(draft: Draft) -> None:

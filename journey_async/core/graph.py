@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
@@ -30,20 +29,21 @@ from journey_async.core.nodes import (
     Step,
     is_built_in,
 )
-from journey_async.core.paths import Ancestors, cycle_in, reached
+from journey_async.core.paths import Ancestors, reached
 from journey_async.core.reference import NodeName, NodeRef, name_of
+from journey_async.core.soundness import (
+    refuse_bad_targets,
+    refuse_cycles,
+    refuse_duplicates,
+    refuse_unknown_upstream,
+)
 from journey_async.core.types import ANY, NodeType, as_type, name_of_type
 from journey_async.core.values import TICKS, NodeValue
 from journey_async.errors import (
-    CircularDependencyError,
-    DuplicateNodeError,
     InvalidNodeError,
     InvalidOptionError,
-    MutationTargetError,
     NotAnInputError,
     UnknownNodeError,
-    UnknownUpstreamError,
-    listed,
 )
 
 T = TypeVar("T")
@@ -121,10 +121,10 @@ class Graph(Model):
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
-        self._refuse_duplicates()
-        self._refuse_unknown_upstream()
-        self._refuse_bad_targets()
-        self._refuse_cycles()
+        refuse_duplicates(self.name, self.nodes)
+        refuse_unknown_upstream(self.by_name, self.upstream)
+        refuse_bad_targets(self.by_name)
+        refuse_cycles(self.name, self.by_name, self.upstream)
         self.edges.check()
         return self
 
@@ -339,59 +339,6 @@ class Graph(Model):
     def to_mermaid(self) -> str:
         """The graph as a Mermaid diagram."""
         return mermaid.of_graph(self)
-
-    # --- validation ----------------------------------------------------------------------------
-
-    def _refuse_duplicates(self) -> None:
-        seen: set[str] = set()
-        for node in self.nodes:
-            if node.name in seen:
-                raise DuplicateNodeError(node.name, self.name, of_itself=node.name in SYSTEM_NAMES)
-            seen.add(node.name)
-
-    def _refuse_unknown_upstream(self) -> None:
-        for name, upstream in self.upstream.items():
-            missing = [node for node in upstream if node not in self.by_name]
-            if missing:
-                raise UnknownUpstreamError(name, missing, list(self.by_name))
-
-    def _refuse_bad_targets(self) -> None:
-        for node in self.nodes:
-            if not isinstance(node, MutateNode):
-                continue
-            for target in node.mutates:
-                if target == node.name:
-                    why = "a node cannot mutate itself; compute gives a node its own value"
-                elif target not in self.by_name:
-                    why = f"the graph has no such node; its nodes are {listed(list(self.by_name))}"
-                elif target in SYSTEM_NAMES:
-                    why = "system nodes are read-only; name other nodes of the graph"
-                else:
-                    continue
-                raise MutationTargetError(node.name, target, why)
-
-    def _refuse_cycles(self) -> None:
-        cycle = cycle_in(list(self.by_name), self.upstream)
-        if cycle:
-            raise CircularDependencyError(cycle, self.name)
-        writers = {name: list(upstream) for name, upstream in self.upstream.items()}
-        for node in self.nodes:
-            if isinstance(node, MutateNode) and node.update_revision_on_change:
-                for target in node.mutates:
-                    writers.setdefault(target, []).append(node.name)
-        cycle = cycle_in(list(self.by_name), writers)
-        if cycle:
-            target, writer = next(
-                (node, follows_from)
-                for node, follows_from in pairwise(cycle)
-                if follows_from not in self.upstream.get(node, ())  # it writes the node, then
-            )
-            raise MutationTargetError(
-                writer,
-                target,
-                f"with update_revision_on_change it would run again and again, "
-                f"by way of {' → '.join(cycle)}",
-            )
 
 
 def _is_description(nodes: object) -> bool:

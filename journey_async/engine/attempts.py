@@ -208,7 +208,7 @@ class Functions:
         return await returned
 
     def _context(self, attempt: Attempt) -> Context | None:
-        if attempt.binding.context is None:
+        if not attempt.binding.takes_context:
             return None
         computation, state = attempt.begun.computation, attempt.begun.state
         assert computation.deadline is not None

@@ -345,10 +345,6 @@ class Engine:
             watched.of(answer.state.graph_name, answer.state.graph_version)
             return answer
 
-    async def known(self, execution_id: str) -> State:
-        """A state of the execution, current or not; raises ExecutionNotFound."""
-        return self.cache.get(execution_id) or await self.current(execution_id)
-
     async def current(self, execution_id: str) -> State:
         """The state as of now; raises ExecutionNotFound, DatabaseUnavailable."""
         state = await self.patiently(lambda: self._reader.current(execution_id))

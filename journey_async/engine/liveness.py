@@ -186,7 +186,7 @@ class Liveness:
                     log.exception("worker %s could not show that it lives", self._worker)
                     pause = DEFECT_PAUSE
                 if connection is not None:
-                    await connection.close()
+                    connection.close()
                     connection = None
                 await asyncio.sleep(pause)
         finally:
@@ -203,7 +203,7 @@ class Liveness:
         try:
             await self._register_on(connection, self._worker)
         except BaseException:
-            await connection.close()
+            connection.close()
             raise
         return connection
 
@@ -228,7 +228,7 @@ class Liveness:
             pass  # the others will find out
         finally:  # also if this is cancelled again: the lock must go
             if connection is not None:
-                await connection.close()
+                connection.close()
 
     async def _watch(self, connection: WorkerConnection, reconnected_at: float) -> None:
         """Renew the lease, and look at the others: often, while there are any."""

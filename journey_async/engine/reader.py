@@ -17,7 +17,7 @@ from journey_async.store.store import Store
 
 MAX_BATCH = 500  # executions in a query
 
-Answer: TypeAlias = "asyncio.Future[State | None]"
+Asked: TypeAlias = "asyncio.Future[State | None]"
 
 
 class Reader:
@@ -27,7 +27,7 @@ class Reader:
         self._store = store
         self._cache = cache
         self._registry = registry
-        self._asked: dict[str, list[Answer]] = {}  # by execution
+        self._asked: dict[str, list[Asked]] = {}  # by execution
         self._reading: asyncio.Task[None] | None = None
         self.tasks = Tasks("reader")
         self._closed_because: str | None = None
@@ -39,7 +39,7 @@ class Reader:
         """
         if self._closed_because is not None:
             raise DatabaseUnavailable(self._closed_because)
-        answer: Answer = asyncio.get_running_loop().create_future()
+        answer: Asked = asyncio.get_running_loop().create_future()
         self._asked.setdefault(execution_id, []).append(answer)
         if self._reading is None or self._reading.done():
             self._reading = self.tasks.start(self._read(), "reads")
@@ -62,7 +62,7 @@ class Reader:
         self._end(why)
         self.tasks.kill()
 
-    def _forget(self, execution_id: str, answer: Answer) -> None:
+    def _forget(self, execution_id: str, answer: Asked) -> None:
         """Nobody waits for this answer any more."""
         answers = self._asked.get(execution_id, [])
         if answer in answers:
@@ -121,7 +121,7 @@ class Reader:
         return DatabaseUnavailable(why)
 
 
-def _refuse(asked: Iterable[list[Answer]], error: Exception) -> None:
+def _refuse(asked: Iterable[list[Asked]], error: Exception) -> None:
     for answer in chain.from_iterable(asked):
         if not answer.done():
             answer.set_exception(error)

@@ -17,6 +17,7 @@ class RequestQueue:
     def __init__(self) -> None:
         self._waiting: dict[str, dict[Request, None]] = {}  # by execution, in order
         self._in_flight: set[str] = set()
+        self.is_ended = False
         self.work = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -85,6 +86,7 @@ class RequestQueue:
 
     def end(self, error: Exception) -> None:
         """Nobody takes any more: refuse what waits."""
+        self.is_ended = True
         for requests in self._waiting.values():
             refuse_all(requests, error)
         self._waiting.clear()

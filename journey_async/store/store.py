@@ -235,17 +235,17 @@ class Store:
         rows = await self._fetch("tokens_of_worker", worker)
         return [(row["execution_id"], row["token"]) for row in rows]
 
-    async def overdue_work(self, now: datetime, limit: int) -> list[OverdueWork]:
-        """Computations past their deadline, or of workers that do not exist."""
+    async def overdue_work(self, before: datetime, limit: int) -> list[OverdueWork]:
+        """Computations whose deadline was before a time, or of workers that do not exist."""
         return [
             OverdueWork(
                 row["execution_id"],
                 ComputationKey(row["node"], row["number"]),
                 row["token"],
                 row["worker"],
-                row["overdue"],
+                row["is_past_deadline"],
             )
-            for row in await self._fetch("overdue_work", now, limit)
+            for row in await self._fetch("overdue_work", before, limit)
         ]
 
     async def read_clock(self) -> Server:

@@ -134,7 +134,7 @@ class WorkerConnection:
         lock_key, lease_until = life_sign or (None, None)
         await self._fetch("forget_worker", worker, lock_key, lease_until)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the session, and with it the lock."""
         self._connection.terminate()
 

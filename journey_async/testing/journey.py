@@ -87,7 +87,7 @@ class TestJourney(Journey):
         """
         engine = self._engine
         execution_id = options.execution_id(execution)
-        await engine.graph_of(await engine.known(execution_id))
+        await engine.graph_of(await engine.current(execution_id))
         state = None
 
         def look(seen: State) -> State | object:

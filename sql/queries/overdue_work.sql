@@ -1,6 +1,6 @@
 -- What runs past its deadline, and what runs for workers that do not exist, the longest overdue first:
--- all that is computing is read in any case. $1: now; $2: how many.
-SELECT k.execution_id, k.node, k.number, k.token, k.worker, k.deadline < $1 AS overdue
+-- all that is computing is read in any case. $1: before which a deadline is past; $2: how many.
+SELECT k.execution_id, k.node, k.number, k.token, k.worker, k.deadline < $1 AS is_past_deadline
 FROM :"schema".computations AS k
 WHERE k.state = 'computing'
   AND (k.deadline < $1

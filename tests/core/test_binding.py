@@ -135,7 +135,7 @@ def test_a_loop_gets_what_it_carries_by_its_own_name() -> None:
     node = loop("l", ["x"], lambda x, l=0: x, max_iterations=2)  # noqa: E741
     binding = bind(node, Graph("g", "v1", [input_node("x"), node]).by_name, {"x"})
     assert binding is not None
-    assert binding.nodes == {"x": "x", "l": "l"}
+    assert binding.nodes == ("x", "l")
 
 
 def test_a_node_named_values_is_a_node() -> None:
@@ -144,14 +144,12 @@ def test_a_node_named_values_is_a_node() -> None:
     )
     binding = graph.bindings["a"]
     assert binding is not None
-    assert (binding.nodes, binding.values) == ({"values": "values"}, None)
+    assert (binding.nodes, binding.values) == (("values",), None)
 
 
 def test_system_nodes_can_always_be_taken() -> None:
-    assert bound(lambda execution_id, last_updated_at: 1, []).nodes.keys() == {
-        "execution_id",
-        "last_updated_at",
-    }
+    taken = bound(lambda execution_id, last_updated_at: 1, []).nodes
+    assert taken == ("execution_id", "last_updated_at")
 
 
 def test_signatures_that_cannot_be_read_are_refused() -> None:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from journey_async import Journey
-from journey_async.engine.committer import FLIGHTS, MAX_BATCH
+from journey_async.engine.flights import FLIGHTS, MAX_BATCH
 from tests.support.eventually import eventually
 from tests.support.graphs import one_input
 from tests.support.locks import waiting_for_locks

@@ -149,7 +149,7 @@ async def test_a_defect_of_one_batch_is_told_and_the_next_one_is_written(
 ) -> None:
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(one_input())
-        decider = journey._engine.committer._decider
+        decider = journey._engine.committer._flights._decider
         decide_all = decider.decide_all
 
         async def fails_once(*batch: Any) -> Any:

@@ -96,7 +96,7 @@ async def test_nor_those_that_others_write_as_well(dsn: str, connection: Any) ->
     async with Journey(dsn) as journey:
         held = [await journey.start_execution(one_input()) for _ in range(8)]
         contended = await journey.start_execution(one_input())
-        contention = journey._engine.committer._contention
+        contention = journey._engine.committer._flights._contention
         async with connection.transaction():
             await connection.fetch(HOLD, [execution.id for execution in held])
             writes = [asyncio.create_task(journey.set_value(e, "x", 1)) for e in held]
@@ -207,7 +207,7 @@ async def test_a_write_that_was_about_to_wait_for_a_row_when_its_journey_died_is
 ) -> None:
     async with TestJourney(dsn) as journey:
         contended, other = [await journey.start_execution(one_input()) for _ in range(2)]
-        journey._engine.committer._contention._contended.add(contended.id)
+        journey._engine.committer._flights._contention._contended.add(contended.id)
         crash_at(journey, Point.BEFORE_COMMIT)
         writes = (journey.set_value(execution, "x", 1) for execution in (contended, other))
         async with asyncio.timeout(10):

@@ -69,7 +69,7 @@ async def test_what_is_decided_meanwhile_finds_the_places_taken(
         first = asyncio.create_task(journey.set_value(one, "x", 1))
         for _ in range(8):  # of the loop's turns; deciding it takes at least forty
             await asyncio.sleep(0)
-        assert journey._engine.committer._flying == 1
+        assert journey._engine.committer._flights._flying == 1
         await journey.set_value(other, "x", 2)
         await first
         assert len(journey._engine.runner.attempts()) == 5
