@@ -61,6 +61,7 @@ async def test_a_crash_where_the_test_wants_it(journey, journey_clock):
         await successor.settle(execution.id)
     assert calls == ["Luigi", "Luigi"]
 """
+SELDOM = "anyio"
 WAYS = {  # and the page, with pytest-asyncio in its mode `auto`
     "asyncio, strict": ("-o", "asyncio_mode=strict"),
     "anyio": ("-p", "no:asyncio"),
@@ -81,7 +82,10 @@ BARE = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(w, marks=[pytest.mark.exhaustive] if w == SELDOM else []) for w in WAYS],
+)
 def test_users_test_with_it(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
@@ -104,12 +108,12 @@ async def test_a_node_that_was_renamed(journey):
     await journey.start_execution(graph)
 """
 WRONG = {
-    "no point": """
+    "no_point": """
 @pytest.mark.fault_points("after_function")
 async def test_it(journey):
     pass
 """,
-    "no journey": """
+    "no_journey": """
 @pytest.mark.fault_points
 async def test_it():
     pass
@@ -133,12 +137,13 @@ def test_tests_of_crashes_that_check_nothing_are_told(
     ended.stdout.fnmatch_lines(["*at AFTER_FUNCTION of 'letter', and no graph here has such*"])
 
 
-@pytest.mark.parametrize("mark", WRONG)
-def test_a_mark_that_cannot_be_followed_is_refused(pytester: pytest.Pytester, mark: str) -> None:
-    pytester.makepyfile(HEAD + WRONG[mark])
+def test_a_mark_that_cannot_be_followed_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(**{f"test_{name}": HEAD + wrong for name, wrong in WRONG.items()})
     ended = pytester.runpytest_subprocess(*BARE, "-o", "asyncio_mode=auto")
-    ended.assert_outcomes(errors=1)
-    ended.stdout.fnmatch_lines(["*fault_points *"])
+    ended.assert_outcomes(errors=len(WRONG))
+    ended.stdout.fnmatch_lines_random(
+        ["*fault_points wants a Point*", "*fault_points is for a test that uses*"]
+    )
     ended.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from journey_async import Graph
 from journey_async.contrib.fastapi import execution_router, journey_lifespan
 from tests.contrib.shop import other, settings, shop
 from tests.support.serving import served
@@ -23,40 +22,28 @@ CHECKS = [
 ]
 
 
-FEW = ["--phases", "fuzzing,stateful", "--max-examples", "5", "--generation-deterministic"]
-MANY = ["--max-examples", "100", "--generation-database", "none"]
+EXTENT = ["--max-examples", "100", "--generation-database", "none"]
+GRAPHS = {"shop": shop, "other": other, "settings": settings}
 
 
-@pytest.mark.parametrize(
-    "graphs, extent",
-    [
-        ({"shop": shop}, FEW),
-        pytest.param(
-            {"shop": shop, "other": other, "settings": settings},
-            MANY,
-            marks=[pytest.mark.exhaustive, pytest.mark.timeout(900)],
-        ),
-    ],
-    ids=["few", "many"],
-)
-async def test_whatever_is_sent_is_answered_as_documented(
-    dsn: str, tmp_path: Path, graphs: dict[str, Graph], extent: list[str]
-) -> None:
-    app = FastAPI(lifespan=journey_lifespan(dsn, graphs=list(graphs.values()), grace_period=0))
+@pytest.mark.exhaustive
+@pytest.mark.timeout(900)
+async def test_whatever_is_sent_is_answered_as_documented(dsn: str, tmp_path: Path) -> None:
+    app = FastAPI(lifespan=journey_lifespan(dsn, graphs=list(GRAPHS.values()), grace_period=0))
     # So short that no request takes longer than a client is ready to wait.
     router = execution_router(
-        graphs, hidden=["ssn"], read_only=["paid"], max_wait=0.01, max_stream=0.05
+        GRAPHS, hidden=["ssn"], read_only=["paid"], max_wait=0.01, max_stream=0.05
     )
     app.include_router(router)
     async with served(app) as address:
         program = await asyncio.create_subprocess_exec(
             *(str(PROGRAM), "run", f"{address}/openapi.json", "--checks", ",".join(CHECKS)),
             *("--suppress-health-check", "all", "--no-color"),
-            *extent,
+            *EXTENT,
             cwd=tmp_path,
             stdout=PIPE,
             stderr=STDOUT,
         )
         output, _ = await program.communicate()
     assert program.returncode == 0, output.decode()
-    assert f"Tested: {6 * len(graphs)}" in output.decode()
+    assert f"Tested: {6 * len(GRAPHS)}" in output.decode()

@@ -90,6 +90,7 @@ async def test_root_needs_no_new_user_and_opens_no_directory(tmp_path: Path) -> 
     assert (permissions_above(path), pwd.getpwall()) == before
 
 
+@pytest.mark.exhaustive
 async def test_binaries_in_a_closed_home_are_run_from_a_copy(
     tmp_path: Path, public_path: Path
 ) -> None:

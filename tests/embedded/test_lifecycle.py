@@ -192,9 +192,11 @@ async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(path: Pa
             stranger.kill()
 
 
+SPOILT = [b"\0\0\0", b"what?\n", b"9" * 30 + b"\n", b"1\n/\xff\n1\n5432\n.\n\n1 1\nready\n"]
+
+
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"\0\0\0", b"what?\n", b"9" * 30 + b"\n", b"1\n/\xff\n1\n5432\n.\n\n1 1\nready\n"],
+    "content", [b"", *(pytest.param(c, marks=pytest.mark.exhaustive) for c in SPOILT)]
 )
 async def test_a_pid_file_that_a_crash_has_spoilt_does_not_stop_the_start(
     path: Path, content: bytes
@@ -207,6 +209,7 @@ async def test_a_pid_file_that_a_crash_has_spoilt_does_not_stop_the_start(
     await server.release()
 
 
+@pytest.mark.exhaustive
 async def test_whoever_ignores_the_end_of_children_has_a_server_and_hears_of_failures(
     tmp_path: Path,
 ) -> None:
@@ -233,6 +236,7 @@ async def test_whoever_blocks_signals_has_a_server_that_comes_back(path: Path) -
         user.kill()
 
 
+@pytest.mark.exhaustive
 async def test_what_was_removed_and_made_anew_is_not_taken_for_the_old(tmp_path: Path) -> None:
     path = tmp_path / "path"
     first = await acquire(path)
@@ -251,6 +255,7 @@ async def test_what_was_removed_and_made_anew_is_not_taken_for_the_old(tmp_path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the supervisor in /proc")
+@pytest.mark.exhaustive
 async def test_an_initdb_that_was_killed_leaves_nothing_in_the_end(tmp_path: Path) -> None:
     with client(tmp_path) as user:
         await eventually(lambda: any(tmp_path.glob("data.*/PG_VERSION")))
@@ -295,6 +300,7 @@ async def test_many_first_users_at_once_create_one_database(tmp_path: Path) -> N
     await eventually(lambda: is_stopped(tmp_path / "new" / "path"))
 
 
+@pytest.mark.exhaustive
 async def test_a_path_may_be_long_and_strange(tmp_path: Path, temporary_folder: Path) -> None:
     path = tmp_path / ("deep " * 20) / "a,b%20c?d=e&f#g" / "é"
     with client(path) as user:
@@ -308,6 +314,7 @@ async def test_a_path_may_be_long_and_strange(tmp_path: Path, temporary_folder: 
     await eventually(lambda: is_stopped(path))
 
 
+@pytest.mark.exhaustive
 async def test_a_path_may_be_no_text(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xfe")
     server = await acquire(path)
