@@ -50,9 +50,9 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: tests wait a good deal for timers and processes."""
+    """Twice as many as there are cores: tests wait a good deal for timers and processes."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return cores * 3 // 2
+    return cores * 2
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
