@@ -24,13 +24,20 @@ from subprocess import Popen
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from journey_async.embedded.server import Account, Server, ServerError
+    from journey_async.embedded.server import (
+        DATA,
+        LOG,
+        SUPERVISOR_LOCK,
+        USERS_LOCK,
+        Account,
+        Server,
+        ServerError,
+    )
 else:
     # This directory is sys.path[0]: the package and its dependencies need not be imported.
-    from server import Account, Server, ServerError
+    from server import DATA, LOG, SUPERVISOR_LOCK, USERS_LOCK, Account, Server, ServerError
 
 READY = "ready"
-LOCK = "supervisor.lock"
 
 _AGAIN_AFTER = 2.0  # seconds after a server could not be started again
 _LOG_LIMIT = 1_000_000  # bytes; a longer log of earlier runs is put aside
@@ -67,7 +74,7 @@ def _detach() -> None:
 def _supervise(plan: dict[str, object], writer: int) -> None:
     path = Path(str(plan["path"]))
     try:
-        owner = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        owner = os.open(path / SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return _report(writer, READY)  # somebody else's, soon: the user looks for itself
@@ -89,8 +96,8 @@ def _server(plan: dict[str, object], path: Path) -> Server:
     assert isinstance(settings, dict)
     return Server(
         bindir=Path(str(plan["bindir"])),
-        data=path / "data",
-        log=path / "server.log",
+        data=path / DATA,
+        log=path / LOG,
         account=Account(*account) if isinstance(account, list) else None,
         settings=settings,
         throwaway=bool(plan["throwaway"]),
@@ -116,7 +123,7 @@ def _run(server: Server, path: Path, owner: int, writer: int) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: events.put("child"))
     process = server.start()
     _report(writer, READY)
-    users = os.open(path / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    users = os.open(path / USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     threading.Thread(target=_wait_until_alone, args=(users, events), daemon=True).start()
     while events.get() == "child":
         if process.poll() is not None:
@@ -134,7 +141,7 @@ def _start_again(
 
     Not when the path was removed: what is there now, if anything, is another supervisor's.
     """
-    while os.path.samestat(os.fstat(owner), os.stat(path / LOCK)):
+    while os.path.samestat(os.fstat(owner), os.stat(path / SUPERVISOR_LOCK)):
         try:
             return server.start()
         except ServerError:  # why is in the log: a full disk, processes that take long to end

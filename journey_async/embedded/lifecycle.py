@@ -98,7 +98,7 @@ class _Attempt:
 
     def __init__(self, path: Path, timeout: float, cancelled: threading.Event) -> None:
         self.path = path
-        self._data = path / "data"
+        self._data = path / server.DATA
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._cancelled = cancelled
@@ -111,7 +111,7 @@ class _Attempt:
         host = _socket_directory(self._data)
         starting = self._lock("start.lock")
         try:
-            using = self._lock("users.lock", shared=True)
+            using = self._lock(server.USERS_LOCK, shared=True)
             try:
                 while not self._is_served(host):
                     plan = {
@@ -136,7 +136,7 @@ class _Attempt:
 
     def _is_served(self, host: Path) -> bool:
         """Whether the server is there; False when nobody owns it, so that it must be started."""
-        while (unowned := FileLock.try_acquire(self.path / "supervisor.lock")) is None:
+        while (unowned := FileLock.try_acquire(self.path / server.SUPERVISOR_LOCK)) is None:
             if server.answers(self._data, host):
                 return True
             self._pause()
@@ -174,7 +174,7 @@ class _Attempt:
             raise server.ServerError("the caller no longer waits for it")
         if time.monotonic() > self._deadline:
             raise server.ServerError(
-                f"it was not ready within {self._timeout:g} seconds; see {self.path / 'server.log'}"
+                f"it was not ready within {self._timeout:g} seconds; see {self.path / server.LOG}"
             )
 
 

@@ -21,6 +21,9 @@ from pathlib import Path
 
 PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{PORT}"
+# Below the path that users share; lifecycle.py says what they are.
+DATA, LOG = "data", "server.log"
+USERS_LOCK, SUPERVISOR_LOCK = "users.lock", "supervisor.lock"
 
 _POLL = 0.01  # seconds
 _RETRY_FOR = 10.0  # seconds
