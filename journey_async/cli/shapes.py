@@ -61,6 +61,7 @@ def _cause_data(cause: Cause) -> dict[str, Any]:
         "attempt": cause.attempt,
         "inputs": [{"node": one.node, "revision": one.revision} for one in cause.inputs],
         "waits_for": cause.waits_for,
+        "kept_by": cause.kept_by,
     }
 
 

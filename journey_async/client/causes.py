@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from journey_async.client.explaining import Blocker, blockers
+from journey_async.client.explaining import Blocker, blockers, hindrance
 from journey_async.client.texts import stamp, value_text
 from journey_async.client.trees import reading_of
 from journey_async.core import jsonvalue
@@ -24,7 +24,8 @@ class Cause:
     `computation` is the id of what computed or mutated it; None for an input that a caller set,
     or if the computation is no longer kept. `inputs` are the upstream nodes as they were then.
     `is_current`: the node still holds this; only then `value` and `set_time` are known. A node
-    that is not set has no revision, and `waits_for` names the conditions that do not hold.
+    that is not set has no revision; `waits_for` names the conditions that do not hold, or `kept_by`
+    says what else keeps it: no worker yet, a retry to come, a failure.
 
     Causes are compared, and shown by `repr`, without their inputs, which may be the same ones by
     any number of ways.
@@ -40,6 +41,7 @@ class Cause:
     attempt: int | None = None
     inputs: "tuple[Cause, ...]" = field(default=(), repr=False, compare=False)
     waits_for: tuple[Blocker, ...] = ()
+    kept_by: str | None = None
 
     def to_text(self) -> str:
         """The tree for a person; a node at a revision is explained once."""
@@ -84,10 +86,11 @@ class _Causes:
         if value.is_set:
             return self._at(name, value.revision)
         step = self._graph.steps.get(name)
-        waits_for: tuple[Blocker, ...] = ()
-        if step is not None:
-            waits_for = tuple(blockers(step, reading_of(self._state, self._graph, now)))
-        return Cause(node=name, kind=node.kind, waits_for=waits_for)
+        if step is None:
+            return Cause(node=name, kind=node.kind)
+        waits_for = tuple(blockers(step, reading_of(self._state, self._graph, now)))
+        kept_by = None if waits_for else hindrance(self._state, self._graph, name, now)
+        return Cause(node=name, kind=node.kind, waits_for=waits_for, kept_by=kept_by)
 
     def _at(self, name: str, revision: int) -> Cause:
         """The cause, made after those of its inputs; a loop, for a chain may be of any length."""
@@ -184,6 +187,8 @@ def _lines(cause: Cause) -> Iterator[str]:
         yield f"{first}{_line(one, told)}"
         if one.revision is None:
             yield from (f"{rest}  waits for {blocker.condition}" for blocker in one.waits_for)
+            if one.kept_by is not None:
+                yield f"{rest}  {one.kept_by}"
         elif (key := (one.node, one.revision)) not in told:
             told.add(key)
             last = len(one.inputs) - 1

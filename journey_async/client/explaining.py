@@ -59,6 +59,8 @@ def _hindrance_of(
     node: str, state: State, graph: Graph, reading: Reading, now: datetime
 ) -> tuple[str, str | None]:
     """That of one node, and the node upstream that is to be asked next."""
+    if state.archived_at is not None:
+        return "the execution is archived, and nothing of it runs", None
     step, newest = graph.steps.get(node), state.newest.get(node)
     if node in SYSTEM_NAMES:
         return f"{node!r} is as it was", None
@@ -111,6 +113,8 @@ def _upstream(node: str, state: State, graph: Graph) -> tuple[str, str | None]:
     failed = failed_upstream(graph, state, node)
     if failed is not None:
         return f"{node!r} follows {failed.node!r}", failed.node
+    if not state.value_of(graph.by_name[node]).is_set:
+        return f"a worker is yet to look at {node!r}", None
     return f"nothing has changed for {node!r}", None
 
 

@@ -10,6 +10,7 @@ import pytest
 from journey_async import (
     Graph,
     Journey,
+    Retry,
     archive,
     compute,
     historian,
@@ -24,6 +25,7 @@ from journey_async.client.previewing import previewed
 from journey_async.core.state import new_state
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 from journey_async.errors import (
+    ComputationFailed,
     ExecutionArchivedError,
     InvalidOptionError,
     InvalidValueError,
@@ -79,6 +81,29 @@ async def test_an_unset_node_tells_what_it_waits_for(dsn: str) -> None:
         assert told.to_text() == "sum | compute | not set\n  waits for provided(y)"
         with pytest.raises(UnknownNodeError):
             await journey.why(execution, "nothing")
+
+
+async def test_an_unset_node_whose_gate_holds_tells_what_else_keeps_it(dsn: str) -> None:
+    def fails(x: int) -> int:
+        raise ValueError("no good")
+
+    failing = compute("y", ["x"], fails, retry=Retry(max_attempts=1))
+    graph = Graph("orders", "v1", [input_node("x"), failing])
+    async with Journey(dsn, graphs=[graph], run_computations=False) as journey:
+        execution = await journey.start_execution(graph, {"x": 1})
+        idle = await journey.why(execution, "y")
+        assert idle.to_text() == (
+            "y | compute | not set\n  'y' waits for a worker that has the code of graph 'orders' "
+            "version 'v1' and is free"
+        )
+        async with Journey(dsn, graphs=[graph]) as worker:
+            with pytest.raises(ComputationFailed):
+                await worker.get_value(execution, "y", wait_any=True)
+        failed = await journey.why(execution, "y")
+        assert failed.kept_by == "'y' has failed: ValueError: no good"
+        await journey.archive(execution)
+        archived = await journey.why(execution, "y")
+        assert archived.kept_by == "the execution is archived, and nothing of it runs"
 
 
 async def test_a_mutated_value_is_traced_to_its_mutation(dsn: str) -> None:
