@@ -103,6 +103,11 @@ CHECK_NOTHING = """
 async def test_nothing_computes(journey):
     await journey.start_execution(graph)
 
+@pytest.mark.fault_points(Point.AFTER_BEGIN)
+class TestWithAMark:
+    def test_that_uses_no_journey(self):
+        pass
+
 async def test_a_node_that_was_renamed(journey):
     journey.crash_at(Point.AFTER_FUNCTION, node="letter")
     await journey.start_execution(graph)
@@ -127,7 +132,7 @@ def test_tests_of_crashes_that_check_nothing_are_told(
     monkeypatch.setenv("JOURNEY_TEST_DATABASE_URL", databases.dsn)
     pytester.makepyfile(HEAD + CHECK_NOTHING)
     ended = pytester.runpytest_subprocess(*BARE, "-o", "asyncio_mode=auto", "-rs")
-    ended.assert_outcomes(passed=3, skipped=2, warnings=1)
+    ended.assert_outcomes(passed=4, skipped=2, warnings=1)
     ended.stdout.fnmatch_lines(
         [
             "*nobody died at AFTER_FUNCTION: it was not reached*",
