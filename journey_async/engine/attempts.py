@@ -147,11 +147,9 @@ class Functions:
             raise
         except BaseException as error:  # whatever it is derived from, it ends the attempt
             attempt.raised = type(error).__qualname__
-            retry = attempt.step.retry
-            final = isinstance(error, PermanentError) or retry.gives_up_on(error)
-            is_last = final or attempt.computation.attempt >= retry.max_attempts
-            is_last = is_last and not (attempt.given_up or attempt.interrupted)
-            self._log(attempt, error, is_last=is_last)
+            final = isinstance(error, PermanentError) or attempt.step.retry.gives_up_on(error)
+            what = f"{attempt.raised} was raised at {_place_of(error)}"
+            self._log(attempt, error, what, final=final)
             if attempt.interrupted:  # its answer to that; others will run it anew
                 return None
             return attempt.failed(_described(error), permanent=final)
@@ -165,26 +163,28 @@ class Functions:
                 max_bytes=self._max_value_bytes,
             )
         except InvalidValueError as error:
+            self._log(attempt, error, "what it returned cannot be stored")
             return attempt.failed(f"the result {error}")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # of its own code, or of the type that it has to fit
             attempt.raised = type(error).__qualname__
+            self._log(attempt, error, "what it returned cannot be stored")
             return attempt.failed(f"the result cannot be stored: {_described(error)}")
 
-    def _log(self, attempt: Attempt, error: BaseException, *, is_last: bool) -> None:
-        """Log what a function raised; and of the last attempt, where everybody sees it, where."""
-        node, computation_id = attempt.step.name, attempt.computation.id
-        log.info("node %r of %s failed", node, computation_id, exc_info=error, extra=attempt.about)
-        if is_last:
-            log.warning(
-                "node %r of %s has no attempt left: %s was raised at %s",
-                node,
-                computation_id,
-                attempt.raised,
-                _place_of(error),
-                extra=attempt.about,
-            )
+    def _log(
+        self, attempt: Attempt, error: BaseException, what: str, *, final: bool = False
+    ) -> None:
+        """Log why an attempt failed; and of the last one, where everybody sees it, `what` it was.
+
+        (The text of the error may hold values.)
+        """
+        node, computation_id, about = attempt.step.name, attempt.computation.id, attempt.about
+        log.info("node %r of %s failed", node, computation_id, exc_info=error, extra=about)
+        is_last = final or attempt.computation.attempt >= attempt.step.retry.max_attempts
+        if is_last and not (attempt.given_up or attempt.interrupted):
+            told = "node %r of %s has no attempt left: %s"
+            log.warning(told, node, computation_id, what, extra=about)
 
     def _prepared(self, attempt: Attempt) -> Callable[[], Any]:
         """The function with its arguments; raises StoredTypeError for a value of another type."""

@@ -230,9 +230,13 @@ async def test_whatever_a_function_raises_fails_the_attempt(dsn: str) -> None:
         assert journey._engine.runner.free == 5
 
 
-async def test_a_generator_is_no_coroutine_and_no_json(dsn: str) -> None:
+async def test_a_generator_is_no_coroutine_and_no_json(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(ComputationFailed, match="the result is not JSON: a generator is"):
         await result_of(dsn, lambda x: (number for number in [x]))
+    [told] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert told.endswith("has no attempt left: what it returned cannot be stored")
 
 
 async def test_a_mutation_may_return_an_object_of_its_targets_type(dsn: str) -> None:
