@@ -105,7 +105,7 @@ class Unarchive:
     """The execution carries on."""
 
 
-Command: TypeAlias = (
+Event: TypeAlias = (
     Start
     | SetValues
     | UnsetValues
@@ -119,3 +119,13 @@ Command: TypeAlias = (
     | Archive
     | Unarchive
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Attempts have ended one after the other, each an event of its own."""
+
+    ends: tuple[Succeed | Fail, ...]
+
+
+Command: TypeAlias = Event | Ends

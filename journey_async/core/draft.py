@@ -92,6 +92,7 @@ class Draft:
         self._values_are_shared = False
         self._to_run: list[tuple[str, Mapping[str, NodeValue], datetime | None]] = []
         self._outcomes: list[tuple[str, Outcome]] = []
+        self._came: list[tuple[str, Outcome]] = []  # of events that have ended
         self._prunings: list[Pruning] = []
         self._failures: list[tuple[str, Predicate, BaseException]] = []
         # Built-in steps that were queued, in heaps by their place: those that are no ticks; ticks.
@@ -281,6 +282,12 @@ class Draft:
 
     # --- the end ------------------------------------------------------------------------------
 
+    def event_ended(self) -> None:
+        """All has followed from an event; another one may be applied upon it."""
+        self._came += [pair for pair in self._outcomes if self._came_of_it(*pair)]
+        self._outcomes.clear()
+        self.ended_badly.clear()
+
     def finish(self, wake_at: datetime | None) -> Change:
         """The Change; not `written` if nothing differs."""
         before = self.before
@@ -326,7 +333,7 @@ class Draft:
                 )
                 for node, values, due_at in self._to_run
             ),
-            outcomes=tuple(pair for pair in self._outcomes if self._came_of_it(*pair)),
+            outcomes=tuple(self._came),
             prunings=tuple(self._prunings),
             announces=wake_at is not None and wake_at != before.wake_at,
             is_due=wake_at is not None and wake_at <= self.now,

@@ -56,16 +56,21 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
     # A tick that has come, and what was set by somebody who could not settle, are attended to by
     # whoever comes first.
     draft.everything = has_ticked(graph, state, env.now) or wants_attention(graph, state)
-    _apply(draft, command)
-    if draft.archived_at is None and not graph.is_opaque:
-        yield from _follow(draft)
-    elif graph.is_opaque and (draft.changed or draft.to_reconsider or draft.everything):
-        draft.needs_attention = True
-    _report_failures(draft)
+    for place, event in enumerate(command.ends if isinstance(command, c.Ends) else (command,)):
+        if place:
+            yield
+        draft.trace_context = env.trace_context
+        _apply(draft, event)
+        if draft.archived_at is None and not graph.is_opaque:
+            yield from _follow(draft)
+        elif graph.is_opaque and (draft.changed or draft.to_reconsider or draft.everything):
+            draft.needs_attention = True
+        _report_failures(draft)
+        draft.event_ended()
     return draft.finish(_wake_at(draft))
 
 
-def _apply(draft: Draft, command: c.Command) -> None:
+def _apply(draft: Draft, command: c.Event) -> None:
     match command:
         case c.Start():
             events.start(draft, command)

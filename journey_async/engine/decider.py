@@ -1,11 +1,12 @@
 """Decides commands in memory: the pure core, with the surroundings of this process."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Evolve
+from journey_async.core.commands import Command, Ends, Evolve, Fail, Succeed
 from journey_async.core.draft import Env
 from journey_async.core.graph import Graph
 from journey_async.core.pieces import Pieces
@@ -71,26 +72,30 @@ class Decider:
                 patient = self._env(graph, now)._replace(capacity=0)
                 evolved = yield from self._settle(graph, state, Evolve(), patient)
                 decision.change = decision.change.then(evolved)
-            for request in requests:
-                if not request.answer.done():
-                    yield from self._add(decision, request, graph, now)
-                    yield
+            for together in _together(requests):
+                yield from self._add(decision, together, graph, now)
+                yield
 
     def _add(
-        self, decision: Decision, request: Request, graph: Graph, now: datetime
+        self, decision: Decision, requests: list[Request], graph: Graph, now: datetime
     ) -> Pieces[None]:
-        """Settle one more command upon what was decided so far."""
-        env = self._env(graph, now, request.trace_context)
+        """Settle one more command upon what was decided so far, or several as one."""
+        env = self._env(graph, now, requests[0].trace_context)
+        command = requests[0].command if len(requests) == 1 else _as_one(requests)
         try:
-            one = yield from self._settle(graph, decision.change.state, request.command, env)
+            one = yield from self._settle(graph, decision.change.state, command, env)
         except Exception as error:  # of this command alone, be it refused or a defect
-            decision.answers.append((request, error))
+            if len(requests) == 1:
+                decision.answers.append((requests[0], error))
+                return
+            for request in requests:
+                yield from self._add(decision, [request], graph, now)
             return
         decision.reserved += len(one.begun)
         self._runner.reserve(len(one.begun))
         had_room = env.capacity > len(one.begun)
         answer = Answer(one.state, one, graph, had_room, decision.evolves)
-        decision.answers.append((request, answer))
+        decision.answers += [(request, answer) for request in requests]
         decision.change = decision.change.then(one)
 
     def _settle(self, graph: Graph, state: State, command: Command, env: Env) -> Pieces[Change]:
@@ -126,6 +131,25 @@ class Decider:
         """Free the places that were kept for what is not begun after all."""
         for decision in decisions:
             self._runner.give_back(decision.reserved)
+
+
+def _together(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """The requests that wait for an answer; results that come in a row are one piece of work.
+
+    A hundred of them, settled each on a state of its own, would copy the execution as often. Nobody
+    asks what it was in between.
+    """
+    waiting = [request for request in requests if not request.answer.done()]
+    for are_ends, group in groupby(waiting, lambda r: isinstance(r.command, Succeed | Fail)):
+        if are_ends:
+            yield list(group)
+        else:
+            yield from ([request] for request in group)
+
+
+def _as_one(requests: Iterable[Request]) -> Ends:
+    commands = (request.command for request in requests)
+    return Ends(tuple(command for command in commands if isinstance(command, Succeed | Fail)))
 
 
 def _fresh_token() -> int:

@@ -200,11 +200,14 @@ class Upheaval:
         elif how == "is given up":
             self.story.abandon(node)
         else:
-            now = int(self.story.now.timestamp())
-            value: Any = choose([0, now - 5, now + 9] if computation.kind in TICKS else SMALL)
-            goes_on = computation.kind is NodeKind.LOOP and choose([True, False])
-            key, token, fallback = computation.key, self.story.token(node), choose([True, False])
-            self.story.do(Succeed(key, token, value, continues=goes_on, fallback=fallback))
+            self.story.do(self.success_of(computation))
+
+    def success_of(self, computation: Computation) -> Succeed:
+        choose, now = self.random.choice, int(self.story.now.timestamp())
+        value: Any = choose([0, now - 5, now + 9] if computation.kind in TICKS else SMALL)
+        goes_on = computation.kind is NodeKind.LOOP and choose([True, False])
+        token, fallback = self.story.token(computation.node), choose([True, False])
+        return Succeed(computation.key, token, value, continues=goes_on, fallback=fallback)
 
     def evolve(self) -> None:
         self.story.evolve(next_definition(self.random, self.story.graph))
