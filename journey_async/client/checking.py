@@ -9,8 +9,10 @@ from journey_async.core.graph import Graph
 from journey_async.core.state import State
 from journey_async.engine.engine import Engine
 from journey_async.errors import (
+    DatabaseUnavailable,
     GraphNotRegisteredError,
     InvalidValueError,
+    JourneyError,
     NotAnInputError,
     UnknownNodeError,
 )
@@ -44,12 +46,20 @@ async def checked(
     cached = engine.cache.get(options.execution_id(execution))
     if known is None or (cached is not None and cached.version > known.version):
         known = cached
+    refusal: JourneyError | None = None
     if known is not None and not as_of_now:
         try:
             graph = await engine.graph_of(known)
             return Checked(check(graph), known, graph, is_current=False)
-        except (GraphNotRegisteredError, UnknownNodeError, NotAnInputError, InvalidValueError):
-            pass  # a snapshot may also be of another database or schema, which says so
-    state = await engine.current(options.execution_id(execution))
+        except GraphNotRegisteredError:
+            pass  # a snapshot may be of another database or schema, which says so
+        except (UnknownNodeError, NotAnInputError, InvalidValueError) as error:
+            refusal = error
+    try:  # what was refused is not worth waiting for a database that is away
+        state = await engine.current(options.execution_id(execution), once=refusal is not None)
+    except DatabaseUnavailable:
+        if refusal is not None:
+            raise refusal from None
+        raise
     graph = await engine.graph_of(state)
     return Checked(check(graph), state, graph, is_current=True)

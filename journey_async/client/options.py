@@ -36,6 +36,7 @@ class Inputs(Protocol):
 
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_NEW_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")  # a hyphen first would be an option
 
 
 def execution_id(execution: Execution | str) -> str:
@@ -53,9 +54,10 @@ def execution_id(execution: Execution | str) -> str:
 
 def new_id(execution_id: str) -> str:
     """The id for a new execution; raises InvalidOptionError for what cannot be one."""
-    if not isinstance(execution_id, str) or not _ID.fullmatch(execution_id):
+    if not isinstance(execution_id, str) or not _NEW_ID.fullmatch(execution_id):
         raise InvalidOptionError(
-            f"execution_id must be 1 to 80 letters, digits, _ or -, not {shown(execution_id)}"
+            f"execution_id must be 1 to 80 letters, digits, _ and, but for the first, -, "
+            f"not {shown(execution_id)}"
         )
     return execution_id
 
@@ -95,7 +97,7 @@ def storable_values(graph: Graph, values: Inputs, max_bytes: int) -> dict[str, J
             raise InvalidOptionError(f"the node {name!r} is named twice; give it one value")
         said = type_of(given)
         try:
-            node_type = said if node.type.is_any and not said.is_any else node.type
+            node_type = node.type if node.type.is_checked else said
             checked[name] = stored(value, max_bytes, node_type)
         except InvalidValueError as error:
             raise InvalidValueError(str(error), node=name, reasons=error.reasons) from None

@@ -136,7 +136,7 @@ def news(
     computations = _differing({} if seen is None else seen.newest, state.newest, nodes)
     found = [
         *_of_values(graph, seen, since, state, values),
-        *_of_computations(since, state, computations),
+        *_of_computations(seen, since, state, computations),
     ]
     if nodes is None:
         found += _of_the_whole(seen, since, state)
@@ -212,18 +212,30 @@ def _is_another(graph: Graph, seen: State, now: NodeValue) -> bool:
 
 
 def _of_computations(
-    since: int, state: State, computations: Mapping[str, Computation]
+    seen: State | None, since: int, state: State, computations: Mapping[str, Computation]
 ) -> Iterator[Event]:
     for computation in computations.values():
         if computation.state is ComputationState.COMPUTING:
             yield from _event(computation, since, EventKind.COMPUTING)
         elif computation.state in UNSUCCESSFUL:
-            yield from _event(computation, since, EventKind(computation.state.value))
+            # to be given up is no event of its own: it has the revision of what came before it
+            ended = seen is not None and _was_computing(seen, computation)
+            kind = EventKind(computation.state.value)
+            yield from _event(computation, -1 if ended else since, kind)
         elif has_failed(computation):  # a loop
             told = computation._replace(error=failure_of(computation))
             yield from _event(told, since, EventKind.FAILED)
         elif _kept_its_value(state.values.get(computation.node), computation):
             yield from _event(computation, since, EventKind.UNCHANGED)
+
+
+def _was_computing(seen: State, computation: Computation) -> bool:
+    before = seen.newest.get(computation.node)
+    return (
+        before is not None
+        and before.key == computation.key
+        and before.state is ComputationState.COMPUTING
+    )
 
 
 def _kept_its_value(value: NodeValue | None, computation: Computation) -> bool:

@@ -3,20 +3,25 @@
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
 from journey_async.core.graph import Graph
 from journey_async.core.model import explained
+from journey_async.core.types import NodeType
 from journey_async.errors import GraphError
+
+NO_TYPES: Mapping[str, NodeType] = MappingProxyType({})
 
 
 class Description:
-    """The stored definition of a graph, as JSON text."""
+    """The stored definition of a graph, as JSON text; with the `types`, by name, that are here."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, types: Mapping[str, NodeType] = NO_TYPES) -> None:
         self._text = text
+        self._types = types
 
     @cached_property
     def graph(self) -> Graph:
@@ -24,7 +29,7 @@ class Description:
 
         Raises GraphError for a definition that cannot be read.
         """
-        return described_graph(json.loads(self._text))
+        return described_graph(json.loads(self._text), self._types)
 
     def kinds(self) -> dict[str, str]:
         """The kinds of the nodes, by name; none of a definition that cannot be read."""
@@ -34,11 +39,21 @@ class Description:
             return {}
 
 
-def described_graph(definition: Mapping[str, Any]) -> Graph:
+def described_graph(
+    definition: Mapping[str, Any], types: Mapping[str, NodeType] = NO_TYPES
+) -> Graph:
     """The graph of a definition as `Graph.model_dump` gives it; raises GraphError."""
     try:
+        if types:
+            nodes = [_typed(node, types) for node in definition["nodes"]]
+            definition = {**definition, "nodes": nodes}
         return Graph.model_validate(definition)
     except ValidationError as error:
         raise GraphError(explained("Graph", definition.get("name"), error)) from None
     except TypeError as error:
         raise GraphError(f"this definition of a graph lacks something: {error}") from None
+
+
+def _typed(node: Mapping[str, Any], types: Mapping[str, NodeType]) -> Mapping[str, Any]:
+    known = types.get(node.get("type", ""))
+    return node if known is None else {**node, "type": known}

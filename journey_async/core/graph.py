@@ -31,6 +31,7 @@ from journey_async.core.nodes import (
 )
 from journey_async.core.paths import Ancestors, reached
 from journey_async.core.reference import NodeName, NodeRef, name_of
+from journey_async.core.schedules import Cron
 from journey_async.core.soundness import (
     refuse_bad_targets,
     refuse_cycles,
@@ -258,7 +259,12 @@ class Graph(Model):
 
     @cached_property
     def is_opaque(self) -> bool:
-        """Whether a gate cannot be read here: it asks a predicate whose code is elsewhere."""
+        """Whether something cannot be decided here: it asks a predicate whose code is elsewhere, or
+        a schedule that wants a package which is not installed.
+        """
+        schedules = (getattr(step, "schedule", None) for step in self.steps.values())
+        if any(isinstance(s, Cron) and not s.is_readable for s in schedules):
+            return True
         return any(
             type(leaf) is Predicate and leaf.function.call is None
             for step in self.steps.values()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +24,11 @@ class Cron(Model):
     kind: Literal["cron"] = "cron"
     expression: str
     tz: str = "UTC"
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether what reads it is installed here."""
+        return find_spec("cronsim") is not None
 
     def next_after(self, now: datetime) -> datetime | None:
         """The first time of the expression after `now`; None if there is none for decades."""

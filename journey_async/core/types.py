@@ -56,6 +56,11 @@ class NodeType:
         """Whether what is read is not parsed: it may be anything, or the code is elsewhere."""
         return self._adapter is None
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether what is set is validated."""
+        return self._adapter is not None or self.name in PLAIN
+
     def to_json(self, value: object) -> JSON:
         """The normalised JSON of a value, validated; raises InvalidValueError."""
         adapter = self._adapter or PLAIN.get(self.name)

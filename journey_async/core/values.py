@@ -48,7 +48,7 @@ UNSUCCESSFUL = frozenset({FAILED, ABANDONED})
 
 WITH_FALLBACK, NO_FALLBACK = "cont_with_fallback", "cont_no_fallback"  # what an iteration wants
 MAX_ITERATIONS_REACHED = "max_iterations_reached"
-LEFT_THE_GRAPH = "the node left the graph"
+LEFT_THE_GRAPH = "the node left the graph"  # stored, and recognised by that: it stays as it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ class Functions:
             node_name=computation.node,
             attempt=computation.attempt,
             iteration=computation.iteration,
-            idempotency_key=idempotency_key(computation),
+            idempotency_key=idempotency_key(computation, state.created_at),
             deadline=computation.deadline,
             upstream={
                 n: own_copy(nodes[n], state.value_of(nodes[n]), state.execution_id)

@@ -12,10 +12,10 @@ from journey_async.engine.cache import StateCache
 from journey_async.engine.decider import Decider
 from journey_async.engine.points import Point, Points
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Decision, Request, refuse_all
+from journey_async.engine.requests import Decision, Request, refuse_all, refuse_until_created
 from journey_async.engine.runner import Runner
 from journey_async.engine.writer import Writer
-from journey_async.errors import ExecutionNotFound, InvalidValueError, JourneyError
+from journey_async.errors import InvalidValueError, JourneyError
 from journey_async.store.faults import DataRefused
 from journey_async.store.store import Store
 
@@ -59,10 +59,10 @@ class Contention:
     async def commit(self, execution_id: str, requests: list[Request]) -> JourneyError | None:
         """Decide and write while holding the row, so that nobody can be faster again.
 
-        Answers the requests; or gives the error with which the database refused them together, and
-        leaves the answers to the caller. Raises RowHeld, when nothing was written; any other
-        DatabaseUnavailable, when they may have been; and GraphError if the execution's definition
-        cannot be read.
+        Answers the requests, but for those that are to create it; or gives the error with which the
+        database refused them together, and leaves the answers to the caller. Raises RowHeld, when
+        nothing was written; any other DatabaseUnavailable, when they may have been; and GraphError
+        if the execution's definition cannot be read.
         """
         decision: Decision | None = None
         refusal: JourneyError | None = None
@@ -70,8 +70,9 @@ class Contention:
             async with self._store.locked(execution_id) as connection:
                 loaded = await self._store.load([execution_id], connection)
                 state = loaded.get(execution_id)
-                if state is None:
-                    refuse_all(requests, ExecutionNotFound(execution_id))
+                if state is None:  # and no row to hold: who creates it does so with the others
+                    self._contended.discard(execution_id)
+                    refuse_until_created(execution_id, requests)
                     return None
                 self._see_whether_contended(state)
                 await self._registry.learn(state, connection)  # of which there may be no other

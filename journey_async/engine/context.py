@@ -32,11 +32,13 @@ class Context:
     journey: Any
 
 
-def idempotency_key(computation: Computation) -> str:
+def idempotency_key(computation: Computation, created_at: datetime) -> str:
     """A text that all attempts on the same inputs share, and that no other run of the node has.
 
-    Successes are counted in, for a recurring tick or a loop runs again on inputs it has seen.
+    Successes are counted in, for a recurring tick or a loop runs again on inputs it has seen; and
+    when the execution was created, for another one may have had the same id, and was purged.
     """
-    seen = jsonvalue.encode(dict(sorted(computation.computed_with.items())))
+    inputs = jsonvalue.encode(dict(sorted(computation.computed_with.items())))
+    seen = f"{created_at.isoformat()} {inputs}"
     digest = hashlib.sha256(seen.encode()).hexdigest()[:16]
     return f"{computation.execution_id}:{computation.node}:{computation.successes + 1}:{digest}"

@@ -14,9 +14,15 @@ from journey_async.core.settle import settling
 from journey_async.core.state import State
 from journey_async.engine.clock import Clock
 from journey_async.engine.registry import Registry
-from journey_async.engine.requests import Answer, Decision, Request, refuse_all
+from journey_async.engine.requests import (
+    Answer,
+    Decision,
+    Request,
+    refuse_all,
+    refuse_until_created,
+)
 from journey_async.engine.runner import Runner
-from journey_async.errors import ExecutionNotFound, JourneyError
+from journey_async.errors import JourneyError
 from journey_async.store.breath import in_turn
 
 
@@ -55,10 +61,11 @@ class Decider:
         now: datetime,
         decisions: list[Decision],
     ) -> Pieces[None]:
-        for execution_id, requests in batch.items():
-            state = states.get(execution_id)
+        for execution_id, asked in batch.items():
+            state, requests = states.get(execution_id), asked
+            if state is None or state.version == 0:
+                requests = refuse_until_created(execution_id, asked)
             if state is None:
-                refuse_all(requests, ExecutionNotFound(execution_id))
                 continue
             try:
                 graph, evolves = self._registry.resolve(state)
@@ -66,12 +73,16 @@ class Decider:
                 refuse_all(requests, error)
                 continue
             decision = Decision(requests, Change(state.version, state), graph, evolves)
-            decisions.append(decision)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say
                 patient = self._env(graph, now)._replace(capacity=0)
-                evolved = yield from self._settle(graph, state, Evolve(), patient)
+                try:
+                    evolved = yield from self._settle(graph, state, Evolve(), patient)
+                except Exception as error:  # of this execution alone
+                    refuse_all(requests, error)
+                    continue
                 decision.change = decision.change.then(evolved)
+            decisions.append(decision)
             for together in _together(requests):
                 yield from self._add(decision, together, graph, now)
                 yield

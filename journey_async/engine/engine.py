@@ -345,9 +345,15 @@ class Engine:
             watched.of(answer.state.graph_name, answer.state.graph_version)
             return answer
 
-    async def current(self, execution_id: str) -> State:
-        """The state as of now; raises ExecutionNotFound, DatabaseUnavailable."""
-        state = await self.patiently(lambda: self._reader.current(execution_id))
+    async def current(self, execution_id: str, *, once: bool = False) -> State:
+        """The state as of now, by one attempt or patiently; raises ExecutionNotFound,
+        DatabaseUnavailable.
+        """
+        if once:
+            self._refuse_if_closed()
+            state = await self._reader.current(execution_id)
+        else:
+            state = await self.patiently(lambda: self._reader.current(execution_id))
         if state is None:
             raise ExecutionNotFound(execution_id)
         return state

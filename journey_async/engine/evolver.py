@@ -48,6 +48,8 @@ class Evolver:
                 while outdated := await self._registry.outdated(BATCH, self._slow | self._failed):
                     if not await self._wake_all(outdated):
                         break  # others are at it
+                if len(self._failed) > 1:
+                    log.error("%d executions could not, the first of them told", len(self._failed))
 
     async def _wake_all(self, executions: list[str]) -> bool:
         """Wake them, by which they evolve; whether any of them is out of the way of the others."""
@@ -65,10 +67,11 @@ class Evolver:
         except (DatabaseUnavailable, ExecutionNotFound):
             return False  # this was closed, or the execution was archived and purged meanwhile
         except Exception:
-            log.exception(
-                "execution %s could not take on a changed graph",
-                execution_id,
-                extra=about(execution_id),
-            )
+            if not self._failed:
+                log.exception(
+                    "execution %s could not take on a changed graph",
+                    execution_id,
+                    extra=about(execution_id),
+                )
             self._failed.add(execution_id)
             return True

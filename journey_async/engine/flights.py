@@ -178,6 +178,7 @@ class Flights:
         try:
             async with self._locking:
                 await self._commit_locked(execution_id, requests)
+            self._queue.put_back(execution_id, requests)  # who is to create it
         except DatabaseUnavailable as error:
             if not isinstance(error, RowHeld):  # which stops this execution alone
                 self._outage.goes_on(error)

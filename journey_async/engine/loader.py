@@ -6,7 +6,7 @@ taken in before anything is decided on it. If it is at the version that was to b
 written, and that is the answer.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from journey_async.core.change import Change
 from journey_async.core.commands import Start
@@ -71,23 +71,25 @@ class Loader:
         if missing:
             loaded = await self._store.load(missing)
             for execution_id in missing:
-                first = batch[execution_id][0]
-                state = await self._take_in(execution_id, loaded.get(execution_id), first)
+                requests = batch[execution_id]
+                state = await self._take_in(execution_id, loaded.get(execution_id), requests)
                 if state is not None:
                     states[execution_id] = state
         await self._registry.learn_all(states.values())
         return states
 
     async def _take_in(
-        self, execution_id: str, state: State | None, first: Request
+        self, execution_id: str, state: State | None, requests: Sequence[Request]
     ) -> State | None:
-        """Use what was loaded; after an answer that was lost, see what had been written."""
+        """Use what was loaded, else what is to be created; after an answer that was lost, see what
+        had been written.
+        """
         if state is None:
-            state = first.initial
+            state = next((r.initial for r in requests if r.initial is not None), None)
         else:
             self._cache.put(state)
             if execution_id in self._uncertain or self._runner.misses(state):
-                await self._see(state, first)
+                await self._see(state, requests[0])
         self._uncertain.pop(execution_id, None)  # not before all of that has happened
         return state
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from journey_async.core.description import Description
+from journey_async.core.description import NO_TYPES, Description
 from journey_async.core.graph import Graph, GraphKey
 from journey_async.core.pieces import each
 from journey_async.core.state import State
@@ -333,7 +333,9 @@ class Registry:
         known = self._stored.get(key)
         if known is not None and known.asked > asked:
             return  # a later question was answered sooner
-        described = {d.hash: Description(d.text) for d in definitions if d.text is not None}
+        own = self._registered.get(key)
+        types = {t.name: t for t in own.types.values()} if own else NO_TYPES
+        described = {d.hash: Description(d.text, types) for d in definitions if d.text is not None}
         registrations = {d.hash: d.registration for d in definitions}
         if known is not None:
             described |= known.described

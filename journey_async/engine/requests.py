@@ -1,7 +1,7 @@
 """What callers ask of the committer, and what they are told."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from journey_async.core.change import Change
 from journey_async.core.commands import Abandon, Command, Fail, Succeed, Wake
 from journey_async.core.graph import Graph
 from journey_async.core.state import State
-from journey_async.errors import SingletonGraphError
+from journey_async.errors import ExecutionNotFound, SingletonGraphError
 
 
 class Answer(NamedTuple):
@@ -115,6 +115,16 @@ def wake_for_nobody(execution_id: str) -> Request:
     answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     answer.add_done_callback(lambda done: done.cancelled() or done.exception())
     return Request(execution_id, Wake(), answer, give_up_at=None)
+
+
+def refuse_until_created(execution_id: str, requests: Sequence[Request]) -> list[Request]:
+    """There is no such execution: refuse what is asked of it before somebody creates it; the
+    others.
+    """
+    creating = (place for place, request in enumerate(requests) if request.initial is not None)
+    first = next(creating, len(requests))
+    refuse_all(requests[:first], ExecutionNotFound(execution_id))
+    return list(requests[first:])
 
 
 def refuse_all(requests: Iterable[Request], error: Exception) -> None:

@@ -39,9 +39,9 @@ async def test_a_definition_is_made_a_graph_if_somebody_needs_it(
     """For graphs of a thousand nodes that would hold the event loop for long, at each start."""
     described = []
 
-    def counted(definition: Any) -> Graph:
+    def counted(definition: Any, types: Any) -> Graph:
         described.append(definition["name"])
-        return described_graph(definition)
+        return described_graph(definition, types)
 
     monkeypatch.setattr(description, "described_graph", counted)
     async with Journey(dsn, graphs=[OLD]) as journey:

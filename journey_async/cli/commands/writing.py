@@ -56,11 +56,18 @@ async def start(
 
 async def _graph(journey: Journey, name: str, version: str | None) -> Graph:
     """The code for a graph, if `--app` brought it, else its newest definition."""
-    known = [*journey.own_graphs, *await journey.graphs()]
-    for graph in known:
-        if graph.name == name and version in (None, graph.version):
-            return graph
-    raise GraphNotRegisteredError(name, version, known=names_of(known, version))
+
+    def fits(graph: Graph) -> bool:
+        return graph.name == name and version in (None, graph.version)
+
+    if (found := next(filter(fits, journey.own_graphs), None)) is not None:
+        return found
+    known = await journey.graphs()
+    if (found := next(filter(fits, known), None)) is not None:
+        return found
+    raise GraphNotRegisteredError(
+        name, version, known=names_of([*journey.own_graphs, *known], version)
+    )
 
 
 @command("set")
