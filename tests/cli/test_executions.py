@@ -9,6 +9,10 @@ from journey_async import Execution, Graph, Journey, input_node
 from tests.cli.conftest import APP, Run
 from tests.cli.graphs_of_a_shop import graphs, shop
 
+OTHER_IS_NEWER = """
+    UPDATE journey.graphs SET definition = definition || '{"colour": "red"}' WHERE name = 'other'
+"""
+
 
 @pytest.fixture
 async def worker(dsn: str) -> AsyncIterator[Journey]:
@@ -41,6 +45,14 @@ async def test_a_start_with_an_id_can_be_repeated(worker: Journey, journey: Run)
         assert started.out.strip() == "order-17"
     assert (await journey("get", "order-17", "price")).data == 1
     assert "execution_id must be" in (await journey("start", "shop", "--id", "a b", code=2)).err
+
+
+async def test_a_definition_that_cannot_be_read_is_no_matter_to_a_graph_that_is_given(
+    worker: Journey, journey: Run, connection: Any
+) -> None:
+    await worker.register(Graph("other", "v1", []))
+    await connection.execute(OTHER_IS_NEWER)
+    await journey("start", "shop", "--app", f"{APP}:shop")
 
 
 async def test_of_several_versions_the_one_registered_last_is_started(

@@ -2,13 +2,23 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from journey_async import Graph, Journey, SingletonGraphError, compute, input_node
-from journey_async.errors import InvalidOptionError
+from journey_async import (
+    Context,
+    Execution,
+    Graph,
+    Journey,
+    SingletonGraphError,
+    compute,
+    input_node,
+)
+from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidOptionError
 
 GRAPH = Graph("orders", "v1", [input_node("x"), compute("y", ["x"], lambda x: x + 1)])
 
@@ -75,7 +85,7 @@ async def test_an_id_that_another_graph_has_is_refused(dsn: str) -> None:
         assert await journey.load("number_17") == before
 
 
-@pytest.mark.parametrize("bad", ["", "a b", "a:b", "a/b", "é", "a" * 81, 17, b"a"])
+@pytest.mark.parametrize("bad", ["", "a b", "a:b", "a/b", "é", "a" * 81, "-a", 17, b"a"])
 async def test_an_id_that_is_none_is_refused(dsn: str, bad: Any) -> None:
     async with Journey(dsn) as journey:
         with pytest.raises(InvalidOptionError, match="execution_id must be"):
@@ -88,3 +98,59 @@ async def test_a_singleton_has_no_id_of_ones_own(dsn: str) -> None:
     async with Journey(dsn) as journey:
         with pytest.raises(SingletonGraphError):
             await journey.start_execution(graph, execution_id="settings")
+
+
+async def test_what_is_asked_before_it_is_started_is_refused_and_the_start_is_not(dsn: str) -> None:
+    async with Journey(dsn, graphs=[GRAPH]) as journey:
+        refused, started = await asyncio.gather(
+            journey.archive("order-17"),
+            journey.start_execution(GRAPH, {"x": 1}, execution_id="order-17"),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, ExecutionNotFound)
+        assert isinstance(started, Execution)
+        assert await journey.get_value(started, "y", wait_any=True) == 2
+
+
+async def test_a_start_is_repeated_after_an_outage(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    async with Journey(dsn, graphs=[GRAPH], patience=0.05) as journey:
+        with monkeypatch.context() as outage:
+            outage.setattr(journey._engine.store, "apply", away)
+            for _ in range(3):
+                with pytest.raises(DatabaseUnavailable):
+                    await journey.start_execution(GRAPH, {"x": 1}, execution_id="order-17")
+        started = await again(
+            lambda: journey.start_execution(GRAPH, {"x": 1}, execution_id="order-17")
+        )
+        assert await journey.get_value(started, "y", wait_any=True) == 2
+
+
+async def test_an_id_that_was_contended_and_purged_can_be_given_again(dsn: str) -> None:
+    keys: list[str] = []
+
+    def noted(x: int, context: Context) -> int:
+        keys.append(context.idempotency_key)
+        return x
+
+    graph = Graph("orders", "v1", [input_node("x"), compute("y", ["x"], noted)])
+    async with Journey(dsn, graphs=[graph]) as journey:
+        for x in (10, 9999):
+            execution = await journey.start_execution(graph, {"x": x}, execution_id="order-17")
+            assert await journey.get_value(execution, "y", wait_any=True) == x
+            await journey.archive(execution)
+            assert await journey.purge(older_than=timedelta(0)) == 1
+            journey._engine.committer._flights._contention._contended.add("order-17")
+    assert len(set(keys)) == 2
+
+
+async def again(start: Callable[[], Awaitable[Execution]]) -> Execution:
+    """Until the pause after the outage is over."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(DatabaseUnavailable):
+                return await start()

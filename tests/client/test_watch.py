@@ -134,6 +134,24 @@ async def test_that_a_computation_has_ended_is_told_though_its_value_is_the_same
             assert [(await anext(later)).kind] == ["cleared"]
 
 
+async def test_that_it_was_given_up_is_told_though_that_has_no_revision_of_its_own(
+    dsn: str,
+) -> None:
+    async def hangs(x: int) -> None:
+        await asyncio.Event().wait()
+
+    once = Retry(max_attempts=1)
+    graph = Graph("g", "v1", [input_node("x"), compute("y", ["x"], hangs, retry=once)])
+    async with Journey(dsn, graphs=[graph], grace_period=0) as journey:
+        execution = await journey.start_execution(graph)
+        async with aclosing(journey.watch(execution, nodes=["y"])) as events:
+            await journey.set_value(execution, "x", 1)
+            assert (await some(events, 1))[0][1] == "computing"
+            [running] = await journey.computations(execution)
+            await journey.abandon_computation(running.id)
+            assert await some(events, 1) == [(2, "abandoned", "y", None)]
+
+
 async def test_a_loop_that_ran_out_is_told_to_have_failed(dsn: str) -> None:
     endless = loop("l", ["x"], lambda x: Continue(-x), max_iterations=2)
     graph = Graph("g", "v1", [input_node("x"), endless])

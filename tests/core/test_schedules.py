@@ -12,6 +12,7 @@ from journey_async.core import schedules
 from journey_async.core.description import Description
 from journey_async.core.schedules import Cron, Every, cron, every
 from journey_async.errors import InvalidNodeError
+from tests.core.story import Story
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -181,3 +182,21 @@ def test_a_stored_definition_is_read_where_nothing_is_there_to_check_its_schedul
     assert Description(stored).graph.hash == graph.hash
     with pytest.raises(InvalidNodeError, match="nothing to read it with"):
         cron("0 9 * * MON-FRI")
+
+
+def test_who_has_nothing_to_read_a_schedule_with_leaves_it_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schedule = cron("0 9 * * MON-FRI")
+    graph = Graph("g", "v1", [input_node("x"), tick_recurring("daily", ["x"], schedule)])
+    told = Story(graph)
+    told.start()
+    with monkeypatch.context() as without:
+        without.setattr(Cron, "is_readable", False)
+        told.graph = Description(graph.model_dump_json()).graph
+        told.set(x=1)
+    assert not told.is_set("daily")
+    assert told.wakes_in == 0
+    told.graph = graph
+    told.wake()
+    assert told.is_set("daily")

@@ -1,11 +1,13 @@
 """Snapshots and waits of one definition, of executions that have moved on to another one."""
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.errors import InvalidValueError, UnknownNodeError
+from journey_async.errors import DatabaseUnavailable, InvalidValueError, UnknownNodeError
 from tests.support.eventually import eventually
 from tests.support.waits import waits_in
 
@@ -72,3 +74,45 @@ async def test_an_old_snapshot_shows_nothing_that_has_left_the_graph(dsn: str) -
 async def settled(journey: Journey, execution_id: str) -> str:
     assert await journey.get_value(execution_id, "total", settled=True) == "1!"
     return execution_id
+
+
+async def test_old_code_reads_by_its_own_types_what_has_not_changed(dsn: str) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    old_graph = Graph("visits", "v1", [input_node("at", type=datetime)])
+    new_graph = Graph("visits", "v1", [*old_graph.nodes, input_node("guests", type=int)])
+    async with Journey(dsn, graphs=[old_graph], run_computations=False) as old:
+        before = await old.start_execution(old_graph, {"at": at})
+        async with Journey(dsn, graphs=[new_graph]) as new:
+            await new.set_value(before, "guests", 2)
+            for given in (before, before.id):
+                assert await old.get_value(given, "at") == at
+                with pytest.raises(InvalidValueError):
+                    await old.set_value(given, "at", "some day")
+
+
+async def test_a_reference_of_old_code_goes_around_no_type(dsn: str) -> None:
+    old_graph = Graph("visits", "v1", [input_node("guests")])
+    new_graph = Graph("visits", "v1", [input_node("guests", type=int)])
+    async with Journey(dsn, graphs=[old_graph], run_computations=False) as old:
+        before = await old.start_execution(old_graph)
+        async with Journey(dsn, graphs=[new_graph]) as new:
+            await new.set_value(before, "guests", 2)
+            with pytest.raises(InvalidValueError):
+                await old.set_value(before, old_graph.node("guests", str), "two")
+
+
+async def test_bad_calls_end_at_once_in_an_outage_too(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    async with Journey(dsn, graphs=[OLD], patience=1000) as journey:
+        execution = await journey.start_execution(OLD)
+        for read in ("versions", "load"):
+            monkeypatch.setattr(journey._engine.store, read, away)
+        async with asyncio.timeout(30):
+            with pytest.raises(InvalidValueError):
+                await journey.set_value(execution, "price", "much")
+            with pytest.raises(UnknownNodeError):
+                await journey.get_value(execution, "nothing")
