@@ -151,6 +151,9 @@ def _together(requests: Iterable[Request]) -> Iterator[list[Request]]:
     asks what it was in between.
     """
     waiting = [request for request in requests if not request.answer.done()]
+    if len(waiting) == 1:
+        yield waiting
+        return
     for are_ends, group in groupby(waiting, lambda r: isinstance(r.command, Succeed | Fail)):
         if are_ends:
             yield list(group)

@@ -1,7 +1,7 @@
 """What callers ask of the committer, and what they are told."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -117,14 +117,15 @@ def wake_for_nobody(execution_id: str) -> Request:
     return Request(execution_id, Wake(), answer, give_up_at=None)
 
 
-def refuse_until_created(execution_id: str, requests: Sequence[Request]) -> list[Request]:
+def refuse_until_created(execution_id: str, requests: list[Request]) -> list[Request]:
     """There is no such execution: refuse what is asked of it before somebody creates it; the
     others.
     """
-    creating = (place for place, request in enumerate(requests) if request.initial is not None)
-    first = next(creating, len(requests))
-    refuse_all(requests[:first], ExecutionNotFound(execution_id))
-    return list(requests[first:])
+    first = 0
+    while first < len(requests) and requests[first].initial is None:
+        requests[first].refuse(ExecutionNotFound(execution_id))
+        first += 1
+    return requests[first:] if first else requests
 
 
 def refuse_all(requests: Iterable[Request], error: Exception) -> None:
