@@ -10,9 +10,10 @@ from journey_async.core.values import ComputationKey
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The execution begins; `values` are set in the same change."""
+    """The execution begins; `values` are set in the same change. `checked_by`: as of SetValues."""
 
     values: Mapping[str, JSON]
+    checked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,7 @@ def start(draft: Draft, command: c.Start) -> None:
     draft.to_reconsider.update(draft.graph.may_start_at_once)
     draft.take_slot()
     if command.values:
-        checked_by = draft.before.graph_hash
-        set_values(draft, c.SetValues(command.values, checked_by=checked_by))
+        set_values(draft, c.SetValues(command.values, checked_by=command.checked_by))
 
 
 def set_values(draft: Draft, command: c.SetValues) -> None:

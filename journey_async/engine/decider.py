@@ -72,6 +72,8 @@ class Decider:
             except JourneyError as error:
                 refuse_all(requests, error)
                 continue
+            if evolves and state.version == 0:  # it begins on the newest definition
+                state, evolves = state._replace(graph_hash=graph.hash), False
             decision = Decision(requests, Change(state.version, state), graph, evolves)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say

@@ -328,7 +328,8 @@ class Engine:
     async def create(self, graph: Graph, execution_id: str, values: dict[str, JSON]) -> Answer:
         """Start an execution of a graph that is registered."""
         initial = new_state(execution_id, graph, self.clock.now())
-        return await self.submit(execution_id, Start(values), initial=initial)
+        command = Start(values, checked_by=graph.hash)
+        return await self.submit(execution_id, command, initial=initial)
 
     async def submit(
         self, execution_id: str, command: Command, *, initial: State | None = None

@@ -12,7 +12,7 @@ from journey_async import Done, Execution, Graph, Journey, compute, input_node, 
 from journey_async.core import events
 from journey_async.core.draft import Draft
 from journey_async.engine import deaths, evolver, safety_check
-from journey_async.errors import GraphConflictError
+from journey_async.errors import ExecutionNotFound, GraphConflictError, InvalidValueError
 from journey_async.store.sql import in_schema, statement
 from tests.support.eventually import eventually
 from tests.support.worker import calls, graph_of, worker
@@ -77,6 +77,23 @@ async def test_a_node_that_left_and_returns_as_another_kind_is_read_as_what_it_i
         await journey.set_value(execution.id, "x", 2)
     async with Journey(dsn, graphs=definitions[2:]) as journey:
         assert await journey.get_value(execution.id, "y", wait_any=True) == due
+
+
+async def test_what_is_started_as_newer_code_is_registered_begins_on_that_with_its_values(
+    dsn: str,
+) -> None:
+    typed = Graph("orders", "v1", [input_node("x", type=str)])
+    async with Journey(dsn, graphs=[OLD]) as journey:
+        await journey.register(NEW)
+        answer = await journey._engine.create(OLD, "order-17", {"x": 1})
+        assert answer.state.graph_hash == NEW.hash
+        assert await journey.get_value("order-17", "y", settled=True) == 1
+        assert (await journey.get_node("order-17", "x")).revision == 1
+        await journey.register(typed)
+        with pytest.raises(InvalidValueError):
+            await journey._engine.create(NEW, "order-18", {"x": 1})
+        with pytest.raises(ExecutionNotFound):
+            await journey.load("order-18")
 
 
 # --- what nothing happens to --------------------------------------------------------------------
