@@ -230,7 +230,7 @@ class Flights:
         versions = await self._store.versions([d.change.state.execution_id for d in decisions])
         for decision in decisions:
             state = decision.change.state
-            if versions.get(state.execution_id) == state.version:
+            if versions.get(state.execution_id, 0) == state.version:  # 0: it is not created
                 decision.give_answers()
             else:
                 self._lost(decision)
