@@ -68,9 +68,11 @@ class Contention:
         refusal: JourneyError | None = None
         try:
             async with self._store.locked(execution_id) as connection:
-                loaded = await self._store.load([execution_id], connection)
-                state = loaded.get(execution_id)
-                if state is None:  # and no row to hold: who creates it does so with the others
+                state: State | None = None
+                if connection is not None:
+                    loaded = await self._store.load([execution_id], connection)
+                    state = loaded.get(execution_id)
+                if state is None:  # no row to hold: who creates it does so with the others
                     self._contended.discard(execution_id)
                     refuse_until_created(execution_id, requests)
                     return None

@@ -110,15 +110,16 @@ class Store:
         return {row["id"]: row["version"] for row in rows}
 
     @asynccontextmanager
-    async def locked(self, execution_id: str) -> AsyncIterator[Connection]:
+    async def locked(self, execution_id: str) -> AsyncIterator[Connection | None]:
         """A transaction that holds the execution's row; for `load` and `apply` within it.
 
+        None if there is no such row, though there may be one a moment later.
         Raises RowHeld, a DatabaseUnavailable, if somebody else holds it for more than a second.
         """
         with translated():
             async with self._lending.one() as connection, self._transaction(connection):
-                await self._ask(connection, self._text("lock_execution"), execution_id)
-                yield connection
+                held = await self._ask(connection, self._text("lock_execution"), execution_id)
+                yield connection if held else None
 
     async def computations(self, execution_id: str, node: str | None) -> list[Computation]:
         """All computations of an execution, or of one node of it, oldest first."""

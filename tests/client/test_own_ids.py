@@ -18,6 +18,7 @@ from journey_async import (
     compute,
     input_node,
 )
+from journey_async.core.commands import Wake
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidOptionError
 
 GRAPH = Graph("orders", "v1", [input_node("x"), compute("y", ["x"], lambda x: x + 1)])
@@ -146,6 +147,27 @@ async def test_an_id_that_was_contended_and_purged_can_be_given_again(dsn: str) 
             assert await journey.purge(older_than=timedelta(0)) == 1
             journey._engine.committer._flights._contention._contended.add("order-17")
     assert len(set(keys)) == 2
+
+
+async def test_an_id_that_is_given_again_while_somebody_waits_for_its_row_is_no_singleton(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Journey(dsn, graphs=[GRAPH]) as journey, Journey(dsn, graphs=[GRAPH]) as other:
+        flights, load = journey._engine.committer._flights, journey._engine.store.load
+        flights._contention._contended.add("order-17")
+
+        async def meanwhile(*arguments: Any, **options: Any) -> Any:
+            monkeypatch.undo()
+            execution = await other.start_execution(GRAPH, {"x": 1}, execution_id="order-17")
+            await other.get_value(execution, "y", settled=True)
+            return await load(*arguments, **options)
+
+        monkeypatch.setattr(journey._engine.store, "load", meanwhile)
+        with pytest.raises(ExecutionNotFound):
+            await journey._engine.committer.submit("order-17", Wake())
+        monkeypatch.undo()
+        started = await journey.start_execution(GRAPH, {"x": 5}, execution_id="order-17")
+        assert started.id == "order-17"
 
 
 async def again(start: Callable[[], Awaitable[Execution]]) -> Execution:

@@ -127,9 +127,11 @@ async def test_a_server_that_goes_silent_in_a_transaction_is_not_waited_for(
     monkeypatch.setattr(store_module, "ANSWER_LIMIT", 0.2)
     async with asyncpg.create_pool(direct_dsn, min_size=0) as pool, Journey(pool=pool) as journey:
         silent: list[int] = []
+        execution = await journey.start_execution(Graph("g", "v1", []))
 
         async def hold() -> None:
-            async with journey._engine.store.locked("EXEC1") as connection:
+            async with journey._engine.store.locked(execution.id) as connection:
+                assert connection is not None
                 silent.append(connection.get_server_pid())
                 os.kill(silent[0], signal.SIGSTOP)
 
