@@ -129,7 +129,7 @@ async def test_what_runs_what_is_tried_again_and_what_has_failed(dsn: str) -> No
 
     graph = graph_of(
         compute("long", ["x"], runs),
-        compute("again", ["x"], fails, retry=Retry(max_attempts=2, initial_delay=3600)),
+        compute("again", ["x"], fails, retry=Retry(max_attempts=2, initial_delay=60, jitter=False)),
         compute("failed", ["x"], fails, retry=Retry(max_attempts=1)),
         compute("last", ["failed"], lambda failed: failed),
     )
