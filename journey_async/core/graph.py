@@ -263,7 +263,8 @@ class Graph(Model):
         a schedule that wants a package which is not installed.
         """
         schedules = (getattr(step, "schedule", None) for step in self.steps.values())
-        if any(isinstance(s, Cron) and not s.is_readable for s in schedules):
+        cron = next((schedule for schedule in schedules if isinstance(schedule, Cron)), None)
+        if cron is not None and not cron.is_readable:
             return True
         return any(
             type(leaf) is Predicate and leaf.function.call is None
