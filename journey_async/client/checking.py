@@ -42,8 +42,8 @@ async def checked(
     welcomes it. Raises what `check` raises, ExecutionNotFound, GraphNotRegisteredError,
     DatabaseUnavailable.
     """
-    known = state_of(execution)
-    cached = engine.cache.get(options.execution_id(execution))
+    execution_id, known = options.execution_id(execution), state_of(execution)
+    cached = engine.cache.get(execution_id)
     if known is None or (cached is not None and cached.version > known.version):
         known = cached
     refusal: JourneyError | None = None
@@ -56,7 +56,7 @@ async def checked(
         except (UnknownNodeError, NotAnInputError, InvalidValueError) as error:
             refusal = error
     try:  # what was refused is not worth waiting for a database that is away
-        state = await engine.current(options.execution_id(execution), once=refusal is not None)
+        state = await engine.current(execution_id, once=refusal is not None)
     except DatabaseUnavailable:
         if refusal is not None:
             raise refusal from None

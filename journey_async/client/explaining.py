@@ -46,6 +46,8 @@ def hindrance(state: State, graph: Graph, node: str, now: datetime) -> str:
     What the node waits for may wait itself, so some of the way upstream is told. Thousands of waits
     may end at once, and each asks: neither a long way nor a wide gate is looked at as a whole.
     """
+    if state.archived_at is not None:
+        return "the execution is archived, and nothing of it runs"
     told: list[str] = []
     reading = reading_of(state, graph, now)
     at: str | None = node
@@ -59,8 +61,6 @@ def _hindrance_of(
     node: str, state: State, graph: Graph, reading: Reading, now: datetime
 ) -> tuple[str, str | None]:
     """That of one node, and the node upstream that is to be asked next."""
-    if state.archived_at is not None:
-        return "the execution is archived, and nothing of it runs", None
     step, newest = graph.steps.get(node), state.newest.get(node)
     if node in SYSTEM_NAMES:
         return f"{node!r} is as it was", None

@@ -87,7 +87,8 @@ class Looking:
         """What would be cleared, computed and kept if these inputs were set and unset.
 
         Decided as `set_values` and `unset_value` would, and raises as they do; nothing is written.
-        Raises JourneyError if the graph has predicates and its code is not here.
+        Raises JourneyError if the graph has predicates and its code is not here, or schedules that
+        want a package which is not.
         """
         engine, state, graph = await self._read(execution)
         if isinstance(unset, str) or not isinstance(unset, Collection):

@@ -60,8 +60,8 @@ def previewed(
     if graph.is_opaque:
         raise JourneyError(
             f"what would follow depends on predicates of graph {graph.name!r} version "
-            f"{graph.version!r} whose code is not here; ask where it is, or pass the graph to "
-            f"Journey(graphs=[…])"
+            f"{graph.version!r} whose code is not here, or on schedules that want the package "
+            f"cronsim; ask where they are, or pass the graph to Journey(graphs=[…])"
         )
     commands: list[Command] = []
     if values:

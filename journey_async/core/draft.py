@@ -287,6 +287,7 @@ class Draft:
         self._came += [pair for pair in self._outcomes if self._came_of_it(*pair)]
         self._outcomes.clear()
         self.ended_badly.clear()
+        self.trace_context = self.env.trace_context
 
     def finish(self, wake_at: datetime | None) -> Change:
         """The Change; not `written` if nothing differs."""

@@ -72,7 +72,7 @@ def _is_active(state: State, node: str, upstream: frozenset[str]) -> bool:
 def _followed(graph: Graph, state: State, now: datetime) -> State:
     """The state once everything has followed that is to: of an archived one nothing has yet.
 
-    What is on another definition, or has predicates whose code is elsewhere, is taken as it is.
+    What is on another definition, or cannot be decided here, is taken as it is.
     """
     if state.archived_at is None or graph.hash != state.graph_hash or graph.is_opaque:
         return state

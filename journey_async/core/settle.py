@@ -59,7 +59,6 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
     for place, event in enumerate(command.ends if isinstance(command, c.Ends) else (command,)):
         if place:
             yield
-        draft.trace_context = env.trace_context
         _apply(draft, event)
         if draft.archived_at is None and not graph.is_opaque:
             yield from _follow(draft)

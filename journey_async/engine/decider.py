@@ -62,9 +62,9 @@ class Decider:
         decisions: list[Decision],
     ) -> Pieces[None]:
         for execution_id, asked in batch.items():
-            state, requests = states.get(execution_id), asked
-            if state is None or state.version == 0:
-                requests = refuse_until_created(execution_id, asked)
+            state = states.get(execution_id)
+            exists = state is not None and state.version > 0
+            requests = asked if exists else refuse_until_created(execution_id, asked)
             if state is None:
                 continue
             try:

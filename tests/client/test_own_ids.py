@@ -20,6 +20,7 @@ from journey_async import (
 )
 from journey_async.core.commands import Wake
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidOptionError
+from tests.support.outages import unavailable
 
 GRAPH = Graph("orders", "v1", [input_node("x"), compute("y", ["x"], lambda x: x + 1)])
 
@@ -116,12 +117,9 @@ async def test_what_is_asked_before_it_is_started_is_refused_and_the_start_is_no
 async def test_a_start_is_repeated_after_an_outage(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: Any, **__: Any) -> Any:
-        raise DatabaseUnavailable("away")
-
     async with Journey(dsn, graphs=[GRAPH], patience=0.05) as journey:
         with monkeypatch.context() as outage:
-            outage.setattr(journey._engine.store, "apply", away)
+            outage.setattr(journey._engine.store, "apply", unavailable)
             for _ in range(3):
                 with pytest.raises(DatabaseUnavailable):
                     await journey.start_execution(GRAPH, {"x": 1}, execution_id="order-17")

@@ -27,6 +27,7 @@ from journey_async.engine import listener
 from journey_async.errors import DatabaseUnavailable, InvalidOptionError
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
+from tests.support.outages import unavailable
 from tests.support.statements import Statements
 from tests.support.waits import waits_in
 
@@ -213,15 +214,12 @@ async def test_a_wait_ends_at_its_deadline(dsn: str) -> None:
         assert waits_in(journey) == 0
 
 
-async def test_it_ends_there_while_the_database_is_away_as_well(
+async def test_it_ends_there_while_the_database_unavailable_as_well(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def is_away(*_: Any) -> Any:
-        raise DatabaseUnavailable("the server is being restarted")
-
     async with Journey(dsn) as journey, Journey(dsn) as other:
         execution = await other.start_execution(one_input())
-        monkeypatch.setattr(journey._engine.store, "load", is_away)
+        monkeypatch.setattr(journey._engine.store, "load", unavailable)
         for wanted in ({"wait_any": True}, {"wait_new": True}, {"newer_than": 7}):
             began = time.monotonic()
             with pytest.raises(WaitTimeout) as raised:
@@ -230,12 +228,9 @@ async def test_it_ends_there_while_the_database_is_away_as_well(
             assert (raised.value.node, raised.value.timeout) == ("x", 0.1)
 
 
-async def test_a_default_is_given_then_while_the_database_is_away_as_well(
+async def test_a_default_is_given_then_while_the_database_unavailable_as_well(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def is_away(*_: Any) -> Any:
-        raise DatabaseUnavailable("no way there")
-
     async with (
         Journey(dsn, run_computations=False, patience=60) as journey,
         Journey(dsn, run_computations=False, patience=60) as stranger,
@@ -243,7 +238,7 @@ async def test_a_default_is_given_then_while_the_database_is_away_as_well(
         execution = await journey.start_execution(one_input())
         for one in (journey, stranger):
             for statement in ("load", "versions"):
-                monkeypatch.setattr(one._engine.store, statement, is_away)
+                monkeypatch.setattr(one._engine.store, statement, unavailable)
         async with asyncio.timeout(30):
             for known in (execution, execution.id):
                 node = await journey.get_node(known, "x", wait_any=True, timeout=0.1, default="d")

@@ -17,6 +17,7 @@ from journey_async.store.migrations import migrate
 from tests.support.backends import TERMINATE
 from tests.support.eventually import eventually
 from tests.support.graphs import basic_graph, one_input
+from tests.support.outages import unavailable
 from tests.support.waits import waits_in
 
 UNREADABLE = '{"name": "broken", "version": "v1", "nodes": [{"kind": "odd", "name": "x"}]}'
@@ -209,10 +210,6 @@ async def test_what_a_lost_answer_began_runs_though_its_caller_was_cancelled(
             await asyncio.wait([write])
         assert write.cancelled()
         assert await journey.get_value(execution, "sum", wait_any=True, timeout=20) == 3
-
-
-async def unavailable(*args: Any, **kwargs: Any) -> Any:
-    raise DatabaseUnavailable("not now")
 
 
 async def test_every_connection_can_be_cut(dsn: str, connection: Any) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from journey_async import Graph, Journey, compute, input_node
-from journey_async.errors import DatabaseUnavailable, InvalidValueError, UnknownNodeError
+from journey_async.errors import InvalidValueError, UnknownNodeError
 from tests.support.eventually import eventually
+from tests.support.outages import unavailable
 from tests.support.waits import waits_in
 
 tax = compute("tax", ["price"], lambda price: 1)
@@ -104,13 +104,10 @@ async def test_a_reference_of_old_code_goes_around_no_type(dsn: str) -> None:
 async def test_bad_calls_end_at_once_in_an_outage_too(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: Any, **__: Any) -> Any:
-        raise DatabaseUnavailable("away")
-
     async with Journey(dsn, graphs=[OLD], patience=1000) as journey:
         execution = await journey.start_execution(OLD)
         for read in ("versions", "load"):
-            monkeypatch.setattr(journey._engine.store, read, away)
+            monkeypatch.setattr(journey._engine.store, read, unavailable)
         async with asyncio.timeout(30):
             with pytest.raises(InvalidValueError):
                 await journey.set_value(execution, "price", "much")
