@@ -120,13 +120,15 @@ async def test_a_timeout_says_that_the_execution_is_archived(
 
 @pytest.mark.parametrize("options", [{"wait_any": True}, {"settled": True}, {"newer_than": 1}])
 async def test_a_wait_fails_as_soon_as_the_attempts_are_used_up(dsn: str, options: Any) -> None:
+    is_waited_for = asyncio.Event()
+
+    async def breaks_later(x: int) -> NoReturn:
+        await is_waited_for.wait()
+        breaks(x)
+
+    twice = Retry(max_attempts=2, initial_delay=0.01)
     graph = Graph(
-        "failing",
-        "v1",
-        [
-            input_node("x"),
-            compute("y", ["x"], breaks, retry=Retry(max_attempts=2, initial_delay=0.01)),
-        ],
+        "failing", "v1", [input_node("x"), compute("y", ["x"], breaks_later, retry=twice)]
     )
     async with Journey(dsn) as journey:
         execution = await journey.start_execution(graph)
@@ -135,6 +137,7 @@ async def test_a_wait_fails_as_soon_as_the_attempts_are_used_up(dsn: str, option
         wait = asyncio.create_task(journey.get_value(execution, "y", timeout=None, **options))
         await eventually(lambda: waits_in(journey) == 1)
         await journey.set_value(execution, "x", 1)
+        is_waited_for.set()
         with pytest.raises(ComputationFailed) as raised:
             await wait
         failed = raised.value
