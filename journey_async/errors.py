@@ -131,10 +131,10 @@ class GraphConflictError(GraphError):
     def __init__(
         self, graph_name: str, graph_version: str, *, node: str, was: str, now: str, executions: int
     ) -> None:
+        live = "1 live execution" if executions == 1 else f"{executions} live executions"
         super().__init__(
             f"node {node!r} of graph {graph_name!r} version {graph_version!r} was registered as "
-            f"{was} and is now {now}, which {executions} live executions cannot take on; "
-            f"give the graph a new version"
+            f"{was} and is now {now}, which {live} cannot take on; give the graph a new version"
         )
         self.graph_name = graph_name
         self.graph_version = graph_version

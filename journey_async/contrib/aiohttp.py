@@ -19,7 +19,10 @@ from journey_async.client.journey import Journey
 from journey_async.contrib.problems import problem_of
 from journey_async.errors import JourneyError
 
+__all__ = ["JOURNEY", "answer_errors", "setup_journey"]
+
 JOURNEY: web.AppKey[Journey] = web.AppKey("journey", Journey)
+"""The key of the Journey in an application: `request.app[JOURNEY]`."""
 
 
 def setup_journey(app: web.Application, dsn: str | None = None, **options: Any) -> None:

@@ -6,10 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
-
 from journey_async.core.graph import Graph
-from journey_async.core.model import explained
 from journey_async.core.types import NodeType
 from journey_async.errors import GraphError
 
@@ -43,15 +40,13 @@ def described_graph(
     definition: Mapping[str, Any], types: Mapping[str, NodeType] = NO_TYPES
 ) -> Graph:
     """The graph of a definition as `Graph.model_dump` gives it; raises GraphError."""
-    try:
-        if types:
+    if types:
+        try:
             nodes = [_typed(node, types) for node in definition["nodes"]]
-            definition = {**definition, "nodes": nodes}
-        return Graph.model_validate(definition)
-    except ValidationError as error:
-        raise GraphError(explained("Graph", definition.get("name"), error)) from None
-    except TypeError as error:
-        raise GraphError(f"this definition of a graph lacks something: {error}") from None
+        except (LookupError, TypeError, AttributeError) as error:
+            raise GraphError(f"this definition of a graph lacks something: {error!r}") from None
+        definition = {**definition, "nodes": nodes}
+    return Graph.model_validate(definition)
 
 
 def _typed(node: Mapping[str, Any], types: Mapping[str, NodeType]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Gates: the condition under which a step may compute, out of what may be written for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from journey_async.core.conditions import (
@@ -50,9 +50,18 @@ def unblocked_when(
 def gate(gated_by: GatedBy) -> AnyCondition:
     """One condition out of what `gated_by` may be: a name, a condition, or a list of both."""
     condition = _gate(gated_by)
-    if _depth(condition) > MAX_NESTING:
-        raise ConditionError(f"a condition is nested more than {MAX_NESTING} levels deep")
+    refuse_deep(condition)
     return condition
+
+
+def refuse_deep(condition: Condition | Mapping[str, object]) -> None:
+    """Raises ConditionError for a condition, or the description of one, that is nested too deep."""
+    level: list[object] = [condition]
+    for _ in range(MAX_NESTING):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise ConditionError(f"a condition is nested more than {MAX_NESTING} levels deep")
 
 
 def _gate(gated_by: GatedBy) -> AnyCondition:
@@ -81,7 +90,13 @@ def surely_set(condition: Condition, *, negated: bool = False) -> frozenset[str]
     return frozenset({condition.node})
 
 
-def _depth(condition: Condition) -> int:
-    if isinstance(condition, AllOf | AnyOf):
-        return 1 + max(map(_depth, condition.conditions), default=0)
-    return 1 + _depth(condition.condition) if isinstance(condition, Not) else 1
+def _inside(condition: object) -> Sequence[object]:
+    match condition:
+        case AllOf(conditions=inner) | AnyOf(conditions=inner):
+            return inner
+        case Not(condition=negated) | {"condition": negated}:
+            return (negated,)
+        case {"conditions": [*described]}:
+            return described
+        case _:
+            return ()

@@ -1,7 +1,8 @@
 """The base of all graph models: frozen, closed, and never raising pydantic's own error."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
@@ -28,6 +29,29 @@ class Model(BaseModel):
             raise InvalidNodeError(
                 explained(type(self).__name__, data.get("name"), error), node=data.get("name")
             ) from None
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic does, but for the error: InvalidNodeError."""
+        with _explaining(cls):
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic does, but for the error: InvalidNodeError."""
+        with _explaining(cls):
+            return super().model_validate_json(json_data, **options)
+
+
+@contextmanager
+def _explaining(model: type[Model]) -> Iterator[None]:
+    """Raise InvalidNodeError for what is no description of a model, or lacks a field of it."""
+    try:
+        yield
+    except ValidationError as error:
+        raise InvalidNodeError(explained(model.__name__, None, error)) from None
+    except TypeError as error:
+        raise InvalidNodeError(f"{model.__name__} is not valid: {error}") from None
 
 
 class StoredByName:

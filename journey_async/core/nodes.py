@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from journey_async.core import jsonvalue
 from journey_async.core.conditions import AnyCondition
 from journey_async.core.functions import Function, FunctionField, callback
-from journey_async.core.gates import GatedBy, gate
+from journey_async.core.gates import GatedBy, gate, refuse_deep
 from journey_async.core.model import Model, storable
 from journey_async.core.retry import TEN_YEARS, Retry
 from journey_async.core.schedules import Cron, Every
@@ -81,7 +81,10 @@ class Step(Node):
     @field_validator("gated_by", mode="before")
     @classmethod
     def _as_gate(cls, given: Any, info: ValidationInfo) -> Any:
-        return given if isinstance(given, Mapping) else _naming(info, lambda: gate(given))
+        if isinstance(given, Mapping):  # of a description
+            _naming(info, lambda: refuse_deep(given))
+            return given
+        return _naming(info, lambda: gate(given))
 
     @model_validator(mode="after")
     def _knows_its_errors(self) -> Self:

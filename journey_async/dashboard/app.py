@@ -56,8 +56,16 @@ def dashboard(
     `auth` is given each request (Starlette's), and lets in whoever it returns something true for;
     it may be async, and may raise an HTTPException of its own. `read_only=False` adds buttons to
     retry, abandon, archive and unarchive. `redact(node, value)` gives what is shown of a value.
-    The Journey is opened and closed by its owner.
+    The Journey is opened and closed by its owner. Raises InvalidOptionError.
     """
+    if not callable(auth):
+        raise InvalidOptionError(
+            f"auth must be a function of a request, such as basic_auth(...), not {shown(auth)}"
+        )
+    if redact is not None and not callable(redact):
+        raise InvalidOptionError(
+            f"redact must be a function of a node and its value, not {shown(redact)}"
+        )
     pages = Pages(journey, read_only=read_only, redact=redact)
     get, post = ["GET"], ["POST"]
     routes: list[Route | Mount] = [

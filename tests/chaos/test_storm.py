@@ -9,7 +9,6 @@ from tests.chaos.server import chaos_server
 from tests.chaos.story import SHORT, tell
 
 
-@pytest.mark.exhaustive
 @pytest.mark.timeout(300)  # usually ten; what only the safety check finds takes it half a minute
 async def test_a_short_storm_loses_nothing_and_leaves_nothing_stuck(tmp_path: Path) -> None:
     seed = random.getrandbits(32)

@@ -267,6 +267,19 @@ def test_a_definition_of_something_else_is_refused(broken: dict[str, Any]) -> No
         described_graph(broken)
 
 
+@pytest.mark.parametrize("broken", [{}, {"name": "g"}, [], None, "g"])
+def test_so_is_what_is_no_definition_at_all(broken: Any) -> None:
+    with pytest.raises(InvalidNodeError, match="Graph is not valid"):
+        Graph.model_validate(broken)
+
+
+def test_a_definition_as_json() -> None:
+    graph = everything()
+    assert Graph.model_validate_json(graph.model_dump_json()).hash == graph.hash
+    with pytest.raises(InvalidNodeError, match="Graph is not valid"):
+        Graph.model_validate_json("{")
+
+
 # --- size -------------------------------------------------------------------------------------
 
 
@@ -313,13 +326,24 @@ def _alternating(depth: int) -> Graph:
     return g(input_node("x"), input_node("y"), compute("a", condition, f))
 
 
-@pytest.mark.parametrize("depth", [60, 300])
-def test_a_deep_condition_is_refused_or_works(depth: int) -> None:
-    try:
-        graph = _alternating(depth)
-    except GraphError:
-        return
-    assert len(graph.hash) == 64
+def test_a_condition_may_be_nested_deep() -> None:
+    assert len(_alternating(63).hash) == 64
+
+
+@pytest.mark.parametrize("depth", [64, 3_000])
+def test_but_no_deeper(depth: int) -> None:
+    with pytest.raises(InvalidNodeError, match="nested more than 64 levels deep"):
+        _alternating(depth)
+
+
+@pytest.mark.parametrize("depth", [64, 3_000])
+def test_nor_in_a_description(depth: int) -> None:
+    definition = g(input_node("x"), compute("a", ["x"], f)).model_dump(mode="json")
+    [step] = [node for node in definition["nodes"] if node["name"] == "a"]
+    for _ in range(depth):
+        step["gated_by"] = {"kind": "not", "condition": step["gated_by"]}
+    with pytest.raises(InvalidNodeError, match="nested more than 64 levels deep"):
+        Graph.model_validate(definition)
 
 
 # --- description ------------------------------------------------------------------------------

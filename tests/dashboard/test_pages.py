@@ -18,6 +18,7 @@ from journey_async.core.state import new_state
 from journey_async.core.values import NodeKind, NodeValue
 from journey_async.dashboard import app, basic_auth, dashboard, feed, token_auth
 from journey_async.dashboard.views import execution_row
+from journey_async.errors import InvalidOptionError
 from tests.dashboard.conftest import GRAPH
 from tests.support.effort import growth
 from tests.support.eventually import eventually
@@ -32,6 +33,14 @@ async def started(journey: Journey, **values: Any) -> str:
     if "price" in values:
         await journey.get_value(execution, "total", wait_any=True)
     return execution.id
+
+
+@pytest.mark.parametrize("wrong", [{"auth": None}, {"auth": "secret"}, {"redact": 3}])
+async def test_options_that_mean_nothing_are_refused(
+    journey: Journey, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidOptionError):
+        dashboard(journey, **{"auth": basic_auth("ops", "secret"), **wrong})
 
 
 async def test_the_overview_counts_by_graph(journey: Journey, browser: httpx.AsyncClient) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-PROMISES = re.findall(r"^\| (?!promise|---)(.+?\.\)?) \| (.*`tests/.*) \|$", PAGE, re.MULTILINE)
+TABLES = re.findall(r"^\| promise \| held by \|\n\|[ -|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+ROWS = "".join(TABLES).splitlines()
+PROMISES = [tuple(row.strip("| ").rsplit(" | ", 1)) for row in ROWS]
 
 
 def names_in(path: Path) -> set[str]:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import journey_async
+import journey_async.contrib.aiohttp
 import journey_async.contrib.fastapi
 import journey_async.contrib.logging
 import journey_async.contrib.opentelemetry
@@ -27,6 +28,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         f"{package.__name__}.{name}"
         for package in (
             journey_async,
+            journey_async.contrib.aiohttp,
             journey_async.contrib.fastapi,
             journey_async.contrib.logging,
             journey_async.contrib.opentelemetry,

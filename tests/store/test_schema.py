@@ -15,13 +15,14 @@ CATALOG = """
 SELECT 'column' AS what, c.relname AS relation, a.attname AS name,
        format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' '
            || coalesce(co.collname, '') || ' ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+           || ' ' || coalesce(a.attoptions::text, '')
            AS definition
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 LEFT JOIN pg_collation co ON co.oid = a.attcollation
-WHERE n.nspname = $1 AND c.relkind = 'r'
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'c')
 UNION ALL
 SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(k.oid)
 FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE n.nspname = $1
@@ -30,6 +31,21 @@ SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname 
 UNION ALL
 SELECT 'options', c.relname, c.relreplident::text, array_to_string(c.reloptions, ',')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1
+UNION ALL
+SELECT 'label', t.typname, e.enumlabel,
+       row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder)::text
+FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = $1
+UNION ALL
+SELECT 'statistics', s.stxrelid::regclass::text, s.stxname, pg_get_statisticsobjdef(s.oid)
+FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE n.nspname = $1
+UNION ALL
+SELECT 'function', p.proname, pg_get_function_identity_arguments(p.oid), pg_get_functiondef(p.oid)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1
+UNION ALL
+SELECT 'trigger', t.tgrelid::regclass::text, t.tgname, pg_get_triggerdef(t.oid)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND NOT t.tgisinternal
 ORDER BY 1, 2, 3, 4
 """
 

@@ -162,7 +162,8 @@ async def purge(terminal: Terminal, older_than: str) -> None:
     """Delete for good what was archived long ago, with all that belongs to it."""
     age = parse_duration(older_than)
     async with terminal.journey() as journey:
-        purged = await journey.purge(older_than=age)
+        with terminal.errors.status("purging"):
+            purged = await journey.purge(older_than=age)
     terminal.say({"purged": purged}, f"{purged} executions are gone")
 
 
