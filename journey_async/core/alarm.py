@@ -45,11 +45,13 @@ def is_time_of(
     return any(name in values and values[name].value == seconds for name in ticks)
 
 
-def has_ticked(graph: Graph, state: State, now: datetime) -> bool:
-    """Whether the time of a tick has come since the newest event."""
+def ticked(graph: Graph, state: State, now: datetime) -> list[str]:
+    """The ticks whose time has come since the newest event."""
     if not graph.ticks or state.wake_at is None or state.wake_at > now:
-        return False  # the alarm is set for the next tick at the latest
-    return any(state.updated_at < time <= now for time in tick_times(state, graph.ticks))
+        return []  # the alarm is set for the next tick at the latest
+    since, values = state.updated_at, state.values
+    times = ((name, tick_time(values[name])) for name in graph.ticks if name in values)
+    return [name for name, time in times if time is not None and since < time <= now]
 
 
 def attention_time(now: datetime, others: Collection[datetime]) -> datetime:

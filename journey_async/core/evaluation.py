@@ -57,7 +57,7 @@ class Evaluation:
     is not of its type: they count as not met, and somebody should say so.
     """
 
-    __slots__ = ("_execution_id", "_now", "_types", "_view", "failures")
+    __slots__ = ("_answers", "_execution_id", "_now", "_types", "_view", "failures")
 
     def __init__(
         self,
@@ -71,6 +71,8 @@ class Evaluation:
         self._types = types
         self._execution_id = execution_id
         self.failures: list[tuple[Predicate, BaseException]] = []
+        # What predicates have said, or raised, of values; these are kept, lest another has the id.
+        self._answers: dict[tuple[int, int], tuple[NodeValue, bool, BaseException | None]] = {}
 
     def holds(self, condition: Condition, *, keeping: bool = False) -> bool:
         """Whether the condition holds; `keeping`: whether a value gated by it may stay."""
@@ -151,15 +153,23 @@ class Evaluation:
         return time is not None and time <= self._now
 
     def _asked(self, condition: Predicate, node: NodeValue) -> bool:
+        """What a predicate says of a value, which it is asked but once: the value is copied."""
+        question = id(condition), id(node)
+        if question not in self._answers:
+            self._answers[question] = node, *self._answer(condition, node)
+        _, holds, error = self._answers[question]
+        if error is not None and all(condition is not known for known, _ in self.failures):
+            self.failures.append((condition, error))
+        return holds
+
+    def _answer(self, condition: Predicate, node: NodeValue) -> tuple[bool, BaseException | None]:
         try:
             read_as = self._types.get(node.name, ANY)
-            return bool(condition.function(own_copy(None, node, self._execution_id, read_as)))
+            return bool(condition.function(own_copy(None, node, self._execution_id, read_as))), None
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever it is derived from: nothing waits in a predicate
-            if all(condition is not known for known, _ in self.failures):
-                self.failures.append((condition, error))
-            return False
+            return False, error
 
 
 def _value_satisfies(condition: Leaf, actual: JSON) -> bool:

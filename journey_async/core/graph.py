@@ -30,6 +30,7 @@ from journey_async.core.nodes import (
     is_built_in,
 )
 from journey_async.core.paths import Ancestors, reached
+from journey_async.core.pieces import PIECE
 from journey_async.core.reference import NodeName, NodeRef, name_of
 from journey_async.core.schedules import Cron
 from journey_async.core.soundness import (
@@ -178,6 +179,19 @@ class Graph(Model):
                 for name, step in self.steps.items()
             }
         )
+
+    @cached_property
+    def breadth(self) -> Mapping[str, int]:
+        """For each step how much work a look at its gate is, in looks at a narrow one.
+
+        What a predicate is asked about may be large, and is copied.
+        """
+        found = {}
+        for name, step in self.steps.items():
+            gate = list(leaves(step.gated_by))
+            asks = any(isinstance(leaf, Predicate) for leaf in gate)
+            found[name] = PIECE if asks else max(len(gate) // 4, 1)
+        return MappingProxyType(found)
 
     @cached_property
     def downstream(self) -> Mapping[str, tuple[str, ...]]:

@@ -14,6 +14,21 @@ Pieces: TypeAlias = Generator[None, None, T]
 PIECE = 16  # steps from one pause to the next: some 0.2 ms
 
 
+class Pace:
+    """Tells when to pause, where some items are more work than others."""
+
+    def __init__(self) -> None:
+        self._done = 0
+
+    def is_to_pause(self, *, after: int) -> bool:
+        """Whether to pause after one more item, which was as much work as so many steps."""
+        self._done += after
+        if self._done < PIECE:
+            return False
+        self._done = 0
+        return True
+
+
 def at_once(pieces: Pieces[T]) -> T:
     """What comes of the work, without a pause."""
     while True:

@@ -7,7 +7,7 @@ from heapq import nsmallest
 from journey_async.core.draft import Draft
 from journey_async.core.evaluation import Evaluation, tick_time
 from journey_async.core.nodes import Step
-from journey_async.core.pieces import PIECE, Pieces
+from journey_async.core.pieces import PIECE, Pace, Pieces
 from journey_async.core.state import was_cleared_since
 from journey_async.core.values import (
     AVAILABLE,
@@ -83,10 +83,11 @@ def begin(draft: Draft, evaluation: Evaluation) -> Pieces[None]:
             if place % (16 * PIECE) == 0:
                 yield
         firsts = _first_in_line(draft, able)
-    for place, node in enumerate(firsts, 1):
+    pace = Pace()
+    for node in firsts:
         step, computation = draft.graph.steps[node], draft.newest[node]
         draft.run(begun(draft, evaluation, step, computation), computation.due_at)
-        if place % PIECE == 0:
+        if pace.is_to_pause(after=draft.graph.breadth[node]):
             yield
 
 

@@ -27,11 +27,11 @@ from journey_async.core import commands as c
 from journey_async.core import events
 from journey_async.core.alarm import (
     attention_time,
-    has_ticked,
     is_time_of,
     next_time,
     queue_times,
     tick_times,
+    ticked,
     wants_attention,
 )
 from journey_async.core.built_in import run_built_in
@@ -39,7 +39,7 @@ from journey_async.core.change import Change, SaveFailed
 from journey_async.core.draft import Draft, Env
 from journey_async.core.evaluation import Evaluation
 from journey_async.core.graph import Graph
-from journey_async.core.pieces import PIECE, Pieces, at_once
+from journey_async.core.pieces import PIECE, Pace, Pieces, at_once
 from journey_async.core.queueing import begin, next_of, reconsider
 from journey_async.core.state import State
 from journey_async.core.values import failure_of, has_failed
@@ -55,7 +55,8 @@ def settling(graph: Graph, state: State, command: c.Command, env: Env) -> Pieces
     draft = Draft(graph, state, env)
     # A tick that has come, and what was set by somebody who could not settle, are attended to by
     # whoever comes first.
-    draft.everything = has_ticked(graph, state, env.now) or wants_attention(graph, state)
+    draft.changed.update(ticked(graph, state, env.now))
+    draft.everything = wants_attention(graph, state)
     for place, event in enumerate(command.ends if isinstance(command, c.Ends) else (command,)):
         if place:
             yield
@@ -88,7 +89,7 @@ def _apply(draft: Draft, command: c.Event) -> None:
         case c.RetryNode():
             events.retry(draft, command)
         case c.Wake():
-            draft.everything = True
+            pass  # what is due begins with any command
         case c.Evolve():
             events.evolve(draft)
         case c.Archive():
@@ -107,10 +108,10 @@ def _follow(draft: Draft) -> Pieces[None]:
         steps = _to_look_at(draft)
         if steps and (yield from _clear(draft, evaluation, steps)):
             steps = _to_look_at(draft)
-        for first in range(0, len(steps), PIECE):
-            for step in steps[first : first + PIECE]:
-                reconsider(draft, evaluation, step)
-            if first:
+        pace = Pace()
+        for step in steps:
+            reconsider(draft, evaluation, step)
+            if pace.is_to_pause(after=draft.graph.breadth[step]):
                 yield
         draft.changed.clear()
         draft.to_reconsider.clear()
@@ -141,12 +142,10 @@ def _to_look_at(draft: Draft) -> list[str]:
 
 def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Pieces[bool]:
     """Clear what may not stay, pass by pass, each judged on one snapshot; whether there was any."""
-    cleared = False
+    cleared, pace = False, Pace()
     while candidates:
         failing = []
-        for place, name in enumerate(candidates, 1):
-            if place % PIECE == 0:
-                yield
+        for name in candidates:
             value = draft.values.get(name)
             if value is None or not value.is_set:
                 continue
@@ -156,6 +155,8 @@ def _clear(draft: Draft, evaluation: Evaluation, candidates: list[str]) -> Piece
             if not evaluation.holds(step.gated_by, keeping=True):
                 failing.append(name)
             draft.note_failures(name, evaluation)
+            if pace.is_to_pause(after=draft.graph.breadth[name]):
+                yield
         if not failing:
             break
         touched: set[str] = set()

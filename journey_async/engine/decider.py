@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 
 from journey_async.core.change import Change
-from journey_async.core.commands import Command, Ends, Evolve, Fail, Succeed
+from journey_async.core.commands import Command, Ends, Evolve, Fail, Succeed, Wake
 from journey_async.core.draft import Env
 from journey_async.core.graph import Graph
 from journey_async.core.pieces import Pieces
@@ -95,6 +95,8 @@ class Decider:
         """Settle one more command upon what was decided so far, or several as one."""
         env = self._env(graph, now, requests[0].trace_context)
         command = requests[0].command if len(requests) == 1 else _as_one(requests)
+        if type(command) is not Wake:
+            env = env._replace(capacity=self._runner.spare)
         try:
             one = yield from self._settle(graph, decision.change.state, command, env)
         except Exception as error:  # of this command alone, be it refused or a defect

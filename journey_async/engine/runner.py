@@ -25,6 +25,7 @@ from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound, InvalidValueError
 
 LAST_GRACE = 5.0  # seconds for cancelled functions to end
+KEPT_AFTER = 0.01  # seconds that others wait for a place until one is kept for them
 
 
 class Runner:
@@ -47,6 +48,7 @@ class Runner:
         )
         self._capacity = capacity
         self._taken = 0
+        self._kept_from: float | None = None  # the event loop's time
         self._deadlines = Deadlines(clock, self.attempts, self._give_up)
         self._attempts: dict[int, Attempt] = {}  # by token
         self._by_execution: dict[str, dict[int, Attempt]] = {}
@@ -72,6 +74,26 @@ class Runner:
     def free(self) -> int:
         """How many more attempts may be begun."""
         return 0 if self._draining else max(self._capacity - self._taken, 0)
+
+    @property
+    def spare(self) -> int:
+        """How many may be begun by who has not waited: one is kept for who has."""
+        is_kept = self._kept_from is not None and _loop_time() >= self._kept_from
+        return max(self.free - is_kept, 0)
+
+    def keep_one_soon(self) -> None:
+        """Somebody waits for a place.
+
+        Who ends an attempt begins the next of the same execution in the same moment, and would keep
+        all others out for as long as it has any. To wake them costs more, so that is not always
+        done.
+        """
+        if self._kept_from is None:
+            self._kept_from = _loop_time() + KEPT_AFTER
+
+    def keep_none(self) -> None:
+        """Those who waited for a place have been woken, or nobody does any more."""
+        self._kept_from = None
 
     def reserve(self, places: int) -> None:
         """Keep places for attempts whose beginning is being written."""
@@ -335,3 +357,7 @@ class Runner:
                 log.error("work could not be given back", exc_info=failure)
         if failed and worker == self.worker:
             self._failed_to_write = True
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()

@@ -51,6 +51,7 @@ class Scheduler:
         self._starved = False  # something may be due for which there was no place
         self._aside: set[str] = set()  # did not move, or raised: left alone for now
         self._slow: set[str] = set()  # take long to be woken: left alone until they have been
+        self._had_turn: set[str] = set()  # want more places than they got: others come first
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # are being woken, and were announced once more
@@ -101,7 +102,7 @@ class Scheduler:
         if self._submit is None:
             return
         if self._runner.free <= 0:
-            self._starved = True
+            self._starve()
             return
         known = [i for i, code in executions.items() if self._registry.has_code(code)]
         if any(self._registry.has_newer_code(code) for code in executions.values()):
@@ -146,6 +147,11 @@ class Scheduler:
         if self._starved:
             self._ring()
 
+    def _starve(self) -> None:
+        """There is no place for what is due, or may be."""
+        self._starved = True
+        self._runner.keep_one_soon()
+
     def _ring(self) -> None:
         self._rests.clear()
         self._alarm.set()
@@ -176,13 +182,25 @@ class Scheduler:
 
     async def _wake_due(self) -> datetime | None:
         """Wake what is due; when to look again, if nobody says so before."""
-        self._starved = self._runner.free <= 0
+        if self._runner.free <= 0:
+            self._starve()
+            return None
+        self._starved = False
+        try:
+            return await self._wake_some()
+        finally:
+            self._runner.keep_none()
+
+    async def _wake_some(self) -> datetime | None:
         graphs = self._registry.newer_definitions()
-        if self._starved or not graphs:
+        if not graphs:
             return None
         at_once = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
         asked_at = asyncio.get_running_loop().time()
         due, then = await self._look(graphs, at_once)
+        if self._had_turn and not due:
+            self._had_turn.clear()
+            due, then = await self._look(graphs, at_once)
         own = due if self.peers.is_my_turn(self._clock.now()) else []
         is_backlog = len(due) == at_once
         if is_backlog and self.peers.others:
@@ -195,7 +213,6 @@ class Scheduler:
         self._leave(fresh)
         if mine:
             await self._wake_while_room(mine[:at_once])
-            self._starved = self._runner.free <= 0
             return self._clock.now()
         return then
 
@@ -205,7 +222,7 @@ class Scheduler:
         """The first of those that are due, at most so many; and the time that comes next."""
         entries = await self._store.attention(
             graphs,
-            without=[*self._aside, *self._slow],
+            without=[*self._aside, *self._slow, *self._had_turn],
             # besides those that are being woken: they must hide nobody, nor whoever is next
             limit=number + len(self._waking),
         )
@@ -262,7 +279,10 @@ class Scheduler:
             if wake_at > self._clock.now():
                 self.expect(wake_at)  # maybe soon: of somebody whose clock is ahead of this one
                 return False
-            if answer.change.written or not answer.had_room or wake_at > asked_at:
+            if not answer.had_room:
+                self._had_turn.add(execution_id)
+                return True
+            if answer.change.written or wake_at > asked_at:
                 return True  # maybe its time has come only since it was looked at
         except Overtaken:
             self._overtaken.add(execution_id)

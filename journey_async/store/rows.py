@@ -42,7 +42,10 @@ def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
     for number, change in enumerate(changes, 1):
         state = change.state
         executions.append(_execution_row(change))
-        values += [_value_row(state, name) for name in sorted(change.values)]
+        for place, name in enumerate(sorted(change.values), 1):
+            values.append(_value_row(state, name))
+            if place % PIECE == 0:
+                yield
         for place, (_, computation) in enumerate(sorted(change.computations.items()), 1):
             computations.append(_computation_row(computation))
             if place % PIECE == 0:

@@ -78,7 +78,8 @@ class Story:
         _check_waiting(self.graph, change)
         _check_alarm(self.graph, change, self.now)
         if not self.graph.is_opaque:
-            again = settle(self.graph, self.state, Wake(), self.env())
+            looks_at_everything = Evolve()
+            again = settle(self.graph, self.state, looks_at_everything, self.env())
             assert not again.written, f"deciding again after {command} gave {again}"
         return change
 

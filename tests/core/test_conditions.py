@@ -137,9 +137,12 @@ def test_a_predicate_that_raises_is_not_met_and_collected() -> None:
     def broken(node: NodeValue) -> bool:
         raise RuntimeError(node.name)
 
-    looked = evaluation(x=1)
-    assert not looked.holds(unblocked_when("x", broken))
+    looked, condition = evaluation(x=1), unblocked_when("x", broken)
+    assert not looked.holds(condition)
     assert [(p.node, str(e)) for p, e in looked.failures] == [("x", "x")]
+    looked.failures.clear()  # noted for one step
+    assert not looked.holds(condition)
+    assert len(looked.failures) == 1
 
 
 def test_a_predicate_is_asked_for_what_the_node_is() -> None:

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from journey_async.core.commands import SetValues, Start, Succeed
-from journey_async.core.conditions import Condition, provided, value
+from journey_async.core.commands import SetValues, Start, Succeed, Wake
+from journey_async.core.conditions import Condition, any_of, provided, value
 from journey_async.core.gates import unblocked_when
 from journey_async.core.graph import Graph
-from journey_async.core.nodes import Node, compute, historian, input_node, tick_recurring
+from journey_async.core.nodes import (
+    Node,
+    compute,
+    historian,
+    input_node,
+    tick_once,
+    tick_recurring,
+)
 from journey_async.core.reading import is_settled
 from journey_async.core.schedules import every
 from journey_async.core.settle import settle, settling
@@ -115,7 +122,31 @@ def test_a_result_is_recorded_without_reading_the_gate_again_and_again() -> None
     running = told.newest("s")
     asked.clear()
     settle(told.graph, told.state, Succeed(running.key, told.token("s"), 1), told.env())
-    assert len(asked) == 2  # whether the value may stay, and what it was computed with
+    assert len(asked) == 1
+
+
+def test_a_wake_looks_at_what_has_ticked_alone() -> None:
+    asked: list[NodeValue] = []
+    told = Story(
+        Graph(
+            "g",
+            "v1",
+            [
+                input_node("x"),
+                compute("others", unblocked_when("x", asks(asked)), some_function),
+                tick_once("t", ["x"], some_function),
+                compute("s", ["t"], some_function),
+            ],
+        )
+    )
+    told.start(x=1)
+    told.succeed("others", 1)
+    told.succeed("t", told.now.timestamp() + 60)
+    told.later(60)
+    asked.clear()
+    change = settle(told.graph, told.state, Wake(), told.env())
+    assert [begun.computation.node for begun in change.begun] == ["s"]
+    assert asked == []
 
 
 def test_what_is_upstream_is_found_once_however_many_wait_for_it_to_be_settled() -> None:
@@ -147,3 +178,13 @@ def test_others_have_their_turn_between_built_in_steps(step: Callable[[int], Nod
     pieces = settling(told.graph, told.state, SetValues({"x": 1}), told.env())
     efforts = [effort(lambda: next(pieces, None)) for _ in range(200)]
     assert max(efforts) < sum(efforts) / 5
+
+
+def test_so_they_have_between_steps_with_broad_gates() -> None:
+    names = [f"x{n}" for n in range(400)]
+    gate = any_of(*(value(name) > 1 for name in names))
+    steps = [compute(f"s{n}", gate, some_function) for n in range(15)]
+    told = Story(Graph("g", "v1", [*map(input_node, names), *steps]))
+    told.start()
+    pieces = settling(told.graph, told.state, SetValues(dict.fromkeys(names, 0)), told.env())
+    assert sum(1 for _ in pieces) >= len(steps)

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journey_async.core.commands import Release, RetryNode, SetValues, Succeed, Wake
+from journey_async.core.commands import Evolve, Release, RetryNode, SetValues, Succeed
 from journey_async.core.conditions import Condition, all_of, any_of, not_, provided, value
 from journey_async.core.description import described_graph
 from journey_async.core.evaluation import Evaluation
@@ -242,7 +242,7 @@ def the_alarm_is_early_enough(story: Story) -> None:
     rings_at = story.state.wake_at or story.now + TEN_YEARS
     if rings_at > story.now:
         before = story.env()._replace(now=rings_at - timedelta.resolution, capacity=100)
-        assert not settle(story.graph, story.state, Wake(), before).written
+        assert not settle(story.graph, story.state, Evolve(), before).written
 
 
 @PROFILE

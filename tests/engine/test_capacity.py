@@ -176,6 +176,26 @@ async def test_no_more_are_woken_than_there_are_places(dsn: str) -> None:
             assert await results(client, executions) == list(range(20))
 
 
+@pytest.mark.parametrize("number", [1, 12])  # of 12 not all are looked at at once
+async def test_who_has_much_to_do_keeps_nobody_else_out(dsn: str, number: int) -> None:
+    calls = 0
+
+    async def takes_a_moment() -> int:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.01)
+        return 1
+
+    steps = [compute(f"s{n}", ["x"], takes_a_moment) for n in range(200)]
+    large, small = Graph("large", "v1", [input_node("x"), *steps]), graph_of(lambda x: x)
+    async with Journey(dsn, graphs=[large, small], max_concurrency=2, grace_period=0) as journey:
+        await start(journey, large, number)
+        await eventually(lambda: calls > 10)
+        executions = await start(journey, small, 3)
+        assert await results(journey, executions) == [0, 1, 2]
+        assert calls < 150 * number
+
+
 async def test_what_is_due_and_needs_no_place_is_woken_together(dsn: str) -> None:
     clock = LeapingClock(datetime(2026, 1, 1, tzinfo=UTC))
     ticks = Graph("ticks", "v1", [input_node("x"), tick_once("t", ["x"], lambda: HOUR)])
