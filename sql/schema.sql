@@ -48,7 +48,8 @@ CREATE TABLE :"schema".graphs (
 -- with its next safety check: they are some half a minute apart.
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
--- `not_set` is how many steps are shown as that.
+-- `not_set` is how many steps are shown as that. `applied` is the version that the last change has
+-- made: any other `version` was made by plain SQL, and so was what is not later than `whole_from`.
 CREATE TABLE :"schema".executions (
     id              text COLLATE "C" PRIMARY KEY,
     graph_name      text COLLATE "C" NOT NULL,
@@ -64,6 +65,8 @@ CREATE TABLE :"schema".executions (
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
     not_set         integer          NOT NULL DEFAULT 0,
+    applied         bigint           NOT NULL DEFAULT 0,
+    whole_from      bigint           NOT NULL DEFAULT 0,
     CHECK (version > 0 AND inputs_revision >= 0 AND inputs_revision <= values_revision
            AND values_revision <= revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
@@ -91,7 +94,9 @@ CREATE TYPE :"schema".computation_state AS ENUM (
 
 -- One row for each node that was ever set; none for a node not yet reached. A cleared node keeps
 -- its row and the revision at which it was cleared, with set_time and value null; a value of None
--- is the JSON null. The system nodes have no rows: their values stand in executions.
+-- is the JSON null. The system nodes have no rows: their values stand in executions. `version` is
+-- that of the execution as of the last write of the row: who knows the execution as it was at a
+-- version, which is not before `whole_from`, need read only what has a greater one.
 CREATE TABLE :"schema"."values" (
     execution_id text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
     node         text COLLATE "C" NOT NULL,
@@ -100,6 +105,7 @@ CREATE TABLE :"schema"."values" (
     metadata     jsonb,
     revision     bigint           NOT NULL,
     set_time     timestamptz,
+    version      bigint           NOT NULL DEFAULT 0,
     PRIMARY KEY (execution_id, node),
     CHECK (revision >= 0),
     CHECK ((set_time IS NULL) = (value IS NULL)),
@@ -138,6 +144,7 @@ ALTER TABLE :"schema"."values" ALTER COLUMN execution_id SET (n_distinct = -0.1)
 -- computing now. `carried` is what a loop takes into its next iteration, and what a historian
 -- remembers. `successes` counts the successes of the node so far. `trace_context` leads to the call
 -- that unblocked it (W3C traceparent, and a tracestate after a blank), where calls are traced.
+-- `version` is as in values.
 CREATE TABLE :"schema".computations (
     execution_id           text COLLATE "C" NOT NULL REFERENCES :"schema".executions ON DELETE CASCADE,
     node                   text COLLATE "C" NOT NULL,
@@ -163,6 +170,7 @@ CREATE TABLE :"schema".computations (
     carried                jsonb,
     disposition            text COLLATE "C",
     trace_context          text COLLATE "C",
+    version                bigint           NOT NULL DEFAULT 0,
     PRIMARY KEY (execution_id, node, number),
     CHECK (kind <> 'input'),
     CHECK (LEAST(number, attempt) > 0 AND LEAST(deaths, successes) >= 0),
@@ -275,7 +283,8 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     double precision
+    set_time     double precision,
+    version      bigint
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -302,7 +311,8 @@ CREATE TYPE :"schema".computation_change AS (
     error                  text,
     carried                text,
     disposition            text COLLATE "C",
-    trace_context          text COLLATE "C"
+    trace_context          text COLLATE "C",
+    version                bigint
 );
 
 -- Successful computations of a node to delete: those whose number of success is in between.

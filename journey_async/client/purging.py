@@ -33,7 +33,7 @@ async def purge(engine: Engine, older_than: float | timedelta, *, batch_size: in
             size //= 2
             continue
         for execution_id in deleted:
-            engine.cache.drop(execution_id)
+            engine.cache.forget(execution_id)
         purged += len(deleted)
         if deleted:  # fewer than asked for, too, where others hold or change some
             late = None

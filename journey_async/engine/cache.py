@@ -1,4 +1,7 @@
-"""Recently used states. A stale one does no harm: compare-and-set finds it out."""
+"""Recently used states. A stale one does no harm: compare-and-set finds it out.
+
+One that is known to be outdated is kept, too: of its execution what was written since is loaded.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -31,27 +34,35 @@ class StateCache:
         self._states: OrderedDict[str, State] = OrderedDict()
         self._weights: dict[str, int] = {}  # by execution
         self._large: dict[str, Large] = {}  # by execution, if anything is
+        self._outdated: set[str] = set()  # executions of which something newer is known to be
 
     def __len__(self) -> int:
         return len(self._states)
 
     def get(self, execution_id: str) -> State | None:
         """The state, if it is here."""
+        if execution_id in self._outdated:
+            return None
         state = self._states.get(execution_id)
         if state is not None:
             self._states.move_to_end(execution_id)
         return state
 
+    def known(self, execution_ids: Iterable[str]) -> dict[str, State]:
+        """What is known of these executions, be it outdated."""
+        states = self._states
+        return {i: states[i] for i in execution_ids if i in states}
+
     def put(self, state: State) -> None:
         """Keep a state that was read, unless a newer one is here."""
-        known = self._states.get(state.execution_id)
+        known = self.get(state.execution_id)
         if known is None or known.version <= state.version:
             self._keep(state, _weighed(state, NOTHING, state.values.keys() | state.newest.keys()))
 
     def put_written(self, change: Change) -> None:
         """Keep the state that a change has led to, unless a newer one is here."""
         state = change.state
-        known = self._states.get(state.execution_id)
+        known = self.get(state.execution_id)
         if (0 if known is None else known.version) != change.expected:
             self.put(state)
             return
@@ -61,14 +72,26 @@ class StateCache:
             large = _weighed(state, large, touched)
         self._keep(state, large)
 
-    def drop(self, execution_id: str, *, older_than: int | None = None) -> None:
-        """Forget a state (only if its version is older)."""
+    def outdate(self, execution_id: str, *, older_than: int | None = None) -> None:
+        """A state is outdated (only if its version is older)."""
         known = self._states.get(execution_id)
         if known is not None and (older_than is None or known.version < older_than):
+            self._outdated.add(execution_id)
+
+    def forget(self, execution_id: str) -> None:
+        """The execution is gone."""
+        if execution_id in self._states:
             self._forget(execution_id)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.weight = 0
+        for kept in (self._states, self._weights, self._large, self._outdated):
+            kept.clear()
 
     def _keep(self, state: State, large: Large) -> None:
         execution_id, states, weights = state.execution_id, self._states, self._weights
+        self._outdated.discard(execution_id)
         weight = EXECUTION + VALUE * len(state.values) + COMPUTATION * len(state.newest)
         if large:
             weight += sum(large.values())
@@ -86,6 +109,7 @@ class StateCache:
         del self._states[execution_id]
         self.weight -= self._weights.pop(execution_id)
         self._large.pop(execution_id, None)
+        self._outdated.discard(execution_id)
 
 
 def _may_be_large(change: Change) -> bool:

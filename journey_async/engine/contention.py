@@ -70,7 +70,8 @@ class Contention:
             async with self._store.locked(execution_id) as connection:
                 state: State | None = None
                 if connection is not None:
-                    loaded = await self._store.load([execution_id], connection)
+                    known = self._cache.known([execution_id])
+                    loaded = await self._store.load([execution_id], connection, known=known)
                     state = loaded.get(execution_id)
                 if state is None:  # no row to hold: who creates it does so with the others
                     self._contended.discard(execution_id)

@@ -71,6 +71,7 @@ class Engine:
         self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
         self.cache = StateCache(settings.cache_size)
+        store.when_another_answers(self.cache.clear)
         computes = settings.run_computations
         self.registry = Registry(store, clock, lambda: self.runner.worker if computes else None)
         self.runner = Runner(

@@ -210,7 +210,7 @@ class Flights:
     def _lost(self, decision: Decision) -> None:
         """Somebody else wrote the execution, or holds it: decide again on a fresh load."""
         execution_id = decision.change.state.execution_id
-        self._cache.drop(execution_id)
+        self._cache.outdate(execution_id)
         self._decider.give_back([decision])
         for request in decision.requests:
             if request.answer.done():
@@ -239,7 +239,7 @@ class Flights:
         """The database is away, or a row is held: try again later what can wait."""
         now = asyncio.get_running_loop().time()
         for execution_id, requests in batch.items():
-            self._cache.drop(execution_id)
+            self._cache.outdate(execution_id)
             for request in requests:
                 if request.give_up_at is not None and now >= request.give_up_at:
                     request.refuse(error)

@@ -69,7 +69,7 @@ class Loader:
             else:
                 states[execution_id] = state
         if missing:
-            loaded = await self._store.load(missing)
+            loaded = await self._store.load(missing, known=self._cache.known(missing))
             for execution_id in missing:
                 requests = batch[execution_id]
                 state = await self._take_in(execution_id, loaded.get(execution_id), requests)

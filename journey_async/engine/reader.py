@@ -109,8 +109,8 @@ class Reader:
         if missing:
             for execution_id in missing:  # what is cached may be newer: then it was lost
                 if self._cache.get(execution_id) is cached.get(execution_id):
-                    self._cache.drop(execution_id)
-            loaded = await self._store.load(missing)
+                    self._cache.outdate(execution_id)
+            loaded = await self._store.load(missing, known=self._cache.known(missing))
             for state in loaded.values():
                 self._cache.put(state)
             found |= loaded

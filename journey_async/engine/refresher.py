@@ -57,7 +57,7 @@ class Refresher:
     def changed(self, versions: dict[str, int]) -> None:
         """Another process has written these executions."""
         for execution_id, version in versions.items():
-            self._cache.drop(execution_id, older_than=version)
+            self._cache.outdate(execution_id, older_than=version)
             self._refresh(execution_id)
 
     def look_at_running(self) -> None:
@@ -75,6 +75,7 @@ class Refresher:
         self._look()
         for execution_id in self.of_interest():
             self._refresh(execution_id)
+        self._cache.clear()
         await self._store.distrust()
         await self._registry.fetch_again()
         await self.take_up()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,8 @@ from journey_async.core.state import State, nodes_in
 from journey_async.core.values import Computation, ComputationState, NodeKind, NodeValue
 
 Row = tuple[Any, ...]
+
+NOTHING_KNOWN: Mapping[str, State] = MappingProxyType({})
 
 _KINDS = {kind.value: kind for kind in NodeKind}
 _STATES = {state.value: state for state in ComputationState}
@@ -47,7 +50,7 @@ def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
             if place % PIECE == 0:
                 yield
         for place, (_, computation) in enumerate(sorted(change.computations.items()), 1):
-            computations.append(_computation_row(computation))
+            computations.append(_computation_row(computation, state.version))
             if place % PIECE == 0:
                 yield
         prunings += [(state.execution_id, p.node, p.above, p.below) for p in change.prunings]
@@ -56,22 +59,27 @@ def write_arguments(changes: Sequence[Change]) -> Pieces[tuple[list[Row], ...]]:
     return executions, values, computations, prunings
 
 
-def states_of(rows: Iterable[asyncpg.Record]) -> Pieces[dict[str, State]]:
-    """The states that rows of load_executions.sql hold, by execution: many nodes take long."""
+def states_of(
+    rows: Iterable[asyncpg.Record], known: Mapping[str, State] = NOTHING_KNOWN
+) -> Pieces[dict[str, State]]:
+    """The states that rows of load_executions.sql hold, by execution: many nodes take long.
+
+    Of those that were `known`, the rows hold what was written since.
+    """
     found = {}
     for row in rows:
-        found[row["id"]] = yield from _state(row)
+        found[row["id"]] = yield from _state(row, known.get(row["id"]))
         yield
     return found
 
 
-def _state(row: asyncpg.Record) -> Pieces[State]:
-    values: dict[str, NodeValue] = {}
+def _state(row: asyncpg.Record, known: State | None) -> Pieces[State]:
+    values: dict[str, NodeValue] = {} if known is None else dict(known.values)
     for place, fields in enumerate(json.loads(row["values"] or "[]"), 1):
         values[fields[0]] = _value(fields)
         if place % PIECE == 0:
             yield
-    newest: dict[str, Computation] = {}
+    newest: dict[str, Computation] = {} if known is None else dict(known.newest)
     for place, fields in enumerate(json.loads(row["computations"] or "[]"), 1):
         newest[fields[0]] = _computation(row["id"], fields)
         if place % PIECE == 0:
@@ -151,10 +159,11 @@ def _value_row(state: State, name: str) -> Row:
         None if value.metadata is None else jsonvalue.encode(value.metadata),
         value.revision,
         _seconds(value.set_time),
+        state.version,
     )
 
 
-def _computation_row(computation: Computation) -> Row:
+def _computation_row(computation: Computation, version: int) -> Row:
     """Its fields are those of the type, in its order; JSON is text there, times are numbers."""
     row: list[Any] = list(computation)
     for place in _TIMES:
@@ -162,6 +171,7 @@ def _computation_row(computation: Computation) -> Row:
     row[_COMPUTED_WITH] = _revisions(computation.computed_with)
     if computation.carried is not None:
         row[_CARRIED] = jsonvalue.encode(computation.carried)
+    row.append(version)
     return tuple(row)
 
 

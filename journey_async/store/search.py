@@ -119,10 +119,13 @@ class Search:
 
 def _load_one() -> str:
     """load_executions.sql for the one execution of a row of `page`."""
-    asked = "ARRAY(SELECT unnest($1::text[]))"
-    before, found, after = statement("load_executions").partition(asked)
-    assert found
-    return f"{before}ARRAY[page.id]{after}\n"
+    text = statement("load_executions")
+    asked = {"$1::text[]": "page.id", "$2::bigint[]": "-1::bigint", "$3::boolean[]": "false"}
+    for argument, one in asked.items():
+        before, found, after = text.partition(f"ARRAY(SELECT unnest({argument}))")
+        assert found
+        text = f"{before}ARRAY[{one}]{after}"
+    return f"{text}\n"
 
 
 def _source(selection: Selection, bound: Parameters, joins: Sequence[str]) -> str:

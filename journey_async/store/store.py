@@ -3,7 +3,7 @@
 Those of a worker's own connection stand in `workers`, those of the doctor in `examination`.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,12 +19,14 @@ from journey_async.store.channels import Channels
 from journey_async.store.connecting import ANSWER_LIMIT, Connection, Server, read_clock
 from journey_async.store.faults import translated
 from journey_async.store.lending import Lending
-from journey_async.store.rows import computations_of, states_of, write_arguments
+from journey_async.store.rows import NOTHING_KNOWN, computations_of, states_of, write_arguments
 from journey_async.store.sql import in_schema, statement
 
 SEARCH_LIMIT = 120.0  # seconds for an answer that may need a look at every execution
 MANY_PARTS = 100  # of tallies, which are then made fewer
 FOLDED_AT_ONCE = 10_000
+MANY = 4  # computations of a node
+UNKNOWN = -1  # is before all versions
 
 
 class OverdueWork(NamedTuple):
@@ -60,6 +62,15 @@ class Store:
         self._schema = schema
         self._channels = channels
         self._texts: dict[str, str] = {}
+        self._server: str | None = None  # that answered last
+        self._other_server: Callable[[], None] = lambda: None
+
+    def when_another_answers(self, forget: Callable[[], None]) -> None:
+        """Call `forget` whenever another server answers than the last time, or the same anew.
+
+        What is known may be lost there.
+        """
+        self._other_server = forget
 
     async def distrust(self) -> None:
         """Replace all connections: the server may not be the one that it was."""
@@ -95,14 +106,39 @@ class Store:
             sender,
             connection=connection,
         )
+        for row in rows:
+            if row["server"]:
+                self._answered(row["server"])
         return {row["id"] for row in rows if row["id"] is not None}
 
     async def load(
-        self, ids: Collection[str], connection: Connection | None = None
+        self,
+        ids: Collection[str],
+        connection: Connection | None = None,
+        *,
+        known: Mapping[str, State] = NOTHING_KNOWN,
     ) -> dict[str, State]:
-        """The states of those executions that exist."""
-        rows = await self._fetch("load_executions", list(ids), connection=connection)
-        return await in_turn(states_of(rows))
+        """The states of those executions that exist.
+
+        Of those that are `known`, as this store gave or wrote them, what was written since is read.
+        """
+        versions = [known[i].version if i in known else UNKNOWN for i in ids]
+        go_through = [i in known and _has_few_computations(known[i]) for i in ids]
+        arguments = list(ids), versions, go_through
+        rows = await self._fetch("load_executions", *arguments, connection=connection)
+        if rows and self._answered(rows[0]["server"]) and known:
+            return await self.load(ids, connection)
+        unfit = [row["id"] for row in rows if row["id"] in known and not _follows(row, known)]
+        found = await in_turn(states_of((r for r in rows if r["id"] not in unfit), known))
+        return found | await self.load(unfit, connection) if unfit else found
+
+    def _answered(self, server: str) -> bool:
+        """Whether this is another server than the one that answered before."""
+        if server == self._server:
+            return False
+        self._server = server
+        self._other_server()
+        return True
 
     async def versions(self, ids: Collection[str]) -> dict[str, int]:
         """The versions of those executions that exist."""
@@ -351,3 +387,19 @@ class Store:
     async def _give_up(self, connection: Connection) -> None:
         connection.terminate()
         await self._lending.distrust()
+
+
+def _has_few_computations(state: State) -> bool:
+    """Whether it takes longer to find the newest one of each node than to look at all of them."""
+    return sum(newest.number for newest in state.newest.values()) <= MANY * len(state.newest)
+
+
+def _follows(row: asyncpg.Record, known: Mapping[str, State]) -> bool:
+    """Whether all that was written since a state was known is in what was read.
+
+    Not if the execution was purged and created anew, if something was lost, or if somebody has
+    written by plain SQL.
+    """
+    state, version = known[row["id"]], row["version"]
+    is_its_past = row["created_at"] == state.created_at and version >= state.version
+    return bool(is_its_past and row["applied"] == version and state.version >= row["whole_from"])

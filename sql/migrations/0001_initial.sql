@@ -30,6 +30,8 @@ CREATE TABLE :"schema".executions (
     values_revision bigint           NOT NULL,
     inputs_revision bigint           NOT NULL,
     not_set         integer          NOT NULL DEFAULT 0,
+    applied         bigint           NOT NULL DEFAULT 0,
+    whole_from      bigint           NOT NULL DEFAULT 0,
     CHECK (version > 0 AND inputs_revision >= 0 AND inputs_revision <= values_revision
            AND values_revision <= revision),
     CHECK (archived_at IS NULL OR wake_at IS NULL)
@@ -62,6 +64,7 @@ CREATE TABLE :"schema"."values" (
     metadata     jsonb,
     revision     bigint           NOT NULL,
     set_time     timestamptz,
+    version      bigint           NOT NULL DEFAULT 0,
     PRIMARY KEY (execution_id, node),
     CHECK (revision >= 0),
     CHECK ((set_time IS NULL) = (value IS NULL)),
@@ -119,6 +122,7 @@ CREATE TABLE :"schema".computations (
     carried                jsonb,
     disposition            text COLLATE "C",
     trace_context          text COLLATE "C",
+    version                bigint           NOT NULL DEFAULT 0,
     PRIMARY KEY (execution_id, node, number),
     CHECK (kind <> 'input'),
     CHECK (LEAST(number, attempt) > 0 AND LEAST(deaths, successes) >= 0),
@@ -213,7 +217,8 @@ CREATE TYPE :"schema".value_change AS (
     value        text,
     metadata     text,
     revision     bigint,
-    set_time     double precision
+    set_time     double precision,
+    version      bigint
 );
 
 CREATE TYPE :"schema".computation_change AS (
@@ -240,7 +245,8 @@ CREATE TYPE :"schema".computation_change AS (
     error                  text,
     carried                text,
     disposition            text COLLATE "C",
-    trace_context          text COLLATE "C"
+    trace_context          text COLLATE "C",
+    version                bigint
 );
 
 CREATE TYPE :"schema".pruning AS (

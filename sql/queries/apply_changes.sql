@@ -41,12 +41,12 @@ allowed AS (
 created AS (
     INSERT INTO :"schema".executions (
         id, graph_name, graph_version, graph_hash, version, revision, created_at, updated_at,
-        archived_at, wake_at, values_at, values_revision, inputs_revision, not_set
+        archived_at, wake_at, values_at, values_revision, inputs_revision, not_set, applied
     )
     SELECT
         id, graph_name, graph_version, graph_hash, version, revision, to_timestamp(created_at),
         to_timestamp(updated_at), to_timestamp(archived_at), wake_at, to_timestamp(values_at),
-        values_revision, inputs_revision, not_set
+        values_revision, inputs_revision, not_set, version
     FROM allowed
     WHERE expected = 0
     ON CONFLICT (id) DO NOTHING
@@ -63,7 +63,9 @@ updated AS (
         values_at = to_timestamp(a.values_at),
         values_revision = a.values_revision,
         inputs_revision = a.inputs_revision,
-        not_set = a.not_set
+        not_set = a.not_set,
+        applied = a.version,
+        whole_from = CASE WHEN e.applied = e.version THEN e.whole_from ELSE e.version END
     FROM allowed AS a
     WHERE e.id = a.id AND a.expected > 0
     RETURNING e.id
@@ -82,11 +84,11 @@ vacated AS (
 ),
 written_values AS (
     INSERT INTO :"schema"."values" AS v (
-        execution_id, node, kind, value, metadata, revision, set_time
+        execution_id, node, kind, value, metadata, revision, set_time, version
     )
     SELECT
         n.execution_id, n.node, n.kind, n.value::jsonb, n.metadata::jsonb, n.revision,
-        to_timestamp(n.set_time)
+        to_timestamp(n.set_time), n.version
     FROM unnest($2:::"schema".value_change[]) AS n
     WHERE n.execution_id = ANY (ARRAY(SELECT id FROM applied))
     ON CONFLICT (execution_id, node) DO UPDATE
@@ -94,21 +96,22 @@ written_values AS (
         value = excluded.value,
         metadata = excluded.metadata,
         revision = excluded.revision,
-        set_time = excluded.set_time
+        set_time = excluded.set_time,
+        version = excluded.version
 ),
 written_computations AS (
     INSERT INTO :"schema".computations AS k (
         execution_id, node, number, kind, state, computed_with, created_at, attempt, iteration,
         due_at, started_at, deadline, completed_at, revision_at_start, revision_at_completion,
         worker, token, deaths, successes, permanent, error, carried, disposition,
-        trace_context
+        trace_context, version
     )
     SELECT
         n.execution_id, n.node, n.number, n.kind, n.state, n.computed_with::jsonb,
         to_timestamp(n.created_at), n.attempt, n.iteration, to_timestamp(n.due_at),
         to_timestamp(n.started_at), to_timestamp(n.deadline), to_timestamp(n.completed_at),
         n.revision_at_start, n.revision_at_completion, n.worker, n.token, n.deaths, n.successes,
-        n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context
+        n.permanent, n.error, n.carried::jsonb, n.disposition, n.trace_context, n.version
     FROM unnest($3:::"schema".computation_change[]) AS n
     WHERE n.execution_id = ANY (ARRAY(SELECT id FROM applied))
     ON CONFLICT (execution_id, node, number) DO UPDATE
@@ -131,7 +134,8 @@ written_computations AS (
         error = excluded.error,
         carried = excluded.carried,
         disposition = excluded.disposition,
-        trace_context = excluded.trace_context
+        trace_context = excluded.trace_context,
+        version = excluded.version
 ),
 pruned AS (
     DELETE FROM :"schema".computations AS k
@@ -158,12 +162,15 @@ counted AS (
     FROM change AS c
     WHERE c.id = ANY (ARRAY(SELECT id FROM applied))
 )
-SELECT id, NULL AS notified
+SELECT id, NULL AS server
 FROM applied
 UNION ALL
 -- One notification for many executions; its payload may have 8,000 bytes. What is left to others is
 -- marked with the definition that it is on, so that who has its code need not ask what is due.
-SELECT NULL, pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
+SELECT
+    NULL,
+    pg_notify($5, $7 || E'\n' || string_agg(m.line, E'\n'))::text
+        || extract(epoch FROM pg_postmaster_start_time())
 FROM (
     SELECT
         c.id || ' ' || c.version || CASE

@@ -31,7 +31,7 @@ class Stale(NamedTuple):
     def by_id(self) -> str:
         """As if nobody had told."""
         cache = self.web._engine.cache
-        cache.drop(self.seen.id)
+        cache.outdate(self.seen.id)
         state = state_of(self.seen)
         assert state is not None
         cache.put(state)

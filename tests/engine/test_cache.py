@@ -87,8 +87,32 @@ def test_one_is_kept_whatever_it_weighs() -> None:
     cache.put(begun("light"))
     cache.put(begun("heavy", x="x" * 2 * MEGABYTE))
     assert kept(cache, "light", "heavy") == ["heavy"]
-    cache.drop("heavy")
+    cache.forget("heavy")
     assert (len(cache), cache.weight) == (0, 0)
+
+
+def test_what_is_outdated_is_known_still_and_given_to_nobody() -> None:
+    story, cache = Story(GRAPH), StateCache(100)
+    older = story.start(x=1).state
+    newer = story.set(x=2).state
+    cache.put(older)
+    cache.outdate(older.execution_id, older_than=older.version)
+    assert cache.get(older.execution_id) is older
+    cache.outdate(older.execution_id, older_than=newer.version)
+    assert cache.get(older.execution_id) is None
+    assert cache.known([older.execution_id, "another"]) == {older.execution_id: older}
+    cache.put(newer)
+    assert cache.get(older.execution_id) is newer
+
+
+def test_what_is_outdated_gives_way_to_what_is_older_and_was_read_since() -> None:
+    story, cache = Story(GRAPH), StateCache(100)
+    older = story.start(x=1).state
+    lost = story.set(x=2).state
+    cache.put(lost)
+    cache.outdate(lost.execution_id)
+    cache.put(older)
+    assert cache.get(lost.execution_id) is older
 
 
 def test_an_older_state_does_not_replace_a_newer_one() -> None:

@@ -36,7 +36,7 @@ async def not_hearing(journey: Journey, execution_id: str) -> AsyncIterator[None
     assert known is not None
     yield
     await eventually(lambda: cache.get(execution_id) is not known)
-    cache.drop(execution_id)
+    cache.outdate(execution_id)
     cache.put(known)
 
 

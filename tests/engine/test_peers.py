@@ -101,10 +101,10 @@ async def test_what_a_web_process_leaves_is_loaded_by_one_worker(
             loaded.append(here)
 
             async def noted(
-                ids: Any, *rest: Any, load: Any = store.load, here: set[str] = here
+                ids: Any, *rest: Any, load: Any = store.load, here: set[str] = here, **known: Any
             ) -> Any:
                 here.update(ids)
-                return await load(ids, *rest)
+                return await load(ids, *rest, **known)
 
             monkeypatch.setattr(store, "load", noted)
         web = await stack.enter_async_context(

@@ -78,13 +78,13 @@ async def test_what_is_written_is_what_is_loaded(store: Store) -> None:
 async def test_a_computation_is_sent_and_kept_as_the_fields_that_it_has(
     connection: Any, relation: str
 ) -> None:
-    """The row that is sent is the tuple itself, so both must have the same order."""
+    """The row that is sent is the tuple itself, and the execution's version."""
     fields = await connection.fetch(
         "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 "
         "ORDER BY attnum",
         f"journey.{relation}",
     )
-    assert tuple(row["attname"] for row in fields) == Computation._fields
+    assert tuple(row["attname"] for row in fields) == (*Computation._fields, "version")
 
 
 async def test_times_are_sent_exactly(connection: Any) -> None:

@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[Any, ...]] = {
     "computations": (IDS[0], None),
     "find_graphs": (["growth"], ["v1"], ["one,two"]),
     "find_singleton": ("growth",),
-    "load_executions": (IDS,),
+    "load_executions": (IDS, [-1, 1], [False, True]),
     "lock_execution": (IDS[0],),
     "outdated_executions": ("growth", "v1", ["a", "z"], 100, ["E1"]),
     "overdue_work": (NOW, 100),
@@ -94,7 +94,8 @@ async def test_what_is_asked_often_is_planned_once(connection: Any) -> None:
     """To plan anew, on what the arguments are, would take longer than the answer."""
     asked: dict[str, tuple[Any, ...]] = {
         **{name: STATEMENTS[name] for name in ("attention", "find_graphs", "lock_execution")},
-        **dict.fromkeys(("load_executions", "read_versions"), (IDS[:1],)),
+        "load_executions": (IDS[:1], [-1], [False]),
+        "read_versions": (IDS[:1],),
         "apply_changes": (*at_once(write_arguments(changes()[:1])), "changed", "due", "me"),
     }
     for name, arguments in asked.items():

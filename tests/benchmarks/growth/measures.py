@@ -136,7 +136,7 @@ async def _one(
             await journey.get_value(execution.id, "y", settled=True)
 
         async def load() -> None:
-            other._engine.cache.drop(execution.id)
+            other._engine.cache.forget(execution.id)
             await other.load(execution.id)
 
         await _timed(set_and_compute, WARM_UP)
