@@ -124,21 +124,21 @@ class Store:
         """
         versions = [known[i].version if i in known else UNKNOWN for i in ids]
         go_through = [i in known and _has_few_computations(known[i]) for i in ids]
-        arguments = list(ids), versions, go_through
+        arguments, known_of = (list(ids), versions, go_through), self._server
         rows = await self._fetch("load_executions", *arguments, connection=connection)
-        if rows and self._answered(rows[0]["server"]) and known:
+        if rows:
+            self._answered(rows[0]["server"])
+        if known and self._server != known_of:
             return await self.load(ids, connection)
         unfit = [row["id"] for row in rows if row["id"] in known and not _follows(row, known)]
         found = await in_turn(states_of((r for r in rows if r["id"] not in unfit), known))
         return found | await self.load(unfit, connection) if unfit else found
 
-    def _answered(self, server: str) -> bool:
-        """Whether this is another server than the one that answered before."""
-        if server == self._server:
-            return False
-        self._server = server
-        self._other_server()
-        return True
+    def _answered(self, server: str) -> None:
+        """Have what is known forgotten if this is another server than the one that it is of."""
+        if server != self._server:
+            self._server = server
+            self._other_server()
 
     async def versions(self, ids: Collection[str]) -> dict[str, int]:
         """The versions of those executions that exist."""

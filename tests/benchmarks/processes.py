@@ -7,6 +7,7 @@ one; *one asks*: one process starts and sets, and 1, 2 and 4 others compute. Exe
 all, and how many functions were called for each execution (two are asked for). *Backlog*: as many
 executions wait when 1 or 4 processes come, with so many places each; a function takes 20 ms, and
 another one follows. *Few places*: 400 that wait for a function that does nothing, and one process.
+*One wide execution*: a thousand steps of 50 ms, and one that takes all of them; seconds.
 *One busy execution*: 8 processes write to one execution as fast as they can, beside 8 that lock a
 plain row, add one and commit. The server is a throw-away one with fsync on.
 """
@@ -32,6 +33,7 @@ WRITERS = 8
 SECONDS = 5.0  # of writing to one execution
 BACKLOGS = ((1, 100), (4, 25), (1, 20), (4, 5))  # workers, and places of each
 FEW = (1, 2, 20)  # places
+WIDTHS = ((1, 20), (2, 20), (4, 5), (4, 20))  # workers, and places of each
 OF_FEW = 400  # executions
 BUSY = Graph("busy", "v1", [input_node(f"x{number}") for number in range(WRITERS)])
 LOCKED = "SELECT n FROM plain WHERE id = 1 FOR UPDATE"
@@ -67,12 +69,31 @@ async def _same(x: int) -> int:
     return x
 
 
+async def _slow() -> int:
+    await asyncio.sleep(0.05)
+    return 1
+
+
+async def _one() -> int:
+    return 1
+
+
 BACKLOG = Graph(
     "backlog",
     "v1",
     [input_node("x"), compute("y", ["x"], _short), compute("z", ["y"], lambda y: y)],
 )
 QUICK = Graph("quick", "v1", [input_node("x"), compute("z", ["x"], _same)])
+_names = [f"s{n}" for n in range(1_000)]
+WIDE = Graph(
+    "wide",
+    "v1",
+    [
+        input_node("x"),
+        *(compute(name, ["x"], _slow) for name in _names),
+        compute("z", _names, _one),
+    ],
+)
 
 # --- what a process does, once it is told to go ------------------------------------------------
 
@@ -112,7 +133,7 @@ async def worker(dsn: str, _executions: int, _at_once: int) -> Any:
 async def taker(dsn: str, places: int, _at_once: int) -> Any:
     """Comes to a backlog, and computes until it is told to stop."""
     await _go()
-    async with Journey(dsn, graphs=[BACKLOG, QUICK], max_concurrency=places):
+    async with Journey(dsn, graphs=[BACKLOG, QUICK, WIDE], max_concurrency=places):
         await asyncio.to_thread(sys.stdin.readline)
 
 
@@ -260,7 +281,7 @@ async def _prepare(dsn: str) -> None:
     await connection.execute("CREATE TABLE plain (id int PRIMARY KEY, n int)")
     await connection.execute("INSERT INTO plain VALUES (1, 0)")
     await connection.close()
-    async with Journey(dsn, graphs=[BUSY, BACKLOG, QUICK, Counted().graph]) as journey:
+    async with Journey(dsn, graphs=[BUSY, BACKLOG, QUICK, WIDE, Counted().graph]) as journey:
         await journey.start_execution(BUSY)
 
 
@@ -278,6 +299,9 @@ async def _measured(dsn: str, executions: int) -> dict[str, float]:
     for places in random.sample(FEW, len(FEW)):
         name = f"few places, {places}: ms an execution"
         found[name] = 1e3 / await backlog(dsn, QUICK, 1, places, OF_FEW)
+    for workers, places in random.sample(WIDTHS, len(WIDTHS)):
+        name = f"one wide execution, {workers} with {places} places each: s"
+        found[name] = 1 / await backlog(dsn, WIDE, workers, places, 1)
     for name, role in random.sample((("journey_async", "writer"), ("plain row", "locker")), 2):
         found[f"8 write to one execution, {name}: writes/s"] = await contention(dsn, role)
     return found
