@@ -49,7 +49,7 @@ CREATE TABLE :"schema".graphs (
 -- `values_at` and `values_revision` are the newest change of any value (what the node
 -- last_updated_at shows); `inputs_revision` is the newest set or unset by a caller.
 -- `not_set` is how many steps are shown as that. `applied` is the version that the last change has
--- made: any other `version` was made by plain SQL, and so was what is not later than `whole_from`.
+-- made: any other `version` was made by plain SQL. `whole_from` is the last one that was.
 CREATE TABLE :"schema".executions (
     id              text COLLATE "C" PRIMARY KEY,
     graph_name      text COLLATE "C" NOT NULL,

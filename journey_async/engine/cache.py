@@ -4,7 +4,7 @@ One that is known to be outdated is kept, too: of its execution what was written
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, NoneType
 from typing import TypeAlias
 
@@ -27,8 +27,15 @@ class StateCache:
     The least recently used go first; one stays, whatever it weighs. `weight` is in bytes, roughly.
     """
 
-    def __init__(self, size: int, max_weight: int = MAX_WEIGHT) -> None:
+    def __init__(
+        self,
+        size: int,
+        max_weight: int = MAX_WEIGHT,
+        *,
+        hears: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.weight = 0
+        self._hears = hears
         self._size = size
         self._max_weight = max_weight
         self._states: OrderedDict[str, State] = OrderedDict()
@@ -49,8 +56,11 @@ class StateCache:
         return state
 
     def known(self, execution_ids: Iterable[str]) -> dict[str, State]:
-        """What is known of these executions, be it outdated."""
-        states = self._states
+        """What is known of these executions, be it outdated.
+
+        Nothing unless it `hears` of a server that crashes, and may have lost some of it.
+        """
+        states = self._states if self._hears() else {}
         return {i: states[i] for i in execution_ids if i in states}
 
     def put(self, state: State) -> None:

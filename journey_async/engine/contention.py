@@ -66,6 +66,7 @@ class Contention:
         """
         decision: Decision | None = None
         refusal: JourneyError | None = None
+        server: str | None = None
         try:
             async with self._store.locked(execution_id) as connection:
                 state: State | None = None
@@ -87,6 +88,7 @@ class Contention:
                 if decision.change.written and not await self._writer.write([decision], connection):
                     # with the row held, only a singleton's slot can be in the way
                     refusal = decision.slot_taken()
+                server = self._store.server
             if decision.change.written:
                 self._points.reach(Point.ANSWER_LOST)
         except DataRefused as error:
@@ -103,6 +105,8 @@ class Contention:
             return refusal
         self._writer.reach_after([decision] if decision.change.written else [])
         self._writer.follow(decision)
+        if self._store.server != server:  # all in the cache is of the one that answered last
+            self._cache.forget(execution_id)
         return None
 
     def _see_whether_contended(self, state: State) -> None:

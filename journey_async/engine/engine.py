@@ -70,7 +70,7 @@ class Engine:
         worker = new_worker_id()
         self.instruments = Instruments(instrumentation)
         self.waiters = Waiters()
-        self.cache = StateCache(settings.cache_size)
+        self.cache = StateCache(settings.cache_size, hears=lambda: self._listener.is_listening)
         store.when_another_answers(self.cache.clear)
         computes = settings.run_computations
         self.registry = Registry(store, clock, lambda: self.runner.worker if computes else None)
@@ -414,7 +414,7 @@ class Engine:
         self.waiters.offer(state)
         self.instruments.committed(change)
         if change.announces:
-            self.scheduler.expect(state.wake_at)
+            self.scheduler.expect(state.wake_at, execution_id=state.execution_id)
         for key, computation in change.computations.items():
             if computation.state is ABANDONED:
                 self.runner.discard(state.execution_id, key)

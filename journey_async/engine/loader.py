@@ -70,6 +70,8 @@ class Loader:
                 states[execution_id] = state
         if missing:
             loaded = await self._store.load(missing, known=self._cache.known(missing))
+            for state in loaded.values():
+                self._cache.put(state)  # at once: all in there is of one server
             for execution_id in missing:
                 requests = batch[execution_id]
                 state = await self._take_in(execution_id, loaded.get(execution_id), requests)
@@ -86,10 +88,8 @@ class Loader:
         """
         if state is None:
             state = next((r.initial for r in requests if r.initial is not None), None)
-        else:
-            self._cache.put(state)
-            if execution_id in self._uncertain or self._runner.misses(state):
-                await self._see(state, requests[0])
+        elif execution_id in self._uncertain or self._runner.misses(state):
+            await self._see(state, requests[0])
         self._uncertain.pop(execution_id, None)  # not before all of that has happened
         return state
 

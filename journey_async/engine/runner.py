@@ -82,11 +82,10 @@ class Runner:
         return max(self.free - is_kept, 0)
 
     def keep_one_soon(self) -> None:
-        """Somebody waits for a place.
+        """Others wait for a place.
 
         Who ends an attempt begins the next of the same execution in the same moment, and would keep
-        all others out for as long as it has any. To wake them costs more, so that is not always
-        done.
+        them out for as long as it has any. To wake them costs more, so that is not always done.
         """
         if self._kept_from is None:
             self._kept_from = _loop_time() + KEPT_AFTER

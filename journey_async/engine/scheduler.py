@@ -21,7 +21,7 @@ from journey_async.engine.requests import Overtaken, Submit
 from journey_async.engine.runner import Runner
 from journey_async.engine.tasks import Tasks
 from journey_async.errors import DatabaseUnavailable, ExecutionNotFound
-from journey_async.store.store import Store
+from journey_async.store.store import BEGINNING, Store
 
 BATCH = 100  # executions woken at once
 MAX_LOOK = 1000  # executions looked at once, to take a share of them
@@ -49,9 +49,13 @@ class Scheduler:
         self._rests = asyncio.Event()
         self._next: datetime | None = None
         self._starved = False  # something may be due for which there was no place
+        self._has_news = False  # of somebody who does not run here, and was not looked at yet
+        self._is_crowded = False  # some of those that were woken want more places than there are
+        self._after = BEGINNING  # where the round of those that are due has come to
+        self._round = clock.now()  # when it began
+        self._wake_at: dict[str, datetime] = {}  # of those that were looked at last
         self._aside: set[str] = set()  # did not move, or raised: left alone for now
         self._slow: set[str] = set()  # take long to be woken: left alone until they have been
-        self._had_turn: set[str] = set()  # want more places than they got: others come first
         self._overtaken: set[str] = set()  # somebody was faster; if they are due still, insist
         self._waking: dict[str, asyncio.Task[None]] = {}  # without having asked what is due
         self._left_again: set[str] = set()  # are being woken, and were announced once more
@@ -89,10 +93,10 @@ class Scheduler:
     def _under_way(self) -> list[asyncio.Task[None]]:
         return [*self._waking.values(), *self._left.under_way]
 
-    def expect(self, when: datetime | None = None) -> None:
-        """Somebody wants attention at `when`; None: look now."""
+    def expect(self, when: datetime | None = None, *, execution_id: str = "") -> None:
+        """Somebody, who may be named, wants attention at `when`; None: look now."""
         if when is None or self._next is None or when < self._next:
-            self._ring()
+            self._ring(is_news=not self._runner.is_busy_with(execution_id))
 
     def unblocked(self, executions: Mapping[str, str], sender: str) -> None:
         """Another process has left executions to whoever has their code, and room for them.
@@ -102,6 +106,7 @@ class Scheduler:
         if self._submit is None:
             return
         if self._runner.free <= 0:
+            self._has_news |= not all(map(self._runner.is_busy_with, executions))
             self._starve()
             return
         known = [i for i, code in executions.items() if self._registry.has_code(code)]
@@ -145,14 +150,20 @@ class Scheduler:
     def has_room(self) -> None:
         """A place for work has become free."""
         if self._starved:
-            self._ring()
+            self._ring(is_news=False)
 
     def _starve(self) -> None:
-        """There is no place for what is due, or may be."""
-        self._starved = True
-        self._runner.keep_one_soon()
+        """There is no place for what is due, or may be.
 
-    def _ring(self) -> None:
+        If that is more of what runs here already, who ends an attempt begins it. But those of whom
+        there is news would wait until that comes to an end.
+        """
+        self._starved = True
+        if self._has_news:
+            self._runner.keep_one_soon()
+
+    def _ring(self, *, is_news: bool = True) -> None:
+        self._has_news |= is_news
         self._rests.clear()
         self._alarm.set()
 
@@ -185,64 +196,89 @@ class Scheduler:
         if self._runner.free <= 0:
             self._starve()
             return None
-        self._starved = False
-        try:
-            return await self._wake_some()
-        finally:
-            self._runner.keep_none()
-
-    async def _wake_some(self) -> datetime | None:
+        self._starved = self._has_news = False
         graphs = self._registry.newer_definitions()
         if not graphs:
+            self._runner.keep_none()
             return None
         at_once = min(BATCH, max(2 * self._runner.free, LEAST_BATCH))
+        number = at_once + len(self._runner.executions)  # which may want more places than they have
         asked_at = asyncio.get_running_loop().time()
-        due, then = await self._look(graphs, at_once)
-        if self._had_turn and not due:
-            self._had_turn.clear()
-            due, then = await self._look(graphs, at_once)
+        due, then = await self._look_on(graphs, number)
         own = due if self.peers.is_my_turn(self._clock.now()) else []
-        is_backlog = len(due) == at_once
+        is_backlog = len(due) >= at_once
         if is_backlog and self.peers.others:
-            number = min(at_once * (1 + len(self.peers.others)), MAX_LOOK)
+            number = min(number * (1 + len(self.peers.others)), MAX_LOOK)
             due, then = await self._look(graphs, number)
             own = self.peers.own_share(due)
         self._overtaken.intersection_update(due)
         mine, fresh = self._left.rest_of(due, own, asked_at)
         self._left.sees_part = is_backlog and not mine
         self._leave(fresh)
-        if mine:
-            await self._wake_while_room(mine[:at_once])
-            return self._clock.now()
-        return then
+        if not mine:
+            self._runner.keep_none()
+            return then
+        self._have_had_turn(await self._wake_while_room(mine[:at_once]), due)
+        self._alarm.set()
+        return None
+
+    def _have_had_turn(self, woken: list[str], due: list[str]) -> None:
+        if woken:
+            self._runner.keep_none()
+            if self._is_crowded:
+                self._after = self._wake_at[woken[-1]], woken[-1]
+        if any(not self._runner.is_busy_with(i) for i in set(due).difference(woken)):
+            self._runner.keep_one_soon()
+
+    async def _look_on(
+        self, graphs: Mapping[GraphKey, Collection[str]], number: int
+    ) -> tuple[list[str], datetime | None]:
+        """As `_look`, and from the beginning if the round is at its end.
+
+        A round is through with what was due when it began: who has had a turn comes again before
+        what became due since.
+        """
+        if self._after != BEGINNING:
+            due, then = await self._look(graphs, number)
+            if due and self._wake_at[due[0]] <= self._round:
+                return due, then
+            self._after = BEGINNING
+        self._round = self._clock.now()
+        return await self._look(graphs, number)
 
     async def _look(
         self, graphs: Mapping[GraphKey, Collection[str]], number: int
     ) -> tuple[list[str], datetime | None]:
-        """The first of those that are due, at most so many; and the time that comes next."""
+        """The next of those that are due, at most so many; and the time that comes next."""
         entries = await self._store.attention(
             graphs,
-            without=[*self._aside, *self._slow, *self._had_turn],
+            without=[*self._aside, *self._slow],
             # besides those that are being woken: they must hide nobody, nor whoever is next
             limit=number + len(self._waking),
+            after=self._after,
         )
         now = self._clock.now()
         due = {i: version for i, wake_at, version in entries if wake_at <= now}
+        self._wake_at = {i: wake_at for i, wake_at, _ in entries}
         self._due_again |= {i: due[i] for i in due.keys() & self._waking.keys()}
         others = [i for i in due if i not in self._waking]
         return others[:number], next((wake_at for _, wake_at, _ in entries if wake_at > now), None)
 
-    async def _wake_while_room(self, due: list[str]) -> None:
+    async def _wake_while_room(self, due: list[str]) -> list[str]:
         """Wake as many at once as there are places: to wake others as well would be in vain.
 
-        But when it turns out that some need no place, the rest at once.
+        But when it turns out that some need no place, the rest at once. Gives those woken.
         """
-        while due and (room := self._runner.free):
-            self._need_no_place = False
-            await self._wake_all(due[:room])
-            due = due[room:]
-            if self._need_no_place:
-                return await self._wake_all(due)
+        woken: list[str] = []
+        self._is_crowded = self._need_no_place = False
+        while rest := due[len(woken) :]:
+            if not self._need_no_place:
+                rest = rest[: self._runner.free]
+            if not rest:
+                break
+            await self._wake_all(rest)
+            woken += rest
+        return woken
 
     async def _wake_all(self, due: list[str]) -> None:
         """Wake them; one that takes long, for somebody holds its row, keeps nobody waiting."""
@@ -279,10 +315,8 @@ class Scheduler:
             if wake_at > self._clock.now():
                 self.expect(wake_at)  # maybe soon: of somebody whose clock is ahead of this one
                 return False
-            if not answer.had_room:
-                self._had_turn.add(execution_id)
-                return True
-            if answer.change.written or wake_at > asked_at:
+            self._is_crowded |= not answer.had_room
+            if answer.change.written or not answer.had_room or wake_at > asked_at:
                 return True  # maybe its time has come only since it was looked at
         except Overtaken:
             self._overtaken.add(execution_id)

@@ -5,8 +5,8 @@ Those of a worker's own connection stand in `workers`, those of the doctor in `e
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -27,6 +27,9 @@ MANY_PARTS = 100  # of tallies, which are then made fewer
 FOLDED_AT_ONCE = 10_000
 MANY = 4  # computations of a node
 UNKNOWN = -1  # is before all versions
+
+Place: TypeAlias = tuple[datetime, str]  # of an execution among those that want attention
+BEGINNING: Place = (datetime.min.replace(tzinfo=UTC), "")
 
 
 class OverdueWork(NamedTuple):
@@ -62,7 +65,7 @@ class Store:
         self._schema = schema
         self._channels = channels
         self._texts: dict[str, str] = {}
-        self._server: str | None = None  # that answered last
+        self.server: str | None = None  # that answered last
         self._other_server: Callable[[], None] = lambda: None
 
     def when_another_answers(self, forget: Callable[[], None]) -> None:
@@ -124,20 +127,24 @@ class Store:
         """
         versions = [known[i].version if i in known else UNKNOWN for i in ids]
         go_through = [i in known and _has_few_computations(known[i]) for i in ids]
-        arguments, known_of = (list(ids), versions, go_through), self._server
+        arguments, known_of = (list(ids), versions, go_through), self.server
         rows = await self._fetch("load_executions", *arguments, connection=connection)
-        if rows:
-            self._answered(rows[0]["server"])
-        if known and self._server != known_of:
+        if not rows:
+            return {}
+        self._answered(rows[0]["server"])
+        if known and self.server != known_of:
             return await self.load(ids, connection)
-        unfit = [row["id"] for row in rows if row["id"] in known and not _follows(row, known)]
+        unfit = {row["id"] for row in rows if row["id"] in known and not _follows(row, known)}
         found = await in_turn(states_of((r for r in rows if r["id"] not in unfit), known))
-        return found | await self.load(unfit, connection) if unfit else found
+        if unfit:
+            found |= await self.load(unfit, connection)
+        # What is given is of the server that answered last, as all that is known.
+        return found if self.server == rows[0]["server"] else await self.load(ids, connection)
 
     def _answered(self, server: str) -> None:
         """Have what is known forgotten if this is another server than the one that it is of."""
-        if server != self._server:
-            self._server = server
+        if server != self.server:
+            self.server = server
             self._other_server()
 
     async def versions(self, ids: Collection[str]) -> dict[str, int]:
@@ -168,6 +175,7 @@ class Store:
         *,
         without: Sequence[str],
         limit: int,
+        after: Place = BEGINNING,
     ) -> list[tuple[str, datetime, int]]:
         """The executions of these graphs (name, version) that want attention first; when; versions.
 
@@ -177,7 +185,7 @@ class Store:
         names = [name for name, _ in graphs]
         versions = [version for _, version in graphs]
         left = [",".join(hashes) for hashes in graphs.values()]
-        rows = await self._fetch("attention", names, versions, left, without, limit)
+        rows = await self._fetch("attention", names, versions, left, without, limit, *after)
         return [(row["id"], row["wake_at"], row["version"]) for row in rows]
 
     async def purge_archived(self, before: datetime, limit: int) -> list[str]:

@@ -176,24 +176,59 @@ async def test_no_more_are_woken_than_there_are_places(dsn: str) -> None:
             assert await results(client, executions) == list(range(20))
 
 
-@pytest.mark.parametrize("number", [1, 12])  # of 12 not all are looked at at once
-async def test_who_has_much_to_do_keeps_nobody_else_out(dsn: str, number: int) -> None:
-    calls = 0
+class Steps:
+    """A graph of many steps that take so many seconds, and count their calls."""
 
-    async def takes_a_moment() -> int:
-        nonlocal calls
-        calls += 1
-        await asyncio.sleep(0.01)
+    def __init__(self, number: int, seconds: float) -> None:
+        self.calls = 0
+        self._seconds = seconds
+        steps = [compute(f"s{n}", ["x"], self._step) for n in range(number)]
+        self.graph = Graph("large", "v1", [input_node("x"), *steps])
+
+    async def _step(self) -> int:
+        self.calls += 1
+        await asyncio.sleep(self._seconds)
         return 1
 
-    steps = [compute(f"s{n}", ["x"], takes_a_moment) for n in range(200)]
-    large, small = Graph("large", "v1", [input_node("x"), *steps]), graph_of(lambda x: x)
-    async with Journey(dsn, graphs=[large, small], max_concurrency=2, grace_period=0) as journey:
-        await start(journey, large, number)
-        await eventually(lambda: calls > 10)
+
+@pytest.mark.parametrize(
+    "number, places, seconds",
+    [(1, 1, 0), (1, 1, 0.003), (1, 3, 0.01), (12, 2, 0.01)],  # of 12 not all are looked at at once
+)
+async def test_who_has_much_to_do_keeps_nobody_else_out(
+    dsn: str, number: int, places: int, seconds: float
+) -> None:
+    large, small = Steps(400, seconds), graph_of(lambda x: x)
+    graphs = [large.graph, small]
+    async with Journey(dsn, graphs=graphs, max_concurrency=places, grace_period=0) as journey:
+        await start(journey, large.graph, number)
+        await eventually(lambda: large.calls > 5)
         executions = await start(journey, small, 3)
         assert await results(journey, executions) == [0, 1, 2]
-        assert calls < 150 * number
+        assert large.calls < 350 * number
+
+
+async def test_nor_do_many_who_come_one_after_the_other(dsn: str) -> None:
+    large, done = Steps(20, 0.02), asyncio.Event()
+
+    async def moment(x: int) -> int:
+        await asyncio.sleep(0.02)
+        return x
+
+    small = graph_of(moment)
+    async with Journey(dsn, graphs=[large.graph, small], max_concurrency=1) as journey:
+
+        async def comes_again_and_again() -> None:
+            while not done.is_set():
+                await results(journey, await start(journey, small, 1))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(4):
+                tasks.create_task(comes_again_and_again())
+            [execution] = await start(journey, large.graph, 1)
+            for step in large.graph.steps:
+                assert await journey.get_value(execution, step, wait_any=True) == 1
+            done.set()
 
 
 async def test_what_is_due_and_needs_no_place_is_woken_together(dsn: str) -> None:

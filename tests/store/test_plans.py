@@ -12,6 +12,7 @@ from journey_async.core.pieces import at_once
 from journey_async.store.rows import write_arguments
 from journey_async.store.search import Order, Selection, page_statement
 from journey_async.store.sql import in_schema, statement
+from journey_async.store.store import BEGINNING
 from tests.benchmarks.growth import history
 from tests.support.plans import NotExplained, Plan, Plans, explained
 from tests.support.rows import computation, held, state
@@ -27,7 +28,7 @@ LARGE = {"executions", "values", "computations"}
 # What is read of each statement, in pages of 8 kB, for two executions of ten values.
 BLOCKS = 150
 STATEMENTS: dict[str, tuple[Any, ...]] = {
-    "attention": (["growth"], ["v1"], ["one,two"], ["E1"], 100),
+    "attention": (["growth"], ["v1"], ["one,two"], ["E1"], 100, *BEGINNING),
     "computations": (IDS[0], None),
     "find_graphs": (["growth"], ["v1"], ["one,two"]),
     "find_singleton": ("growth",),
