@@ -16,9 +16,13 @@ def queue_times(contents: Contents, queued: Iterable[str]) -> list[datetime]:
 
 def tick_times(contents: Contents, ticks: Iterable[str]) -> list[datetime]:
     """The times of these ticks, past and to come."""
+    return [time for _, time in _timed(contents, ticks)]
+
+
+def _timed(contents: Contents, ticks: Iterable[str]) -> list[tuple[str, datetime]]:
     values = contents.values
-    held = [values[name] for name in ticks if name in values]
-    return [time for value in held if (time := tick_time(value)) is not None]
+    held = [(name, values[name]) for name in ticks if name in values]
+    return [(name, time) for name, value in held if (time := tick_time(value)) is not None]
 
 
 def next_time(
@@ -49,9 +53,8 @@ def ticked(graph: Graph, state: State, now: datetime) -> list[str]:
     """The ticks whose time has come since the newest event."""
     if not graph.ticks or state.wake_at is None or state.wake_at > now:
         return []  # the alarm is set for the next tick at the latest
-    since, values = state.updated_at, state.values
-    times = ((name, tick_time(values[name])) for name in graph.ticks if name in values)
-    return [name for name, time in times if time is not None and since < time <= now]
+    since = state.updated_at
+    return [name for name, time in _timed(state, graph.ticks) if since < time <= now]
 
 
 def attention_time(now: datetime, others: Collection[datetime]) -> datetime:

@@ -88,7 +88,10 @@ class RetryNode:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """The time has come, or somebody wrote who could not settle: look at everything."""
+    """The time has come, there is room, or somebody wrote who could not settle: what is due begins.
+
+    (So it does with any command, by whoever comes first.)
+    """
 
 
 @dataclass(frozen=True, slots=True)

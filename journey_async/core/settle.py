@@ -89,7 +89,7 @@ def _apply(draft: Draft, command: c.Event) -> None:
         case c.RetryNode():
             events.retry(draft, command)
         case c.Wake():
-            pass  # what is due begins with any command
+            pass  # there is no event
         case c.Evolve():
             events.evolve(draft)
         case c.Archive():

@@ -77,7 +77,7 @@ class Decider:
             decision = Decision(requests, Change(state.version, state), graph, evolves)
             if evolves:
                 # what it queues is begun with the commands that follow, on what they say
-                patient = self._env(graph, now)._replace(capacity=0)
+                patient = self._env(graph, now, 0)
                 try:
                     evolved = yield from self._settle(graph, state, Evolve(), patient)
                 except Exception as error:  # of this execution alone
@@ -93,10 +93,9 @@ class Decider:
         self, decision: Decision, requests: list[Request], graph: Graph, now: datetime
     ) -> Pieces[None]:
         """Settle one more command upon what was decided so far, or several as one."""
-        env = self._env(graph, now, requests[0].trace_context)
         command = requests[0].command if len(requests) == 1 else _as_one(requests)
-        if type(command) is not Wake:
-            env = env._replace(capacity=self._runner.spare)
+        places = self._runner.free if type(command) is Wake else self._runner.spare
+        env = self._env(graph, now, places, requests[0].trace_context)
         try:
             one = yield from self._settle(graph, decision.change.state, command, env)
         except Exception as error:  # of this command alone, be it refused or a defect
@@ -131,11 +130,13 @@ class Decider:
         finally:
             self._runner.give_back(kept)
 
-    def _env(self, graph: Graph, now: datetime, trace_context: str | None = None) -> Env:
+    def _env(
+        self, graph: Graph, now: datetime, capacity: int, trace_context: str | None = None
+    ) -> Env:
         return Env(
             now=now,
             worker=self._runner.worker,
-            capacity=self._runner.free,
+            capacity=capacity,
             can_run=lambda step: graph.bindings[step.name] is not None,
             chance=random.random,
             fresh_token=_fresh_token,

@@ -163,7 +163,7 @@ class Engine:
             unblocked=self.scheduler.unblocked,
             due=self.scheduler.expect,
             joined=self._liveness.heartbeat_now,
-            lost=self.cache.clear,  # the server may have lost what is known here
+            resumed=self.cache.clear,  # the server may have lost what is known here
             reconnected=self._refresher.reconnected,
             check=self._refresher.check_waits,
             polls=poller.run,

@@ -31,11 +31,11 @@ class Listener:
     `changed` gets the versions of executions that somebody else wrote, `written_here` those that
     this process wrote; `unblocked` gets those that somebody else left to others, each with the
     beginning of its definition's hash, and who that is; `due` the time for which somebody else has
-    set an alarm (None: look now). `joined` is called when a worker has registered, `lost` at the
-    beginning of every gap. `reconnected` is awaited after it, `check` when the definitions of
-    graphs have another order, and now and then, in case something was missed. `time_is` gets the
-    database's time, with each connection and each probe. `polls` is awaited in place of all that
-    where nothing can be heard.
+    set an alarm (None: look now). `joined` is called when a worker has registered, `resumed` at the
+    end of every gap, in the moment in which it listens again. `reconnected` is awaited then, and
+    `check` when the definitions of graphs have another order, and now and then, in case something
+    was missed. `time_is` gets the database's time, with each connection and each probe. `polls` is
+    awaited in place of all that where nothing can be heard.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Listener:
         unblocked: Callable[[dict[str, str], str], None],
         due: Callable[[datetime | None], None],
         joined: Callable[[], None],
-        lost: Callable[[], None],
+        resumed: Callable[[], None],
         reconnected: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
         polls: Callable[[], Awaitable[None]],
@@ -64,7 +64,7 @@ class Listener:
         self._unblocked = unblocked
         self._due = due
         self._joined = joined
-        self._was_lost = lost
+        self._resumed = resumed
         self._reconnected = reconnected
         self._check = check
         self._polls = polls
@@ -134,9 +134,9 @@ class Listener:
         while not self.is_polling:
             await self._until_lost()
             self.is_listening = False
-            self._was_lost()
             log.warning("the listening connection was lost; connecting anew")
             await _until_done(self._open, pause=0.02)
+            self._resumed()
             self._joined()  # somebody may have, meanwhile
             self._tasks.spawn(_until_done(self._reconnected), "catches up after a gap")
         log.warning(

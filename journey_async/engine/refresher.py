@@ -75,7 +75,6 @@ class Refresher:
         self._look()
         for execution_id in self.of_interest():
             self._refresh(execution_id)
-        self._cache.clear()
         await self._store.distrust()
         await self._registry.fetch_again()
         await self.take_up()

@@ -109,10 +109,13 @@ class Store:
             sender,
             connection=connection,
         )
+        written = set()
         for row in rows:
-            if row["server"]:
+            if row["id"] is not None:
+                written.add(row["id"])
+            elif row["server"]:
                 self._answered(row["server"])
-        return {row["id"] for row in rows if row["id"] is not None}
+        return written
 
     async def load(
         self,
